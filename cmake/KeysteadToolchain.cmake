@@ -1,0 +1,43 @@
+# Compiler cache, linker, warnings and libraries: everything that is the same for every target.
+
+find_program(KEYSTEAD_CCACHE ccache)
+if(KEYSTEAD_CCACHE)
+  # The sloppiness settings are what ccache asks for where precompiled headers are in use.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${KEYSTEAD_CCACHE})
+endif()
+
+find_program(KEYSTEAD_MOLD mold)
+if(KEYSTEAD_MOLD AND NOT KEYSTEAD_FUZZ)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+if(KEYSTEAD_SANITIZE)
+  add_compile_options(-fsanitize=${KEYSTEAD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${KEYSTEAD_SANITIZE})
+endif()
+if(KEYSTEAD_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(absl CONFIG REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(gRPC CONFIG REQUIRED)
+find_package(RocksDB CONFIG REQUIRED)
+find_package(CLI11 CONFIG REQUIRED)
+find_package(nlohmann_json CONFIG REQUIRED)
+find_package(spdlog CONFIG REQUIRED)
+find_package(GTest CONFIG REQUIRED)
+
+# Warnings are errors on our own targets only; see keystead_own().
+add_library(keystead_warnings INTERFACE)
+target_compile_options(keystead_warnings INTERFACE
+  -Wall -Wextra -Werror -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor
+  -Wold-style-cast -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  target_compile_options(keystead_warnings INTERFACE -Wthread-safety -Wno-gnu-zero-variadic-macro-arguments
+    -Wno-missing-braces)
+endif()

@@ -1,0 +1,38 @@
+// Every limit on what a peer may make us hold or loop over, in one place. docs/protocol.md, "Limits".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace keystead::limits {
+
+// Bytes from outside, checked before allocation.
+inline constexpr size_t kMaxRecordBytes = 1 << 18;          // one COSE object
+inline constexpr size_t kMaxGroupBytes = 1 << 20;           // one RecordGroup
+inline constexpr size_t kMaxRecordsPerGroup = 1024;
+inline constexpr size_t kMaxGroupsPerRequest = 1024;
+inline constexpr size_t kMaxMessageBytes = 4 << 20;         // one gRPC message
+inline constexpr size_t kMaxReadingsPerBatch = 4096;
+inline constexpr size_t kMaxCborDepth = 8;
+inline constexpr size_t kMaxCborItems = 1 << 16;
+inline constexpr size_t kMaxCommitBytes = 1 << 18;
+inline constexpr size_t kMaxRosterEntries = 1024;
+inline constexpr size_t kMaxTopicsPerSubscription = 2048;
+inline constexpr size_t kMailboxBytes = 4096;               // one rendezvous message
+inline constexpr size_t kMailboxTries = 16;                 // per arming
+inline constexpr size_t kMaxVariantsPerSequence = 4;        // different bytes at one (stream, sequence)
+inline constexpr size_t kMaxGapsPerStream = 1024;           // intervals a hop or reader remembers
+inline constexpr size_t kReplayWindowRecords = 1024;        // telemetry, per stream
+
+// One stream, one key (docs/protocol.md, "Streams"). Tests inject smaller ones.
+struct StreamLimits {
+  uint64_t records = uint64_t{1} << 24;
+  uint64_t bytes = uint64_t{1} << 36;
+  absl::Duration age = absl::Hours(24);
+  uint64_t checkpoint_records = 64;
+  absl::Duration checkpoint_interval = absl::Seconds(10);
+};
+
+}  // namespace keystead::limits

@@ -1,0 +1,50 @@
+#include "core/base/mutants.h"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace keystead {
+
+#ifdef KEYSTEAD_MUTANTS
+namespace {
+
+constexpr std::array<std::pair<std::string_view, Mutant>, 7> kNames = {{
+    {"aad_omits_stream", Mutant::kAadOmitsStream},
+    {"constant_nonce", Mutant::kConstantNonce},
+    {"one_key_for_all", Mutant::kOneKeyForAll},
+    {"replay_window_off", Mutant::kReplayWindowOff},
+    {"ack_before_sync", Mutant::kAckBeforeSync},
+    {"tenant_filter_off", Mutant::kTenantFilterOff},
+    {"no_sealing", Mutant::kNoSealing},
+}};
+
+const std::pair<std::string_view, Mutant>* Selected() {
+  static const std::pair<std::string_view, Mutant>* const selected = [] {
+    const char* name = std::getenv("KEYSTEAD_MUTANT");
+    if (name == nullptr || *name == '\0') return static_cast<decltype(kNames.data())>(nullptr);
+    for (const auto& entry : kNames) {
+      if (entry.first == name) {
+        std::fprintf(stderr, "\033[1;31mMUTANT %s: this process is broken on purpose\033[0m\n", name);
+        return &entry;
+      }
+    }
+    std::fprintf(stderr, "KEYSTEAD_MUTANT=%s is not known\n", name);
+    std::exit(2);
+  }();
+  return selected;
+}
+
+}  // namespace
+
+bool MutantActive(Mutant mutant) { return Selected() != nullptr && Selected()->second == mutant; }
+std::string_view ActiveMutantName() { return Selected() == nullptr ? std::string_view() : Selected()->first; }
+
+#else
+
+std::string_view ActiveMutantName() { return {}; }
+
+#endif
+
+}  // namespace keystead

@@ -1,0 +1,29 @@
+// Broken on purpose. A build of the `mutants` preset switches one protection off when KEYSTEAD_MUTANT=name is
+// in the environment, so that a test can show it notices. In every other build the switch is a constant
+// `false` and the broken branch does not exist.
+#pragma once
+
+#include <string_view>
+
+namespace keystead {
+
+enum class Mutant {
+  kAadOmitsStream,    // external AAD of a record leaves the stream id out
+  kConstantNonce,     // every record of a stream has the nonce of sequence 0
+  kOneKeyForAll,      // the stream key does not depend on instantiation, topic, sender or stream
+  kReplayWindowOff,   // a reader delivers what it has already seen
+  kAckBeforeSync,     // a hop acknowledges before its log is durable
+  kTenantFilterOff,   // the backend does not compare the tenant of a request with that of the peer
+  kNoSealing,         // records carry their plaintext: the unprotected control of every "nothing leaked" search
+};
+
+#ifdef KEYSTEAD_MUTANTS
+bool MutantActive(Mutant mutant);  // reads the environment once
+#else
+constexpr bool MutantActive(Mutant) { return false; }
+#endif
+
+// Empty when the build has no mutants or none is selected. An unknown name ends the process with exit code 2.
+std::string_view ActiveMutantName();
+
+}  // namespace keystead

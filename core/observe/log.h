@@ -1,0 +1,44 @@
+// Structured logs: one JSON object a line on standard error (and into a file where asked), flushed line by
+// line. Thread-safe. Field values are text or whole numbers; no secret, no plaintext reading and no setup code may
+// become one, and values from a peer are escaped by the JSON encoder, so nobody writes a line of their own.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace keystead {
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct LogField {
+  std::string_view name;
+  std::variant<std::string, int64_t, double, bool> value;
+
+  LogField(std::string_view n, std::string_view v) : name(n), value(std::string(v)) {}
+  LogField(std::string_view n, const char* v) : name(n), value(std::string(v)) {}
+  LogField(std::string_view n, const std::string& v) : name(n), value(v) {}
+  LogField(std::string_view n, bool v) : name(n), value(v) {}
+  LogField(std::string_view n, double v) : name(n), value(v) {}
+  template <class Int>
+    requires std::is_integral_v<Int>
+  LogField(std::string_view n, Int v) : name(n), value(static_cast<int64_t>(v)) {}
+};
+
+struct LogOptions {
+  std::string program;                  // in every line as "program"
+  LogLevel level = LogLevel::kInfo;     // lines below it are dropped
+  std::string file;                     // empty: standard error only
+  bool standard_error = true;
+};
+
+// Call once at start-up; before it, lines go to standard error at level kInfo.
+void ConfigureLog(const LogOptions& options);
+
+// Writes {"time":…,"level":…,"program":…,"event":event,fields…}. `event` is a constant in snake_case that
+// operators can search for: an event name, not a sentence.
+void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
+
+}  // namespace keystead

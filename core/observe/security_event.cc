@@ -1,0 +1,75 @@
+#include "core/observe/security_event.h"
+
+#include <utility>
+
+#include "absl/synchronization/mutex.h"
+#include "core/observe/log.h"
+
+namespace keystead {
+namespace {
+
+struct Ledger {
+  absl::Mutex mutex;
+  std::map<std::string, uint64_t> counts ABSL_GUARDED_BY(mutex);
+  std::function<void(const SecurityEvent&)> observer ABSL_GUARDED_BY(mutex);
+};
+
+Ledger& TheLedger() {
+  static Ledger* const ledger = new Ledger;
+  return *ledger;
+}
+
+}  // namespace
+
+std::string_view SecurityEventName(SecurityEventKind kind) {
+  switch (kind) {
+    case SecurityEventKind::kPeerRefused: return "peer_refused";
+    case SecurityEventKind::kIssuerMismatch: return "issuer_mismatch";
+    case SecurityEventKind::kNotPermitted: return "not_permitted";
+    case SecurityEventKind::kMalformed: return "malformed";
+    case SecurityEventKind::kOpenFailed: return "open_failed";
+    case SecurityEventKind::kSignatureInvalid: return "signature_invalid";
+    case SecurityEventKind::kReplay: return "replay";
+    case SecurityEventKind::kConflict: return "conflict";
+    case SecurityEventKind::kMissing: return "missing";
+    case SecurityEventKind::kLossReported: return "loss_reported";
+    case SecurityEventKind::kStale: return "stale";
+    case SecurityEventKind::kTailUnknown: return "tail_unknown";
+    case SecurityEventKind::kClonedOrRolledBack: return "cloned_or_rolled_back";
+    case SecurityEventKind::kProviderRolledBack: return "provider_rolled_back";
+    case SecurityEventKind::kHashChainBroken: return "hash_chain_broken";
+    case SecurityEventKind::kFork: return "fork";
+    case SecurityEventKind::kCommitRefused: return "commit_refused";
+    case SecurityEventKind::kCommandRefused: return "command_refused";
+    case SecurityEventKind::kJoinRefused: return "join_refused";
+    case SecurityEventKind::kLimitExceeded: return "limit_exceeded";
+  }
+  return "malformed";
+}
+
+void Report(const SecurityEvent& event) {
+  const std::string_view name = SecurityEventName(event.kind);
+  Log(LogLevel::kWarning, "security",
+      {{"kind", name}, {"tenant", event.tenant}, {"instantiation", event.instantiation}, {"topic", event.topic},
+       {"sender", event.sender}, {"stream", event.stream}, {"epoch", event.epoch}, {"sequence", event.sequence},
+       {"peer", event.peer}, {"detail", event.detail}});
+  std::function<void(const SecurityEvent&)> observer;
+  {
+    absl::MutexLock lock(&TheLedger().mutex);
+    ++TheLedger().counts[std::string(name)];
+    observer = TheLedger().observer;
+  }
+  if (observer) observer(event);
+}
+
+std::map<std::string, uint64_t> SecurityEventCounts() {
+  absl::MutexLock lock(&TheLedger().mutex);
+  return TheLedger().counts;
+}
+
+void SetSecurityEventObserver(std::function<void(const SecurityEvent&)> observer) {
+  absl::MutexLock lock(&TheLedger().mutex);
+  TheLedger().observer = std::move(observer);
+}
+
+}  // namespace keystead
