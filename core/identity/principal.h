@@ -1,0 +1,139 @@
+// Who is calling, established from the certificate of a finished TLS handshake, and who is so no longer.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "core/base/clock.h"
+#include "core/base/ids.h"
+#include "core/identity/spiffe_id.h"
+
+namespace keystead {
+
+// An authenticated peer. Only PrincipalResolver makes one, so whoever holds it holds the proof that the CA
+// key registered for `tenant()` signed the peer's certificate. Immutable value.
+class Principal {
+ public:
+  const SpiffeId& id() const { return spiffe_; }
+  const TenantName& tenant() const { return spiffe_.tenant(); }
+  Role role() const { return spiffe_.role(); }
+  const std::string& name() const { return spiffe_.id(); }  // the <id> element
+  const std::string& uri() const { return uri_; }
+  const Digest& issuer_key_id() const {
+    return issuer_key_id_;
+  }                                                           // SHA-256 of the issuer's SubjectPublicKeyInfo
+  const Digest& fingerprint() const { return fingerprint_; }  // SHA-256 of the leaf in DER
+  const std::string& serial() const { return serial_; }       // lower-case hex without leading zeros
+  absl::Time not_after() const { return not_after_; }
+
+  // Without any proof: for tests of what stands behind authentication.
+  static Principal ForTesting(const SpiffeId& id, absl::Time not_after = absl::InfiniteFuture());
+
+ private:
+  friend class PrincipalResolver;
+  Principal() = default;
+
+  SpiffeId spiffe_;
+  std::string uri_;
+  Digest issuer_key_id_;
+  Digest fingerprint_;
+  std::string serial_;
+  absl::Time not_after_;
+};
+
+// A CA public key in parsed form; opaque so that OpenSSL stays inside this folder.
+class PublicKey;
+
+// Which CA keys speak for which tenant. A tenant may have several while it changes CAs. Thread-safe.
+class TenantDirectory {
+ public:
+  TenantDirectory();
+  ~TenantDirectory();
+
+  // Registers the keys of every certificate in `ca_pem` (at most 8) in place of what the tenant had.
+  // INVALID_ARGUMENT for no, a malformed, a non-P-256 or a non-CA certificate; then nothing changes.
+  absl::Status Register(const TenantName& tenant, std::string_view ca_pem);
+  void Remove(const TenantName& tenant);
+  bool Contains(const TenantName& tenant) const;
+  std::vector<TenantName> Tenants() const;  // sorted
+
+  // Registers <directory>/<tenant name>/ca.pem for each subfolder that has one. The first error is returned,
+  // with the path in it; tenants registered until then stay. NOT_FOUND when there is none at all.
+  absl::Status LoadFolder(const std::string& directory);
+
+ private:
+  friend class PrincipalResolver;
+  struct Entry {
+    std::shared_ptr<const PublicKey> key;
+    Digest key_id;
+  };
+  std::vector<Entry> KeysOf(const TenantName& tenant) const;
+  uint64_t generation() const;  // raised by every change
+
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<TenantName, std::vector<Entry>> keys_ ABSL_GUARDED_BY(mutex_);
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+// Certificates that count no longer, per tenant. TLS does not see it (open connections would go on, and a
+// missing CRL fails open), hence the check per call and per batch on a stream. Thread-safe; a change counts
+// at once.
+class DenyList {
+ public:
+  struct Entries {
+    absl::flat_hash_set<std::string> serials;  // lower-case hex without leading zeros
+    absl::flat_hash_set<Digest> fingerprints;  // SHA-256 of the leaf in DER
+  };
+  void Replace(const TenantName& tenant, Entries entries);
+  void DenySerial(const TenantName& tenant,
+                  std::string_view serial_hex);  // case and leading zeros do not matter
+  void DenyFingerprint(const TenantName& tenant, const Digest& fingerprint);
+  bool Denies(const Principal& principal) const;
+
+ private:
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<TenantName, Entries> entries_ ABSL_GUARDED_BY(mutex_);
+};
+
+// From a peer's certificate to a Principal. TLS has already verified the chain against the root bundle; with
+// several CAs in one bundle that alone lets one tenant's CA name another tenant, so the resolver in addition
+// verifies the leaf's signature under a key registered for exactly the tenant it names. Thread-safe. The
+// directory, deny list and clock must outlive it.
+class PrincipalResolver {
+ public:
+  PrincipalResolver(const TenantDirectory* directory, const DenyList* deny_list,
+                    const Clock* clock = &Clock::System(), size_t max_cached = 16384);
+  ~PrincipalResolver();
+
+  // UNAUTHENTICATED for every refusal, with the reason for the local log; the refusal is also Reported as a
+  // security event (issuer_mismatch or peer_refused). Reasons: not one certificate, not exactly one URI SAN,
+  // not a SPIFFE id of ours, a CA certificate, outside its validity, unknown tenant, another issuer, on the
+  // deny list. A certificate seen before costs one SHA-256 of its PEM; validity and the deny list are looked
+  // at each time.
+  absl::StatusOr<std::shared_ptr<const Principal>> Resolve(std::string_view leaf_pem) const;
+
+  // For a stream that outlives its first check. UNAUTHENTICATED when expired, denied, or the tenant's CA is
+  // no longer registered. Costs two hash look-ups.
+  absl::Status CheckStillValid(const Principal& principal) const;
+
+ private:
+  class Cache;
+  absl::StatusOr<std::shared_ptr<const Principal>> Establish(std::string_view leaf_pem) const;
+  absl::Status Refuse(const absl::Status& reason, const Principal& claimed) const;
+
+  const TenantDirectory* const directory_;
+  const DenyList* const deny_list_;
+  const Clock* const clock_;
+  const std::unique_ptr<Cache> cache_;
+};
+
+}  // namespace keystead

@@ -1,0 +1,34 @@
+// Mutual TLS 1.3 on every port, with certificates that change while the program runs. PinTls13Process()
+// (core/identity/tls_process.h) must have been called; this gRPC has no setter for the version.
+#pragma once
+
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/security/server_credentials.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "core/base/clock.h"
+#include "core/identity/certificate_files.h"
+#include "core/identity/spiffe_id.h"
+
+namespace keystead {
+
+struct TlsOptions {
+  CertificateFiles files;
+  unsigned int refresh_seconds = 1;  // how often the files are looked at again
+  const Clock* clock = &Clock::System();
+};
+
+// A server that requires a client certificate under files.roots. Changed files count for the next handshake;
+// open connections go on. The status is that of ValidateCertificateFiles.
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TlsOptions& options);
+
+// A client that presents files.chain and accepts only a server under files.roots whose certificate has
+// exactly one URI SAN, and that one as expected. The host name dialled is not compared with anything: the
+// SPIFFE id is the server's name, so an address may change without a new certificate. Give each channel only
+// the roots of its own next hop: what any of them signs is believed.
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
+    const TlsOptions& options, const PeerExpectation& server);
+
+}  // namespace keystead
