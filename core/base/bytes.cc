@@ -28,7 +28,8 @@ absl::StatusOr<Bytes> FromHex(std::string_view hex) {
   for (size_t i = 0; i < hex.size(); i += 2) {
     const int high = digit(hex[i]);
     const int low = digit(hex[i + 1]);
-    if (high < 0 || low < 0) return absl::InvalidArgumentError("hex text has a character that is no hex digit");
+    if (high < 0 || low < 0)
+      return absl::InvalidArgumentError("hex text has a character that is no hex digit");
     out.push_back(static_cast<uint8_t>(high << 4 | low));
   }
   return out;

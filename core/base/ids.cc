@@ -24,6 +24,10 @@ absl::StatusOr<TenantName> TenantName::Parse(std::string_view text) {
   }
   if (label == 0 || previous == '-') return bad("a label is empty or ends in '-'");
   if (labels < 2) return bad("it needs at least two labels");
+  // An address such as 10.0.0.1 is no domain: certificate name constraints would not bind it.
+  const std::string_view last = text.substr(text.rfind('.') + 1);
+  if (last.find_first_not_of("0123456789") == std::string_view::npos)
+    return bad("its last label is a number");
   TenantName out;
   out.name_ = std::string(text);
   return out;

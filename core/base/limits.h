@@ -9,22 +9,22 @@
 namespace keystead::limits {
 
 // Bytes from outside, checked before allocation.
-inline constexpr size_t kMaxRecordBytes = 1 << 18;          // one COSE object
-inline constexpr size_t kMaxGroupBytes = 1 << 20;           // one RecordGroup
+inline constexpr size_t kMaxRecordBytes = 1 << 18;  // one COSE object
+inline constexpr size_t kMaxGroupBytes = 1 << 20;   // one RecordGroup
 inline constexpr size_t kMaxRecordsPerGroup = 1024;
 inline constexpr size_t kMaxGroupsPerRequest = 1024;
-inline constexpr size_t kMaxMessageBytes = 4 << 20;         // one gRPC message
+inline constexpr size_t kMaxMessageBytes = 4 << 20;  // one gRPC message
 inline constexpr size_t kMaxReadingsPerBatch = 4096;
 inline constexpr size_t kMaxCborDepth = 8;
 inline constexpr size_t kMaxCborItems = 1 << 16;
 inline constexpr size_t kMaxCommitBytes = 1 << 18;
 inline constexpr size_t kMaxRosterEntries = 1024;
 inline constexpr size_t kMaxTopicsPerSubscription = 2048;
-inline constexpr size_t kMailboxBytes = 4096;               // one rendezvous message
-inline constexpr size_t kMailboxTries = 16;                 // per arming
-inline constexpr size_t kMaxVariantsPerSequence = 4;        // different bytes at one (stream, sequence)
-inline constexpr size_t kMaxGapsPerStream = 1024;           // intervals a hop or reader remembers
-inline constexpr size_t kReplayWindowRecords = 1024;        // telemetry, per stream
+inline constexpr size_t kMailboxBytes = 4096;         // one rendezvous message
+inline constexpr size_t kMailboxTries = 16;           // per arming
+inline constexpr size_t kMaxVariantsPerSequence = 4;  // different bytes at one (stream, sequence)
+inline constexpr size_t kMaxGapsPerStream = 1024;     // intervals a hop or reader remembers
+inline constexpr size_t kReplayWindowRecords = 1024;  // telemetry, per stream
 
 // One stream, one key (docs/protocol.md, "Streams"). Tests inject smaller ones.
 struct StreamLimits {

@@ -8,13 +8,13 @@
 namespace keystead {
 
 enum class Mutant {
-  kAadOmitsStream,    // external AAD of a record leaves the stream id out
-  kConstantNonce,     // every record of a stream has the nonce of sequence 0
-  kOneKeyForAll,      // the stream key does not depend on instantiation, topic, sender or stream
-  kReplayWindowOff,   // a reader delivers what it has already seen
-  kAckBeforeSync,     // a hop acknowledges before its log is durable
-  kTenantFilterOff,   // the backend does not compare the tenant of a request with that of the peer
-  kNoSealing,         // records carry their plaintext: the unprotected control of every "nothing leaked" search
+  kAadOmitsStream,   // external AAD of a record leaves the stream id out
+  kConstantNonce,    // every record of a stream has the nonce of sequence 0
+  kOneKeyForAll,     // the stream key does not depend on instantiation, topic, sender or stream
+  kReplayWindowOff,  // a reader delivers what it has already seen
+  kAckBeforeSync,    // a hop acknowledges before its log is durable
+  kTenantFilterOff,  // the backend does not compare the tenant of a request with that of the peer
+  kNoSealing,  // records carry their plaintext: the unprotected control of every "nothing leaked" search
 };
 
 #ifdef KEYSTEAD_MUTANTS

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include <cassert>
+#include <cstdlib>
 #include <utility>
 
 namespace keystead {
@@ -37,7 +37,8 @@ SecretBytes::~SecretBytes() { Wipe(); }
 SecretBytes SecretBytes::Clone() const { return CopyOf(ExposeSecret()); }
 
 SecretBytes SecretBytes::Slice(size_t offset, size_t length) const {
-  assert(offset + length <= size_);
+  if (offset > size_ || length > size_ - offset)
+    std::abort();  // also in release builds: never read past a key
   return CopyOf(ExposeSecret().subspan(offset, length));
 }
 

@@ -17,8 +17,8 @@ void SecureWipe(void* data, size_t size);
 class SecretBytes {
  public:
   SecretBytes() = default;
-  explicit SecretBytes(size_t size);             // zero bytes, to be filled through MutableSecret()
-  static SecretBytes CopyOf(ByteView secret);    // the caller still owns, and should wipe, the original
+  explicit SecretBytes(size_t size);           // zero bytes, to be filled through MutableSecret()
+  static SecretBytes CopyOf(ByteView secret);  // the caller still owns, and should wipe, the original
   SecretBytes(SecretBytes&& other) noexcept;
   SecretBytes& operator=(SecretBytes&& other) noexcept;
   SecretBytes(const SecretBytes&) = delete;
@@ -30,7 +30,7 @@ class SecretBytes {
   bool empty() const { return size_ == 0; }
   ByteView ExposeSecret() const { return {data_.get(), size_}; }
   std::span<uint8_t> MutableSecret() { return {data_.get(), size_}; }
-  SecretBytes Slice(size_t offset, size_t length) const;  // a copy; offset + length <= size()
+  SecretBytes Slice(size_t offset, size_t length) const;  // a copy; aborts when it would reach past the end
   bool ConstantTimeEquals(const SecretBytes& other) const;
   void Wipe();  // afterwards empty
 

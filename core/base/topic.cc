@@ -25,10 +25,14 @@ bool IsLowerHex(std::string_view text) {
 
 std::string_view TopicKindName(TopicKind kind) {
   switch (kind) {
-    case TopicKind::kTelemetry: return "telemetry";
-    case TopicKind::kCommand: return "command";
-    case TopicKind::kState: return "state";
-    case TopicKind::kKeyring: return "keyring";
+    case TopicKind::kTelemetry:
+      return "telemetry";
+    case TopicKind::kCommand:
+      return "command";
+    case TopicKind::kState:
+      return "state";
+    case TopicKind::kKeyring:
+      return "keyring";
   }
   return "keyring";
 }
@@ -45,7 +49,8 @@ absl::StatusOr<Topic> Topic::Parse(std::string_view text) {
     rest = rest.substr(0, second);
     if (!IsGroupName(group)) return BadTopic("group must be 1 to 32 of a-z, 0-9 and '-'");
   }
-  if (rest.size() != 2 * MemberId::kSize || !IsLowerHex(rest)) return BadTopic("member must be 32 lower-case hex digits");
+  if (rest.size() != 2 * MemberId::kSize || !IsLowerHex(rest))
+    return BadTopic("member must be 32 lower-case hex digits");
   Topic topic;
   if (kind == "telemetry") {
     topic.kind_ = TopicKind::kTelemetry;

@@ -20,7 +20,7 @@ std::string_view TopicKindName(TopicKind kind);  // "telemetry", …
 class Topic {
  public:
   static absl::StatusOr<Topic> Parse(std::string_view text);  // INVALID_ARGUMENT
-  static Topic Of(TopicKind kind, const MemberId& member);     // kind is not kKeyring
+  static Topic Of(TopicKind kind, const MemberId& member);    // kind is not kKeyring
   static Topic Keyring();
 
   TopicKind kind() const { return kind_; }

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -40,20 +41,31 @@ State& TheState() {
 
 const char* LevelName(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
   }
   return "error";
 }
 
 }  // namespace
 
-void ConfigureLog(const LogOptions& options) {
+absl::Status ConfigureLog(const LogOptions& options) {
   std::vector<spdlog::sink_ptr> sinks;
   if (options.standard_error) sinks.push_back(std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  if (!options.file.empty()) sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
+  if (!options.file.empty()) {
+    // spdlog reports a file it cannot open by an exception; nothing of ours lets one out.
+    try {
+      sinks.push_back(std::make_shared<spdlog::sinks::basic_file_sink_mt>(options.file));
+    } catch (const spdlog::spdlog_ex& error) {
+      return absl::FailedPreconditionError(absl::StrCat("the log file cannot be opened: ", error.what()));
+    }
+  }
   auto logger = std::make_shared<spdlog::logger>("log", sinks.begin(), sinks.end());
   logger->set_pattern("%v");
   logger->set_level(spdlog::level::trace);
@@ -63,6 +75,7 @@ void ConfigureLog(const LogOptions& options) {
   state.logger = std::move(logger);
   state.program = options.program;
   state.level = options.level;
+  return absl::OkStatus();
 }
 
 void Log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
@@ -82,7 +95,7 @@ void Log(LogLevel level, std::string_view event, std::initializer_list<LogField>
   for (const LogField& field : fields) {
     std::visit([&](const auto& value) { line[std::string(field.name)] = value; }, field.value);
   }
-  logger->info(line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  logger->info(line.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 }  // namespace keystead

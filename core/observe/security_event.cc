@@ -23,26 +23,46 @@ Ledger& TheLedger() {
 
 std::string_view SecurityEventName(SecurityEventKind kind) {
   switch (kind) {
-    case SecurityEventKind::kPeerRefused: return "peer_refused";
-    case SecurityEventKind::kIssuerMismatch: return "issuer_mismatch";
-    case SecurityEventKind::kNotPermitted: return "not_permitted";
-    case SecurityEventKind::kMalformed: return "malformed";
-    case SecurityEventKind::kOpenFailed: return "open_failed";
-    case SecurityEventKind::kSignatureInvalid: return "signature_invalid";
-    case SecurityEventKind::kReplay: return "replay";
-    case SecurityEventKind::kConflict: return "conflict";
-    case SecurityEventKind::kMissing: return "missing";
-    case SecurityEventKind::kLossReported: return "loss_reported";
-    case SecurityEventKind::kStale: return "stale";
-    case SecurityEventKind::kTailUnknown: return "tail_unknown";
-    case SecurityEventKind::kClonedOrRolledBack: return "cloned_or_rolled_back";
-    case SecurityEventKind::kProviderRolledBack: return "provider_rolled_back";
-    case SecurityEventKind::kHashChainBroken: return "hash_chain_broken";
-    case SecurityEventKind::kFork: return "fork";
-    case SecurityEventKind::kCommitRefused: return "commit_refused";
-    case SecurityEventKind::kCommandRefused: return "command_refused";
-    case SecurityEventKind::kJoinRefused: return "join_refused";
-    case SecurityEventKind::kLimitExceeded: return "limit_exceeded";
+    case SecurityEventKind::kPeerRefused:
+      return "peer_refused";
+    case SecurityEventKind::kIssuerMismatch:
+      return "issuer_mismatch";
+    case SecurityEventKind::kNotPermitted:
+      return "not_permitted";
+    case SecurityEventKind::kMalformed:
+      return "malformed";
+    case SecurityEventKind::kOpenFailed:
+      return "open_failed";
+    case SecurityEventKind::kSignatureInvalid:
+      return "signature_invalid";
+    case SecurityEventKind::kReplay:
+      return "replay";
+    case SecurityEventKind::kConflict:
+      return "conflict";
+    case SecurityEventKind::kMissing:
+      return "missing";
+    case SecurityEventKind::kLossReported:
+      return "loss_reported";
+    case SecurityEventKind::kStale:
+      return "stale";
+    case SecurityEventKind::kTailUnknown:
+      return "tail_unknown";
+    case SecurityEventKind::kClonedOrRolledBack:
+      return "cloned_or_rolled_back";
+    case SecurityEventKind::kProviderRolledBack:
+      return "provider_rolled_back";
+    case SecurityEventKind::kHashChainBroken:
+      return "hash_chain_broken";
+    case SecurityEventKind::kFork:
+      return "fork";
+    case SecurityEventKind::kCommitRefused:
+      return "commit_refused";
+    case SecurityEventKind::kCommandRefused:
+      return "command_refused";
+    case SecurityEventKind::kJoinRefused:
+      return "join_refused";
+    case SecurityEventKind::kLimitExceeded:
+      return "limit_exceeded";
   }
   return "malformed";
 }
@@ -50,9 +70,16 @@ std::string_view SecurityEventName(SecurityEventKind kind) {
 void Report(const SecurityEvent& event) {
   const std::string_view name = SecurityEventName(event.kind);
   Log(LogLevel::kWarning, "security",
-      {{"kind", name}, {"tenant", event.tenant}, {"instantiation", event.instantiation}, {"topic", event.topic},
-       {"sender", event.sender}, {"stream", event.stream}, {"epoch", event.epoch}, {"sequence", event.sequence},
-       {"peer", event.peer}, {"detail", event.detail}});
+      {{"kind", name},
+       {"tenant", event.tenant},
+       {"instantiation", event.instantiation},
+       {"topic", event.topic},
+       {"sender", event.sender},
+       {"stream", event.stream},
+       {"epoch", event.epoch},
+       {"sequence", event.sequence},
+       {"peer", event.peer},
+       {"detail", event.detail}});
   std::function<void(const SecurityEvent&)> observer;
   {
     absl::MutexLock lock(&TheLedger().mutex);

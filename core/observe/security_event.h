@@ -12,26 +12,26 @@
 namespace keystead {
 
 enum class SecurityEventKind {
-  kPeerRefused,           // TLS or authorization: who called may not
-  kIssuerMismatch,        // a certificate names a tenant whose registered CA did not issue it
-  kNotPermitted,          // authenticated, but policy or roster says no
-  kMalformed,             // bytes that break the format
-  kOpenFailed,            // a record does not open: changed, moved to another place, or under another key
-  kSignatureInvalid,      // opens, but the sender did not sign it
-  kReplay,                // seen before, and would have acted again
-  kConflict,              // two different records at one sequence
-  kMissing,               // a gap that did not close in time
-  kLossReported,          // the sender itself says records were lost
-  kStale,                 // nothing fresh from a sender within its limit
-  kTailUnknown,           // a sender cannot say where its last stream ended
-  kClonedOrRolledBack,    // two openings with one predecessor
-  kProviderRolledBack,    // the hop serves less than was seen before
-  kHashChainBroken,       // a signed checkpoint disagrees with the records read
-  kFork,                  // two commits with one parent
-  kCommitRefused,         // a membership commit that is not the valid successor
-  kCommandRefused,        // a command its target did not obey
-  kJoinRefused,           // an announcement, M1 or M2 that does not verify, or a try on an owned device
-  kLimitExceeded,         // a peer asked for more than the limit
+  kPeerRefused,         // TLS or authorization: who called may not
+  kIssuerMismatch,      // a certificate names a tenant whose registered CA did not issue it
+  kNotPermitted,        // authenticated, but policy or roster says no
+  kMalformed,           // bytes that break the format
+  kOpenFailed,          // a record does not open: changed, moved to another place, or under another key
+  kSignatureInvalid,    // opens, but the sender did not sign it
+  kReplay,              // seen before, and would have acted again
+  kConflict,            // two different records at one sequence
+  kMissing,             // a gap that did not close in time
+  kLossReported,        // the sender itself says records were lost
+  kStale,               // nothing fresh from a sender within its limit
+  kTailUnknown,         // a sender cannot say where its last stream ended
+  kClonedOrRolledBack,  // two openings with one predecessor
+  kProviderRolledBack,  // the hop serves less than was seen before
+  kHashChainBroken,     // a signed checkpoint disagrees with the records read
+  kFork,                // two commits with one parent
+  kCommitRefused,       // a membership commit that is not the valid successor
+  kCommandRefused,      // a command its target did not obey
+  kJoinRefused,         // an announcement, M1 or M2 that does not verify, or a try on an owned device
+  kLimitExceeded,       // a peer asked for more than the limit
 };
 
 std::string_view SecurityEventName(SecurityEventKind kind);  // "open_failed", …
@@ -42,12 +42,12 @@ struct SecurityEvent {
   std::string tenant;
   std::string instantiation;  // hex
   std::string topic;
-  std::string sender;         // hex
-  std::string stream;         // hex
+  std::string sender;  // hex
+  std::string stream;  // hex
   uint64_t epoch = 0;
   uint64_t sequence = 0;
-  std::string peer;           // SPIFFE id or network address
-  std::string detail;         // a fixed sentence plus public numbers
+  std::string peer;    // SPIFFE id or network address
+  std::string detail;  // a fixed sentence plus public numbers
 };
 
 // Logs the event at level warning, counts it, and hands it to the observer if one is set. Thread-safe.
@@ -56,7 +56,8 @@ void Report(const SecurityEvent& event);
 // How often each kind was reported since start. Thread-safe.
 std::map<std::string, uint64_t> SecurityEventCounts();
 
-// At most one observer; called on the reporting thread and must not block. Null to remove.
+// At most one observer; called on the reporting thread and must not block. Null to remove; a report already
+// under way on another thread may still call the one it found.
 void SetSecurityEventObserver(std::function<void(const SecurityEvent&)> observer);
 
 }  // namespace keystead
