@@ -1,0 +1,79 @@
+// What gateway and backend each decide about the Transport service that they share.
+#pragma once
+
+#include <grpcpp/impl/codegen/server_context.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "core/base/ids.h"
+#include "core/base/topic.h"
+#include "core/identity/principal.h"
+#include "core/storage/log_store.h"
+#include "core/transport/group_view.h"
+#include "core/transport/record_log.h"
+
+namespace keystead {
+
+// One group of a task that Admit let in and RecordLog has looked at.
+struct StoredGroup {
+  std::shared_ptr<const GroupHeader> header;
+  AppendOutcome outcome;  // outcome.stored is null for a duplicate
+};
+
+struct SubscribeDemand {
+  TenantName tenant;
+  InstantiationId instantiation;
+  std::vector<Topic> topics;  // each once
+};
+
+class Hop {
+ public:
+  virtual ~Hop() = default;
+
+  // THREAD: gRPC's. Must not block. ------------------------------------------------------------------------
+
+  // Who calls; usually PrincipalOf(context, resolver). The status ends the call.
+  virtual absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
+      const grpc::ServerContextBase& context) = 0;
+  // Before every request of an open Publish and every message of an open Subscribe; usually
+  // PrincipalResolver::CheckStillValid. The status ends the call.
+  virtual absl::Status CheckStillValid(const Principal& principal) = 0;
+  // Takes a task towards the writer: the place for rates and fair queues. RESOURCE_EXHAUSTED and UNAVAILABLE
+  // end the call, and the peer comes back later. A task that was taken must reach the store or be destroyed;
+  // tasks of one principal stay in order.
+  virtual absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) = 0;
+
+  // THREAD: the store's writer, inside Prepare: sees the roster in the single writer's order.
+  // ----------------
+
+  // Whether this peer may publish this group; the number of its tenant in the store. Called for every group:
+  // remember what was decided. RESOURCE_EXHAUSTED and UNAVAILABLE end the call (the peer sends the group
+  // again later, in order); every other status refuses this group and is told to the publisher.
+  virtual absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
+                                         const GroupView& group) = 0;
+  // After the groups of one task went into the open batch. A status other than OK fails the task and ends the
+  // call.
+  virtual absl::Status Stored(storage::Transaction& transaction, const Principal& principal,
+                              std::span<const StoredGroup> groups) {
+    static_cast<void>(transaction), static_cast<void>(principal), static_cast<void>(groups);
+    return absl::OkStatus();
+  }
+  // Whether this peer may read all these topics; the number of its tenant in the store.
+  virtual absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction,
+                                                  const Principal& principal,
+                                                  const SubscribeDemand& demand) = 0;
+
+  // THREAD: the store's writer, inside Done. ---------------------------------------------------------------
+
+  // Once for every task whose Stored() returned OK: what Stored() noted in memory counts or does not.
+  virtual void Committed(std::span<const StoredGroup> groups, const absl::Status& status) {
+    static_cast<void>(groups), static_cast<void>(status);
+  }
+};
+
+}  // namespace keystead
