@@ -11,6 +11,8 @@
 #include "core/base/secret_bytes.h"
 #include "core/identity/spiffe_id.h"
 
+struct evp_pkey_st;  // OpenSSL's EVP_PKEY, which this header does not include
+
 namespace keystead {
 
 struct LeafRequest {
@@ -44,7 +46,11 @@ class CertificateIssuer {
   // A certificate for a key that stays with the peer: its SubjectPublicKeyInfo in PEM, P-256 only.
   absl::StatusOr<IssuedLeaf> IssueFor(const LeafRequest& request, std::string_view public_key_pem) const;
 
+  // Whether the first certificate in `chain_pem` bears this CA's signature.
+  bool HasIssued(std::string_view chain_pem) const;
+
  private:
+  absl::StatusOr<IssuedLeaf> IssueOver(const LeafRequest& request, evp_pkey_st* subject_key) const;
   struct State;
   explicit CertificateIssuer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

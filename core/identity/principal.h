@@ -16,6 +16,7 @@
 #include "core/base/clock.h"
 #include "core/base/ids.h"
 #include "core/identity/spiffe_id.h"
+#include "core/observe/security_event.h"
 
 namespace keystead {
 
@@ -77,6 +78,7 @@ class TenantDirectory {
     Digest key_id;
   };
   std::vector<Entry> KeysOf(const TenantName& tenant) const;
+  bool HasKey(const TenantName& tenant, const Digest& key_id) const;
   uint64_t generation() const;  // raised by every change
 
   mutable absl::Mutex mutex_;
@@ -128,7 +130,7 @@ class PrincipalResolver {
  private:
   class Cache;
   absl::StatusOr<std::shared_ptr<const Principal>> Establish(std::string_view leaf_pem) const;
-  absl::Status Refuse(const absl::Status& reason, const Principal& claimed) const;
+  absl::Status Refuse(SecurityEventKind kind, std::string_view reason, const Principal& claimed) const;
 
   const TenantDirectory* const directory_;
   const DenyList* const deny_list_;

@@ -1,0 +1,97 @@
+#include "core/identity/file_access.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+
+namespace keystead {
+namespace {
+
+constexpr off_t kMaxFileBytes = 1 << 20;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  const int fd_;
+};
+
+absl::Status Failure(const std::string& path, int error) {
+  const std::string text = absl::StrCat(path, ": ", std::strerror(error));
+  if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(text);
+  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(text);
+  return absl::InvalidArgumentError(text);
+}
+
+}  // namespace
+
+absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat about {};
+  if (file.get() < 0 || fstat(file.get(), &about) != 0) return Failure(path, errno);
+  if (!S_ISREG(about.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  if (about.st_size > kMaxFileBytes)
+    return absl::InvalidArgumentError(absl::StrCat(path, ": longer than 1 MiB"));
+  SecretBytes out(static_cast<size_t>(about.st_size));
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t n = read(file.get(), out.MutableSecret().data() + done, out.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failure(path, errno);
+    if (n == 0) return absl::InvalidArgumentError(absl::StrCat(path, ": became shorter while it was read"));
+    done += static_cast<size_t>(n);
+  }
+  return out;
+}
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  KS_ASSIGN_OR_RETURN(const SecretBytes bytes, ReadSecretFile(path));
+  return ToString(bytes.ExposeSecret());
+}
+
+absl::StatusOr<PendingFile> PendingFile::Write(const std::string& path, ByteView content, mode_t mode,
+                                               bool sync) {
+  const std::string temporary = absl::StrCat(path, ".new.", getpid());
+  // A leftover of a crashed run with the same process id may have other permissions: never reuse it.
+  unlink(temporary.c_str());
+  const Descriptor file(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (file.get() < 0) return Failure(temporary, errno);
+  PendingFile pending(path, temporary);
+  if (fchmod(file.get(), mode) != 0) return Failure(temporary, errno);  // whatever the umask says
+  size_t done = 0;
+  while (done < content.size()) {
+    const ssize_t n = write(file.get(), content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failure(temporary, errno);
+    done += static_cast<size_t>(n);
+  }
+  if (sync && fsync(file.get()) != 0) return Failure(temporary, errno);
+  return pending;
+}
+
+PendingFile::~PendingFile() {
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+absl::Status PendingFile::Commit() {
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) return Failure(path_, errno);
+  temporary_.clear();
+  return absl::OkStatus();
+}
+
+}  // namespace keystead
