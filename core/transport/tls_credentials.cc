@@ -1,0 +1,81 @@
+#include "core/transport/tls_credentials.h"
+
+#include <grpcpp/security/tls_certificate_provider.h>
+#include <grpcpp/security/tls_certificate_verifier.h>
+#include <grpcpp/security/tls_credentials_options.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/base/status.h"
+#include "core/observe/security_event.h"
+
+namespace keystead {
+namespace {
+
+namespace tls = grpc::experimental;
+
+// gRPC has verified the chain when this runs; here the name is compared. Thread-safe: immutable.
+class SpiffeVerifier final : public tls::ExternalCertificateVerifier {
+ public:
+  explicit SpiffeVerifier(PeerExpectation expected) : expected_(std::move(expected)) {}
+
+  bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
+              grpc::Status* sync_status) override {
+    const std::vector<grpc::string_ref> uris = request->uri_names();
+    const std::string uri = uris.size() == 1 ? std::string(uris[0].data(), uris[0].size()) : std::string();
+    const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(uri);
+    if (id.ok() && expected_.Matches(*id)) {
+      *sync_status = grpc::Status::OK;
+      return true;
+    }
+    SecurityEvent event;
+    event.kind = SecurityEventKind::kPeerRefused;
+    event.peer = id.ok() ? id->str() : std::string();
+    event.detail = "server is not " + expected_.str();
+    Report(event);
+    *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "server has not the expected SPIFFE id");
+    return true;
+  }
+  void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}  // Verify never defers
+
+ private:
+  const PeerExpectation expected_;
+};
+
+absl::StatusOr<std::shared_ptr<tls::CertificateProviderInterface>> Watch(const TlsOptions& options) {
+  KS_RETURN_IF_ERROR(ValidateCertificateFiles(options.files, options.clock->Now()).status());
+  return std::make_shared<tls::FileWatcherCertificateProvider>(options.files.key, options.files.chain,
+                                                               options.files.roots, options.refresh_seconds);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TlsOptions& options) {
+  KS_ASSIGN_OR_RETURN(const std::shared_ptr<tls::CertificateProviderInterface> provider, Watch(options));
+  tls::TlsServerCredentialsOptions server(provider);
+  server.watch_root_certs();
+  server.watch_identity_key_cert_pairs();
+  server.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+  std::shared_ptr<grpc::ServerCredentials> credentials = tls::TlsServerCredentials(server);
+  if (credentials == nullptr) return absl::InternalError("gRPC refused the TLS server options");
+  return credentials;
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
+    const TlsOptions& options, const PeerExpectation& server) {
+  KS_ASSIGN_OR_RETURN(const std::shared_ptr<tls::CertificateProviderInterface> provider, Watch(options));
+  tls::TlsChannelCredentialsOptions client;
+  client.set_certificate_provider(provider);
+  client.watch_root_certs();
+  client.watch_identity_key_cert_pairs();
+  client.set_verify_server_certs(true);
+  client.set_check_call_host(false);  // the SPIFFE id is the name, not the host
+  client.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<SpiffeVerifier>(server));
+  std::shared_ptr<grpc::ChannelCredentials> credentials = tls::TlsCredentials(client);
+  if (credentials == nullptr) return absl::InternalError("gRPC refused the TLS client options");
+  return credentials;
+}
+
+}  // namespace keystead
