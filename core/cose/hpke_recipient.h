@@ -50,7 +50,7 @@ struct HpkeRecipientTo {
 absl::StatusOr<Bytes> SealHpkeEncrypt(std::span<const HpkeRecipientTo> to, const HpkeBinding& binding,
                                       ByteView plaintext, RandomSource& random = RandomSource::System());
 // Takes the recipients whose kid is `kid`, or all when `kid` is empty, and returns the content of the first
-// that opens. A kid may stand in either header. Errors as OpenHpkeEncrypt0.
+// that opens; at most 16 are tried. A kid may stand in either header. Errors as OpenHpkeEncrypt0.
 absl::StatusOr<SecretBytes> OpenHpkeEncrypt(ByteView object, const crypto::EcdhKeyPair& key, ByteView kid,
                                             const HpkePsk& psk, const HpkeBinding& binding);
 
