@@ -174,11 +174,11 @@ absl::StatusOr<CsvColumn> ParseCsvColumn(std::string_view text, std::string_view
 }
 
 absl::StatusOr<CsvColumn> ReadCsvColumn(const std::string& path, std::string_view name) {
-  errno = 0;
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return absl::ErrnoToStatus(errno != 0 ? errno : ENOENT, absl::StrCat(path, ": cannot open it"));
+  // Asked before it is opened: opening a FIFO would wait for a writer.
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) {
+  const std::filesystem::file_status kind = std::filesystem::status(path, error);
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat(path, ": cannot open it"));
+  if (!std::filesystem::is_regular_file(kind)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
   }
   const auto size = std::filesystem::file_size(path, error);
@@ -186,6 +186,9 @@ absl::StatusOr<CsvColumn> ReadCsvColumn(const std::string& path, std::string_vie
   if (size > kMaxCsvFileBytes) {
     return absl::ResourceExhaustedError(absl::StrCat(path, ": larger than ", kMaxCsvFileBytes, " bytes"));
   }
+  errno = 0;
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return absl::ErrnoToStatus(errno != 0 ? errno : EIO, absl::StrCat(path, ": cannot open it"));
   std::string text(size, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (static_cast<size_t>(in.gcount()) != text.size()) {

@@ -1,39 +1,15 @@
-#include "device-sim/signals/signal.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <map>
+
+#include "tests/unit/device_sim/signal_samples.h"
 
 namespace keystead::device_sim {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-const absl::Time kStart = absl::FromUnixSeconds(1'800'000'000);
-
-std::unique_ptr<Signal> Make(std::string_view kind, uint64_t seed = 1, const SignalOptions& options = {}) {
-  auto made = MakeSignal(kind, seed, options);
-  EXPECT_TRUE(made.ok()) << made.status();
-  return std::move(made).value();
-}
-
-std::map<std::string, Sample> ByName(const std::vector<Sample>& samples) {
-  std::map<std::string, Sample> out;
-  for (const Sample& sample : samples) out.emplace(sample.name, sample);
-  return out;
-}
-
-std::vector<double> Values(const std::vector<Sample>& samples) {
-  std::vector<double> out;
-  for (const Sample& sample : samples) out.push_back(sample.value);
-  return out;
-}
 
 TEST(SignalTest, UnknownKindListsThoseThereAre) {
   const absl::Status status = MakeSignal("toaster", 1).status();
@@ -178,151 +154,6 @@ TEST(LightbulbTest, RefusesOtherOperationsAndStaysAsItWas) {
     EXPECT_EQ(bulb->Apply(bad, kStart).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
   EXPECT_EQ(bulb->Take(kStart)[1].value, 30);
-}
-
-class HostTest : public ::testing::Test {
- protected:
-  HostTest() {
-    std::string pattern = ::testing::TempDir() + "/host-XXXXXX";
-    root_ = mkdtemp(pattern.data());
-    options_.proc_root = root_ + "/proc";
-    options_.sys_root = root_ + "/sys";
-  }
-  ~HostTest() override { std::filesystem::remove_all(root_); }
-  void Put(const std::string& path, std::string_view text) const {
-    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << text;
-  }
-  std::map<std::string, Sample> Take() const { return ByName(Make("host", 0, options_)->Take(kStart)); }
-  std::string root_;
-  SignalOptions options_;
-};
-
-TEST_F(HostTest, MeasuresThisMachine) {
-  const auto samples = ByName(Make("host")->Take(kStart));
-  for (const std::string name : {"load", "memory-used", "disk-used"}) {
-    ASSERT_TRUE(samples.contains(name));
-    EXPECT_EQ(samples.at(name).quality, Quality::kGood) << samples.at(name).reason;
-    EXPECT_GE(samples.at(name).value, 0);
-  }
-  EXPECT_GT(samples.at("memory-used").value, 0);
-  EXPECT_LE(samples.at("memory-used").value, 100);
-  EXPECT_LE(samples.at("disk-used").value, 100);
-}
-
-TEST_F(HostTest, ReadsProcAndThePrcessorsThermometer) {
-  Put("/proc/loadavg", "0.57 0.20 0.06 3/95 5176\n");
-  Put("/proc/meminfo", "MemTotal:       1000 kB\nMemTotalX: 5 kB\nMemFree: 1 kB\nMemAvailable:   250 kB\n");
-  Put("/sys/class/thermal/thermal_zone0/temp", "30000\n");
-  Put("/sys/class/thermal/thermal_zone0/type", "acpitz\n");
-  Put("/sys/class/thermal/thermal_zone1/temp", "47500\n");
-  Put("/sys/class/thermal/thermal_zone1/type", "x86_pkg_temp\n");
-  auto samples = Take();
-  EXPECT_EQ(samples.at("load").value, 0.57);
-  EXPECT_EQ(samples.at("memory-used").value, 75);
-  EXPECT_EQ(samples.at("temperature").value, 47.5);
-  EXPECT_EQ(samples.at("temperature").unit, "Cel");
-}
-
-TEST_F(HostTest, FallsBackToHwmonAndToAnyThermometer) {
-  Put("/sys/class/thermal/thermal_zone0/temp", "not a number");
-  Put("/sys/class/hwmon/hwmon3/name", "nvme\n");
-  Put("/sys/class/hwmon/hwmon3/temp1_input", "38850\n");
-  EXPECT_EQ(Take().at("temperature").value, 38.85);
-}
-
-TEST_F(HostTest, WhatCannotBeReadIsBadOrAbsent) {
-  Put("/proc/loadavg", "garbage");
-  Put("/proc/meminfo", "MemTotal: 10 kB\nMemAvailable: 20 kB\n");
-  options_.disk_path = root_ + "/none";
-  const auto samples = Take();
-  EXPECT_EQ(samples.size(), 3U) << "no thermometer, no temperature";
-  for (const auto& [name, sample] : samples) {
-    EXPECT_EQ(sample.quality, Quality::kBad) << name;
-    EXPECT_FALSE(sample.reason.empty());
-    EXPECT_TRUE(std::isnan(sample.value));
-  }
-}
-
-TEST_F(HostTest, ThermometerThatGoesAwayIsBad) {
-  Put("/sys/class/thermal/thermal_zone0/temp", "30000\n");
-  const auto host = Make("host", 0, options_);
-  std::filesystem::remove(root_ + "/sys/class/thermal/thermal_zone0/temp");
-  EXPECT_EQ(ByName(host->Take(kStart)).at("temperature").quality, Quality::kBad);
-}
-
-SignalOptions Rows(std::vector<double> values, double rate, bool loop) {
-  SignalOptions options;
-  options.column = std::make_shared<const CsvColumn>(CsvColumn{"wind", std::move(values)});
-  options.replay_unit = "m/s";
-  options.rows_per_second = rate;
-  options.loop = loop;
-  return options;
-}
-
-TEST(ReplayTest, GivesRowsWhenDueAndSkipsNone) {
-  const auto replay = Make("replay", 0, Rows({1, 2, 3, 4, 5}, 2, false));
-  EXPECT_THAT(Values(replay->Take(kStart)), ElementsAre(1));
-  EXPECT_THAT(Values(replay->Take(kStart + absl::Milliseconds(499))), ElementsAre());
-  const auto late = replay->Take(kStart + absl::Milliseconds(1500));
-  EXPECT_THAT(Values(late), ElementsAre(2, 3, 4));
-  EXPECT_EQ(late[0].taken, kStart + absl::Milliseconds(500));
-  EXPECT_EQ(late[0].name, "wind");
-  EXPECT_EQ(late[0].unit, "m/s");
-  EXPECT_THAT(Values(replay->Take(kStart)), ElementsAre()) << "the clock went back";
-  EXPECT_FALSE(replay->Exhausted());
-  EXPECT_THAT(Values(replay->Take(kStart + absl::Hours(1))), ElementsAre(5));
-  EXPECT_TRUE(replay->Exhausted());
-  EXPECT_THAT(Values(replay->Take(kStart + absl::Hours(2))), ElementsAre());
-}
-
-TEST(ReplayTest, LoopsWhenAsked) {
-  const auto replay = Make("replay", 0, Rows({1, 2}, 1, true));
-  EXPECT_THAT(Values(replay->Take(kStart)), ElementsAre(1));
-  EXPECT_THAT(Values(replay->Take(kStart + absl::Seconds(4))), ElementsAre(2, 1, 2, 1));
-  EXPECT_FALSE(replay->Exhausted());
-}
-
-TEST(ReplayTest, EmptyCellIsBad) {
-  const auto replay = Make("replay", 0, Rows({std::nan("")}, 1, false));
-  const auto samples = replay->Take(kStart);
-  ASSERT_EQ(samples.size(), 1U);
-  EXPECT_EQ(samples[0].quality, Quality::kBad);
-  EXPECT_FALSE(samples[0].reason.empty());
-}
-
-TEST(ReplayTest, ManyDueRowsComeInPortions) {
-  const auto replay = Make("replay", 0, Rows({1}, kMaxReplayRate, true));
-  replay->Take(kStart);
-  EXPECT_EQ(replay->Take(kStart + absl::Seconds(1)).size(), kMaxReplayRowsPerTake);
-  EXPECT_EQ(replay->Take(kStart + absl::Seconds(1)).size(), kMaxReplayRowsPerTake);
-}
-
-TEST(ReplayTest, RefusesBadOptions) {
-  for (const double rate : {0.0, -1.0, std::nan(""), 2e6, HUGE_VAL}) {
-    EXPECT_EQ(MakeSignal("replay", 0, Rows({1}, rate, true)).status().code(),
-              absl::StatusCode::kInvalidArgument);
-  }
-  EXPECT_FALSE(MakeSignal("replay", 0, Rows({}, 1, true)).ok());
-  EXPECT_FALSE(MakeSignal("replay", 0, {}).ok());
-  SignalOptions missing;
-  missing.replay_file = "/does/not/exist.csv";
-  missing.replay_column = "a";
-  EXPECT_EQ(MakeSignal("replay", 0, missing).status().code(), absl::StatusCode::kNotFound);
-}
-
-TEST(ReplayTest, ReadsTheFileItself) {
-  const std::string path = ::testing::TempDir() + "/keystead-replay.csv";
-  std::ofstream(path) << "date,t\n2026-01-01,3.5\n2026-01-02,\n";
-  SignalOptions options;
-  options.replay_file = path;
-  options.replay_column = "t";
-  options.replay_unit = "Cel";
-  const auto samples = Make("replay", 0, options)->Take(kStart);
-  std::filesystem::remove(path);
-  ASSERT_EQ(samples.size(), 1U);
-  EXPECT_EQ(samples[0].value, 3.5);
-  EXPECT_EQ(samples[0].name, "t");
 }
 
 }  // namespace
