@@ -39,7 +39,7 @@ absl::Status PinTls13Process() {
   const std::unique_ptr<CONF, ConfDeleter> conf(NCONF_new(nullptr));
   long error_line = 0;
   if (text == nullptr || conf == nullptr || NCONF_load_bio(conf.get(), text.get(), &error_line) != 1 ||
-      CONF_modules_load(conf.get(), "keystead", 0) != 1) {
+      CONF_modules_load(conf.get(), nullptr, 0) != 1) {
     return absl::InternalError(absl::StrCat("TLS settings refused: ", x509::DrainErrors()));
   }
   const SslCtxPtr probe(SSL_CTX_new(TLS_method()));
