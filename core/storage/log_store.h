@@ -26,7 +26,8 @@ class FileSystem;
 
 namespace keystead::storage {
 
-// A log by numbers that the user of the store assigns. Every key on disk begins with the tenant.
+// A log by numbers that the user of the store assigns. Every key on disk begins with the tenant; tenant
+// 0xffffffff is the store's own.
 struct LogRef {
   uint32_t tenant = 0;
   uint64_t log = 0;
@@ -128,6 +129,7 @@ struct Options {
   // The writer waits this long for more tasks, only when the last commit held more than one. Zero is best
   // unless the disk's fsync is much dearer than a network round trip.
   absl::Duration linger = absl::ZeroDuration();
+  absl::Duration retry_interval = absl::Seconds(1);  // between attempts to get well after the disk failed
   std::shared_ptr<rocksdb::FileSystem> file_system;  // null: the machine's own. For tests
 };
 

@@ -1,0 +1,95 @@
+// The RocksDB below the store: opening it, reading it, writing batches, and getting well again after the disk
+// failed.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "core/storage/log_store.h"
+#include "core/storage/trim_filter.h"
+#include "rocksdb/db.h"
+#include "rocksdb/write_batch.h"
+
+namespace keystead::storage {
+
+// Reads may come from every thread; the functions marked THREAD: writer from one.
+class Database {
+ public:
+  static absl::StatusOr<std::unique_ptr<Database>> Open(const Options& options);
+  ~Database();
+
+  // All or nothing, and after a failure every further write fails until Recover() succeeds. A failed batch is
+  // taken back out of the write-ahead log at once, so that no restart brings it back. THREAD: writer.
+  absl::Status Write(rocksdb::WriteBatch& batch, bool sync) ABSL_LOCKS_EXCLUDED(mutex_);
+  // Makes durable what was written without sync. THREAD: writer.
+  absl::Status Sync() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool failed() const { return failed_; }  // THREAD: writer
+  // Opens the database anew once the disk takes writes again. Until then reads go on as before. THREAD:
+  // writer.
+  absl::Status Recover() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::StatusOr<std::optional<std::string>> GetRow(uint32_t tenant, Table table, std::string_view key) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<std::vector<Row>> ScanRows(uint32_t tenant, Table table, const ScanRange& range) const
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<Bounds> LoadBounds(LogRef log) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // See LogStore::Read. `known` are the bounds if the caller knows them.
+  absl::StatusOr<std::vector<Entry>> ReadEntries(LogRef log, std::optional<Bounds> known, uint64_t from,
+                                                 size_t max_bytes) const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Gives disk space back: of an erased tenant everything, at the cost of a compaction; of trimmed logs whole
+  // files. Housekeeping, on a thread that may wait; ends early when `stop` becomes true.
+  void ReclaimTenant(uint32_t tenant, std::atomic<bool>& stop) ABSL_LOCKS_EXCLUDED(mutex_);
+  void ReclaimTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t DiskBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Entries family for WriteBatch. THREAD: writer, and not across Recover().
+  rocksdb::ColumnFamilyHandle* rows() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return rows_; }
+  rocksdb::ColumnFamilyHandle* entries() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return entries_; }
+  TrimTable& trims() { return *trims_; }
+
+ private:
+  struct WalPosition {
+    uint64_t number = 0;
+    uint64_t size = 0;
+  };
+
+  explicit Database(const Options& options);
+
+  absl::Status CheckDirectory() const;
+  absl::Status OpenRocksDb(bool flush) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckFormat() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadTrims() ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void CloseRocksDb() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Probe() const;
+  rocksdb::Status WalEnd(WalPosition* end) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void NoteFailure(WalPosition before) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  rocksdb::Status CutWal() const;
+  absl::Status SyncWals() const;
+  rocksdb::Env* Env() const { return env_ != nullptr ? env_.get() : rocksdb::Env::Default(); }
+  std::shared_ptr<rocksdb::FileSystem> FileSystem() const { return Env()->GetFileSystem(); }
+  absl::Status Convert(const rocksdb::Status& status) const;
+  absl::Status Closed() const;
+  absl::StatusOr<Bounds> LoadBoundsLocked(LogRef log) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+
+  const Options options_;
+  std::unique_ptr<rocksdb::Env> env_;
+  const std::shared_ptr<TrimTable> trims_ = std::make_shared<TrimTable>();
+  mutable absl::Mutex mutex_;  // held shared by every use of the database, exclusively to open it anew
+  std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(mutex_);  // null only when opening it anew failed
+  rocksdb::ColumnFamilyHandle* rows_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  rocksdb::ColumnFamilyHandle* entries_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // THREAD: writer.
+  bool failed_ = false;
+  bool unsynced_ = false;
+  std::string cut_path_;  // of the log file that ends in a failed batch; empty if none does
+  uint64_t cut_size_ = 0;
+};
+
+}  // namespace keystead::storage

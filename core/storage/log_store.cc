@@ -1,0 +1,47 @@
+#include "core/storage/log_store.h"
+
+#include "absl/synchronization/notification.h"
+
+namespace keystead::storage {
+namespace {
+
+class FunctionTask final : public Task {
+ public:
+  FunctionTask(size_t bytes, std::function<absl::Status(Transaction&)> prepare,
+               std::function<void(const absl::Status&)> done, Durability durability)
+      : bytes_(bytes), prepare_(std::move(prepare)), done_(std::move(done)), durability_(durability) {}
+  absl::Status Prepare(Transaction& transaction) override { return prepare_(transaction); }
+  void Done(const absl::Status& status) override { done_(status); }
+  size_t bytes() const override { return bytes_; }
+  Durability durability() const override { return durability_; }
+
+ private:
+  const size_t bytes_;
+  const std::function<absl::Status(Transaction&)> prepare_;
+  const std::function<void(const absl::Status&)> done_;
+  const Durability durability_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> MakeTask(size_t bytes, std::function<absl::Status(Transaction&)> prepare,
+                               std::function<void(const absl::Status&)> done, Durability durability) {
+  return std::make_unique<FunctionTask>(bytes, std::move(prepare), std::move(done), durability);
+}
+
+absl::Status LogStore::Commit(std::function<absl::Status(Transaction&)> prepare, Durability durability) {
+  absl::Status result;
+  absl::Notification committed;
+  const absl::Status submitted = Submit(MakeTask(
+      0, std::move(prepare),
+      [&](const absl::Status& status) {
+        result = status;
+        committed.Notify();
+      },
+      durability));
+  if (!submitted.ok()) return submitted;
+  committed.WaitForNotification();
+  return result;
+}
+
+}  // namespace keystead::storage
