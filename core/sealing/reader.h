@@ -1,0 +1,162 @@
+// All streams of an instantiation as one reader judges them: opens, verifies, orders, and says of every
+// record and stream what may be believed. docs/protocol.md, "What a reader concludes".
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "core/base/clock.h"
+#include "core/base/random.h"
+#include "core/membership/chain.h"
+#include "core/observe/security_event.h"
+#include "core/sealing/content.h"
+#include "core/sealing/key_ring.h"
+#include "core/sealing/record_cipher.h"
+#include "core/sealing/stream_track.h"
+
+namespace keystead {
+
+struct ReaderLimits {
+  absl::Duration live_age = absl::Seconds(30);   // an own probe echoed within it: live
+  absl::Duration stale_age = absl::Seconds(45);  // no fresh word for so long: stale
+  absl::Duration gap_grace = absl::Seconds(2);   // how long a hole may close before it is called missing
+  absl::Duration probe_memory = absl::Minutes(10);
+  size_t max_held_bytes = 4 << 20;  // out of order, per stream
+  size_t max_streams = 16384;
+};
+
+enum class Liveness { kHistory, kLate, kLive };
+std::string_view LivenessName(Liveness liveness);  // "history", "late", "live"
+
+// Views are valid during the call only.
+struct ReadRecord {
+  const StreamPlace* place = nullptr;
+  uint64_t sequence = 0;
+  std::string_view kind;   // kinds::kReadings, kReport, kCommand, kAnswer, kLoss, kOpening, kCheckpoint
+  ByteView body;           // payload; of the signed object for signed kinds
+  ByteView signed_object;  // empty for kReadings
+  const RosterEntry* sender = nullptr;  // as of the record's epoch
+  bool confirmed = false;               // signed itself; otherwise pending until OnConfirmed
+  bool filled = false;                  // belongs into a gap that was declared missing
+  bool after_removal = false;           // the sender no longer belongs
+};
+
+// Called on the thread that calls the Reader, inside the call.
+class ReaderListener {
+ public:
+  virtual ~ReaderListener() = default;
+  // Each record once; in stream order except where `filled`.
+  virtual void OnRecord(const ReadRecord& record) = 0;
+  virtual void OnConfirmed(const StreamPlace& place, const SequenceRange& range) = 0;
+  virtual void OnMissing(const StreamPlace& place, const SequenceRange& range) = 0;
+  // The same bytes came again: ordinary at-least-once delivery, or a replay. Never delivered twice.
+  virtual void OnDuplicate(const StreamPlace& place, uint64_t sequence) = 0;
+  // Everything an honest network would not do. Already written as a security event.
+  virtual void OnAlarm(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence,
+                       std::string_view detail) = 0;
+};
+
+struct StreamStatus {
+  StreamPlace place;
+  Liveness liveness = Liveness::kHistory;
+  bool current = false;  // the newest of its sender in this topic
+  bool opened = false;   // its opening was read
+  bool ended = false;    // its closing checkpoint was read
+  bool stale = false;
+  bool tail_unknown = false;  // the stream before it has no known end
+  bool cloned = false;        // another stream has the same predecessor
+  bool broken = false;        // a checkpoint contradicted the records
+  uint64_t received = 0;
+  uint64_t confirmed = 0;
+  uint64_t pending = 0;
+  uint64_t next = 0;  // sequence expected next
+  uint64_t duplicates = 0;
+  uint64_t conflicts = 0;
+  uint64_t refused = 0;  // did not open or verify
+  std::vector<SequenceRange> missing;
+  std::vector<Loss> losses;            // what the sender itself gave up
+  std::optional<Freshness> last_word;  // of the newest opening or checkpoint
+  absl::Duration last_word_at;         // reader's uptime when it came
+};
+
+// Not thread-safe. `ring`, `chain`, `clock` and `listener` must outlive it; call MembershipChanged after
+// every change of ring or chain.
+class Reader {
+ public:
+  Reader(MemberId self, const ReaderLimits& limits, const KeyRing* ring, const MembershipChain* chain,
+         const Clock* clock, ReaderListener* listener);
+  ~Reader();
+
+  // One record of a sealed topic as a hop delivered it, in any order and any number of times. Nothing about
+  // it is believed. Never fails: what is wrong is reported to the listener.
+  void Accept(const StreamPlace& place, uint64_t sequence, ByteView record);
+
+  // Gaps whose grace is over, streams that went stale. Call about once a second.
+  void Tick();
+  // A hop is read from its first entry: BeginPass, records, CaughtUp. What was seen before must be there
+  // again.
+  void BeginPass(const Topic& topic);
+  void CaughtUp(const Topic& topic);
+  void MembershipChanged();
+  // Who was heard where: whose keys of the epoch are still needed when the next begins.
+  std::vector<std::pair<Topic, MemberId>> KnownSenders() const;
+
+  // A fresh nonce for a probe that is about to be published in keyring.
+  Probe NewProbe(RandomSource& random);
+
+  std::vector<StreamStatus> Status() const;
+  // The newest verified word of a sender in its telemetry or state: what a command is made for.
+  struct SenderWord {
+    Freshness freshness;
+    absl::Duration received_at;  // reader's uptime
+    Liveness liveness = Liveness::kHistory;
+  };
+  std::optional<SenderWord> LastWord(const MemberId& sender) const;
+
+  // Positions and what was confirmed, for the next start of the program: not secret, but its integrity is the
+  // reader's memory of what it has seen, so keep it where the keys are.
+  Bytes Snapshot() const;
+  absl::Status Restore(ByteView snapshot);  // DATA_LOSS
+
+ private:
+  friend class ReaderSnapshot;
+  struct Stream;
+  struct Sender;
+  using SenderKeyOf = std::pair<Topic, MemberId>;
+
+  Stream* FindOrOpen(const StreamPlace& place);
+  Stream* NewStream(const StreamPlace& place);
+  bool OpenContent(Stream& stream, uint64_t sequence, ByteView record, Bytes& content);
+  void Place(Stream& stream, uint64_t sequence, const Digest& digest, Bytes content);
+  void DeliverReady(Stream& stream);
+  void Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled);
+  void HandleSigned(Stream& stream, ReadRecord& record);
+  void HandleOpening(Stream& stream, const Opening& opening);
+  void HandleCheckpoint(Stream& stream, uint64_t sequence, const Checkpoint& checkpoint);
+  void CheckPredecessor(Stream& stream);
+  void HearFreshness(Stream& stream, const Freshness& freshness, uint64_t sequence);
+  void DeclareGap(Stream& stream, uint64_t up_to);
+  void Report(const Stream& stream, const StreamTrack::Outcome& outcome, uint64_t sequence);
+  void Alarm(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence, std::string_view detail);
+  Liveness LivenessOf(const Stream& stream) const;
+  StreamStatus StatusOf(const Stream& stream) const;
+
+  const MemberId self_;
+  const ReaderLimits limits_;
+  const KeyRing* const ring_;
+  const MembershipChain* const chain_;
+  const Clock* const clock_;
+  ReaderListener* const listener_;
+  absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_;
+  std::map<SenderKeyOf, std::unique_ptr<Sender>> senders_;
+  std::map<ProbeNonce, absl::Duration> probes_;  // own nonces → uptime when made
+  Stream* last_ = nullptr;
+  Bytes content_;
+};
+
+}  // namespace keystead
