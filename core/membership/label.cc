@@ -178,8 +178,7 @@ absl::Status SyncFolderOf(const std::string& path) {
   const int fd = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return SystemError("cannot open its folder to make it durable", path);
   const int rc = fsync(fd);
-  const absl::Status status =
-      rc == 0 ? absl::OkStatus() : SystemError("cannot make its folder durable", path);
+  absl::Status status = rc == 0 ? absl::OkStatus() : SystemError("cannot make its folder durable", path);
   close(fd);
   return status;
 }

@@ -1,17 +1,19 @@
 #include "device-sim/label_view.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pty.h>
+#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
+#include <vector>
 
 #include "tests/unit/device_sim/example_label.h"
 
@@ -23,8 +25,29 @@ using membership::ExampleLabel;
 using membership::GroupLabelText;
 using membership::TextOf;
 
-bool InCi() { return std::string_view(std::getenv("CI") != nullptr ? std::getenv("CI") : "") == "true"; }
-bool HaveZbar() { return std::system("command -v zbarimg >/dev/null 2>&1") == 0; }
+bool InCi() {
+  const char* ci = std::getenv("CI");
+  return ci != nullptr && std::string_view(ci) == "true";
+}
+
+// Runs zbarimg with its output in `out`; false where there is no such program.
+bool RunZbar(std::vector<std::string> arguments, const std::string& out) {
+  arguments.insert(arguments.begin(), "zbarimg");
+  std::vector<char*> argv;
+  argv.reserve(arguments.size() + 1);
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  pid_t pid = 0;
+  const bool started = posix_spawnp(&pid, "zbarimg", &actions, nullptr, argv.data(), environ) == 0;
+  posix_spawn_file_actions_destroy(&actions);
+  return started && waitpid(pid, nullptr, 0) == pid;
+}
+
+bool HaveZbar() { return RunZbar({"--version"}, "/dev/null"); }
 
 #define REQUIRE_ZBAR()                                                      \
   if (!HaveZbar()) {                                                        \
@@ -35,18 +58,15 @@ bool HaveZbar() { return std::system("command -v zbarimg >/dev/null 2>&1") == 0;
 
 // What an independent reader sees in the image.
 std::string Scan(const SecretBytes& png) {
-  std::string pattern = ::testing::TempDir() + "/qr-XXXXXX";
-  const std::string folder = mkdtemp(pattern.data());
-  const std::string path = folder + "/label.png";
-  std::ofstream(path, std::ios::binary) << TextOf(png);
-  FILE* pipe = popen(("zbarimg -q --raw -Sdisable -Sqrcode.enable " + path + " 2>/dev/null").c_str(), "r");
-  std::string out;
-  std::array<char, 4096> buffer{};
-  while (const size_t n = fread(buffer.data(), 1, buffer.size(), pipe)) out.append(buffer.data(), n);
-  pclose(pipe);
+  std::string folder = ::testing::TempDir() + "/qr-XXXXXX";
+  if (mkdtemp(folder.data()) == nullptr) return "no folder";
+  std::ofstream(folder + "/label.png", std::ios::binary) << TextOf(png);
+  EXPECT_TRUE(
+      RunZbar({"-q", "--raw", "-Sdisable", "-Sqrcode.enable", folder + "/label.png"}, folder + "/text"));
+  std::string seen;
+  std::getline(std::ifstream(folder + "/text"), seen);
   std::filesystem::remove_all(folder);
-  if (!out.empty() && out.back() == '\n') out.pop_back();
-  return out;
+  return seen;
 }
 
 // Reads the terminal's characters back into modules, as a person's camera would see them.

@@ -29,6 +29,7 @@ inline std::map<std::string, Sample> ByName(const std::vector<Sample>& samples) 
 
 inline std::vector<double> Values(const std::vector<Sample>& samples) {
   std::vector<double> out;
+  out.reserve(samples.size());
   for (const Sample& sample : samples) out.push_back(sample.value);
   return out;
 }
