@@ -1,0 +1,150 @@
+#include "core/program/program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/bytes.h"
+#include "core/base/mutants.h"
+#include "core/base/status.h"
+#include "core/identity/tls_process.h"
+
+namespace keystead {
+namespace {
+
+absl::Status SystemError(std::string_view what, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat(Absl(what), " ", path));
+}
+
+absl::Status WriteAll(int fd, std::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t written = write(fd, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return SystemError("cannot write", path);
+    content.remove_prefix(static_cast<size_t>(written));
+  }
+  if (fsync(fd) != 0) return SystemError("cannot sync", path);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Program::Program(std::string name, std::string description, std::string environment_prefix)
+    : name_(std::move(name)),
+      prefix_(std::move(environment_prefix)),
+      tls_(PinTls13Process()),
+      app_(std::move(description), name_) {
+  ActiveMutantName();  // prints its red line, or refuses an unknown name, before anything else
+  app_.set_config("--config", "", "Read options from this file (TOML or INI); the command line wins");
+  app_.add_option("--log-level", level_, "debug, info, warning or error")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app_.add_option("--log-file", log_.file, "Append the log to this file as well");
+  app_.add_flag("--quiet", quiet_, "No log on standard error");
+  app_.add_option("--ports-file", ports_file_,
+                  "Write process id and bound ports to this file, as JSON, once ready");
+}
+
+void Program::BindEnvironment(CLI::App& app) const {
+  for (CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_single_name();
+    if (name.empty() || name == "help" || name == "help-all" || !option->get_envname().empty()) continue;
+    std::string variable = prefix_ + "_";
+    for (char c : name)
+      variable += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    option->envname(variable);
+  }
+  for (CLI::App* sub : app.get_subcommands([](CLI::App*) { return true; })) BindEnvironment(*sub);
+}
+
+int Program::Run(int argc, char** argv, const std::function<absl::Status()>& body) {
+  const auto fail = [&](const absl::Status& status) {
+    std::fprintf(stderr, "%s: %s\n", name_.c_str(), std::string(Std(status.message())).c_str());
+    return 1;
+  };
+  if (!tls_.ok()) return fail(tls_);
+  BindEnvironment(app_);
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app_.exit(help);
+  } catch (const CLI::CallForAllHelp& help) {
+    return app_.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::fprintf(stderr, "%s: %s (see %s --help)\n", name_.c_str(), error.what(), name_.c_str());
+    return 2;
+  }
+  log_.program = name_;
+  log_.standard_error = !quiet_;
+  log_.level = level_ == "debug"     ? LogLevel::kDebug
+               : level_ == "info"    ? LogLevel::kInfo
+               : level_ == "warning" ? LogLevel::kWarning
+                                     : LogLevel::kError;
+  if (const absl::Status log = ConfigureLog(log_); !log.ok()) return fail(log);
+  const absl::Status status = body();
+  if (!status.ok()) {
+    Log(LogLevel::kError, "failed", {{"reason", Std(status.message())}});
+    return fail(status);
+  }
+  return 0;
+}
+
+absl::Status Program::AnnouncePorts(const std::map<std::string, int>& ports) const {
+  if (ports_file_.empty()) return absl::OkStatus();
+  nlohmann::json out;
+  out["pid"] = getpid();
+  out["ports"] = ports;
+  return WriteFileAtomically(ports_file_, out.dump() + "\n");
+}
+
+void AddCertificateOptions(CLI::App& app, CertificateFiles& files, std::string_view prefix, bool required) {
+  const std::string dashes = absl::StrCat("--", Absl(prefix));
+  app.add_option(dashes + "tls-chain", files.chain, "Own certificate and what leads to its root (PEM)")
+      ->required(required);
+  app.add_option(dashes + "tls-key", files.key, "Own private key (PEM, mode 0600)")->required(required);
+  app.add_option(dashes + "tls-roots", files.roots, "Authorities that peers are verified against (PEM)")
+      ->required(required);
+}
+
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content) {
+  const std::string temporary = absl::StrCat(path, ".", getpid(), ".new");
+  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return SystemError("cannot create", temporary);
+  absl::Status status = WriteAll(fd, content, temporary);
+  if (close(fd) != 0 && status.ok()) status = SystemError("cannot close", temporary);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
+    status = SystemError("cannot rename to", path);
+  if (!status.ok()) unlink(temporary.c_str());
+  return status;
+}
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open", path);
+  std::string content;
+  absl::Status status;
+  char buffer[16384];
+  while (true) {
+    const ssize_t got = read(fd, buffer, sizeof buffer);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) status = SystemError("cannot read", path);
+    if (got <= 0) break;
+    content.append(buffer, static_cast<size_t>(got));
+    if (content.size() > max_bytes) {
+      status = absl::ResourceExhaustedError(absl::StrCat(path, " is larger than ", max_bytes, " bytes"));
+      break;
+    }
+  }
+  close(fd);
+  if (!status.ok()) return status;
+  return content;
+}
+
+}  // namespace keystead

@@ -1,0 +1,70 @@
+// The frame of every program. In main():
+//
+//   int main(int argc, char** argv) {
+//     keystead::Program program("keystead-gateway", "Stores and forwards …", "KEYSTEAD_GATEWAY");
+//     GatewayOptions options;
+//     AddOptions(program.app(), options);            // CLI11: command line, --config FILE, environment
+//     return program.Run(argc, argv, [&] { return RunGateway(options, program); });
+//   }
+//
+// Exit codes: 0 done, 1 the program failed, 2 the options are wrong. An error is one line on standard error:
+// what is wrong and what to do.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "core/identity/certificate_files.h"
+#include "core/observe/log.h"
+#include "core/transport/server.h"
+
+namespace keystead {
+
+// One per process, made first thing in main(): it pins TLS 1.3 and blocks the termination signals before
+// there is a second thread.
+class Program {
+ public:
+  // Adds --config, --log-level, --log-file, --quiet and --ports-file. Every option added to app() or, through
+  // Env(), to a subcommand can also be set by the environment variable <prefix>_<OPTION_NAME>.
+  Program(std::string name, std::string description, std::string environment_prefix);
+
+  CLI::App& app() { return app_; }
+  TerminationSignal& termination() { return termination_; }
+  const std::string& name() const { return name_; }
+
+  // Parses, configures logs, runs `body`, and turns its status into one line and an exit code.
+  int Run(int argc, char** argv, const std::function<absl::Status()>& body);
+
+  // Writes {"pid": …, "ports": {name: port, …}} to --ports-file, if one was given, whole or not at all. Call
+  // it when all ports are bound: whoever waits for the file may then connect.
+  absl::Status AnnouncePorts(const std::map<std::string, int>& ports) const;
+
+ private:
+  void BindEnvironment(CLI::App& app) const;
+
+  std::string name_;
+  std::string prefix_;
+  absl::Status tls_;
+  TerminationSignal termination_;
+  CLI::App app_;
+  LogOptions log_;
+  std::string level_ = "info";
+  bool quiet_ = false;
+  std::string ports_file_;
+};
+
+// --tls-chain, --tls-key, --tls-roots, all required. `prefix` goes between the dashes: "upstream-" gives
+// --upstream-tls-chain.
+void AddCertificateOptions(CLI::App& app, CertificateFiles& files, std::string_view prefix = "",
+                           bool required = true);
+
+// Writes `content` to `path` whole or not at all: a temporary name beside it, synced, renamed. Mode 0600.
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content);
+// NOT_FOUND, RESOURCE_EXHAUSTED above max_bytes, or what the system says.
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
+
+}  // namespace keystead

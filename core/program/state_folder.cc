@@ -1,0 +1,96 @@
+#include "core/program/state_folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/bytes.h"
+#include "core/base/status.h"
+#include "core/program/program.h"
+
+namespace keystead {
+namespace {
+
+constexpr size_t kMaxStateBytes = 256 << 20;
+
+absl::Status SystemError(std::string_view what, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat(Absl(what), " ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<StateFolder> StateFolder::Open(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return SystemError("cannot create folder", path);
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return SystemError("cannot look at folder", path);
+  if (!S_ISDIR(info.st_mode)) return absl::FailedPreconditionError(absl::StrCat(path, " is not a folder"));
+  if ((info.st_mode & 0077) != 0) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("folder ", path, " holds secrets but is open to others: chmod 700 ", path));
+  }
+  if (access(path.c_str(), W_OK | X_OK) != 0) return SystemError("cannot write into folder", path);
+  return StateFolder(path);
+}
+
+std::string StateFolder::PathOf(std::string_view name) const { return absl::StrCat(path_, "/", Absl(name)); }
+
+bool StateFolder::Has(std::string_view name) const { return access(PathOf(name).c_str(), F_OK) == 0; }
+
+absl::Status StateFolder::Write(std::string_view name, const SecretBytes& content) const {
+  KS_RETURN_IF_ERROR(WriteFileAtomically(PathOf(name), AsChars(content.ExposeSecret())));
+  const int fd = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open folder", path_);
+  const bool synced = fsync(fd) == 0;
+  close(fd);
+  return synced ? absl::OkStatus() : SystemError("cannot sync folder", path_);
+}
+
+absl::StatusOr<SecretBytes> StateFolder::Read(std::string_view name) const {
+  KS_ASSIGN_OR_RETURN(std::string content, ReadFile(PathOf(name), kMaxStateBytes));
+  SecretBytes secret = SecretBytes::CopyOf(AsBytes(content));
+  SecureWipe(content.data(), content.size());
+  return secret;
+}
+
+absl::Status StateFolder::Remove(std::string_view name) const {
+  if (unlink(PathOf(name).c_str()) != 0 && errno != ENOENT) return SystemError("cannot remove", PathOf(name));
+  return absl::OkStatus();
+}
+
+StateFolder::Lock::Lock(Lock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+StateFolder::Lock& StateFolder::Lock::operator=(Lock&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) close(fd_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+StateFolder::Lock::~Lock() {
+  if (fd_ >= 0) close(fd_);
+}
+
+absl::StatusOr<StateFolder::Lock> StateFolder::Acquire(std::string_view name, bool wait) const {
+  const std::string path = PathOf(name);
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0) return SystemError("cannot open lock", path);
+  Lock lock(fd);
+  while (flock(fd, LOCK_EX | (wait ? 0 : LOCK_NB)) != 0) {
+    if (errno == EINTR) continue;
+    if (errno == EWOULDBLOCK) return absl::UnavailableError(absl::StrCat("another process holds ", path));
+    return SystemError("cannot lock", path);
+  }
+  return lock;
+}
+
+}  // namespace keystead
