@@ -19,7 +19,7 @@ die() {
   # build: to configure and build everything. test: what the tests call. all: the long runs of `scripts/test --all`.
   packages_build=(g++ cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
-    libcli11-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev python3 procps util-linux ca-certificates)
+    libcli11-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev python3 procps util-linux ca-certificates)
   packages_test=(git zbar-tools shellcheck clang-tidy clang-format binutils)
   packages_all=(clang libclang-rt-14-dev llvm)
 }
