@@ -78,6 +78,7 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options) {
   if (options.credentials == nullptr) return absl::InvalidArgumentError("a server needs credentials");
   if (options.resolver == nullptr)
     return absl::InvalidArgumentError("a server needs a resolver of its callers");
+  if (options.services.empty()) return absl::InvalidArgumentError("a server needs a service");
   const size_t colon = options.listen_address.rfind(':');
   if (colon == std::string::npos || colon == 0) {
     return absl::InvalidArgumentError(absl::StrCat("not host:port: ", options.listen_address));

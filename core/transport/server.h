@@ -23,7 +23,7 @@ struct ServerOptions {
       credentials;  // from MakeServerCredentials; not yet used by a server
   std::shared_ptr<const PrincipalResolver> resolver;
   AuthorizationPolicy policy;
-  std::vector<grpc::Service*> services;  // not owned; must outlive the server
+  std::vector<grpc::Service*> services;  // at least one; not owned; must outlive the server
 
   size_t max_message_bytes =
       limits::kMaxMessageBytes;               // received; larger ones end the call, RESOURCE_EXHAUSTED
@@ -55,8 +55,8 @@ class RunningServer {
 };
 
 // UNAVAILABLE "cannot listen on …: port taken or address not ours" when the address cannot be bound;
-// INVALID_ARGUMENT for missing credentials or resolver. The default health service is on, reflection is not
-// linked. Two servers never share a port (SO_REUSEPORT is off).
+// INVALID_ARGUMENT for missing credentials, resolver or services. The default health service is on,
+// reflection is not linked. Two servers never share a port (SO_REUSEPORT is off).
 absl::StatusOr<RunningServer> StartServer(const ServerOptions& options);
 
 // SIGTERM and SIGINT as an event. Make one at the start of main, before there is a second thread: it blocks
