@@ -9,8 +9,10 @@
 
 namespace {
 
-using namespace keystead;
-using device_sim::CsvReader;
+using keystead::AsChars;
+using keystead::ByteView;
+using keystead::Std;
+using keystead::device_sim::CsvReader;
 using Records = std::vector<std::vector<std::string>>;
 
 // False where the text is refused.
@@ -21,7 +23,7 @@ bool ReadAll(std::string_view text, Records& out) {
     const auto more = reader.Next(fields);
     if (!more.ok()) return false;
     if (!*more) return true;
-    FUZZ_CHECK(!fields.empty() && fields.size() <= device_sim::kMaxCsvColumns);
+    FUZZ_CHECK(!fields.empty() && fields.size() <= keystead::device_sim::kMaxCsvColumns);
     out.push_back(fields);
   }
 }
@@ -50,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     FUZZ_CHECK(ReadAll(WriteAll(records), again));
     FUZZ_CHECK(again == records);
   }
-  const auto column = device_sim::ParseCsvColumn(text, "f", "a");
+  const auto column = keystead::device_sim::ParseCsvColumn(text, "f", "a");
   if (column.ok()) {
     FUZZ_CHECK(!column->values.empty());
     FUZZ_CHECK(

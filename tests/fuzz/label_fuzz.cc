@@ -5,7 +5,13 @@
 
 namespace {
 
-using namespace keystead;
+using keystead::AsBytes;
+using keystead::AsChars;
+using keystead::Bytes;
+using keystead::ByteView;
+using keystead::SecretBytes;
+using keystead::ToBytes;
+namespace membership = keystead::membership;
 
 constexpr std::string_view kAlphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
