@@ -12,11 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/base/bytes.h"
@@ -69,7 +70,7 @@ class GroupView {
 
   const GroupHeader& header() const { return *header_; }
   const std::shared_ptr<const GroupHeader>& shared_header() const { return header_; }
-  const std::vector<RecordView>& records() const { return records_; }
+  std::span<const RecordView> records() const { return records_; }
   uint64_t first_sequence() const { return records_.front().sequence; }
   uint64_t last_sequence() const { return records_.back().sequence; }
   std::string_view bytes() const { return bytes_; }
@@ -77,7 +78,7 @@ class GroupView {
 
  private:
   std::shared_ptr<const GroupHeader> header_;
-  std::vector<RecordView> records_;
+  absl::InlinedVector<RecordView, 1> records_;
   std::string_view bytes_;
   std::string_view header_bytes_;
 };

@@ -85,8 +85,9 @@ class Publisher {
   };
   Stats GetStats() const;
 
- private:
   class Impl;
+
+ private:
   std::shared_ptr<Impl> impl_;
 };
 

@@ -143,7 +143,9 @@ class RecordLog {
   absl::StatusOr<uint64_t> BytesOf(storage::Transaction& transaction, storage::LogRef log,
                                    RecordLogChanges& changes);
 
-  // THREAD: the store's writer, inside Done, once per task that used `changes`, with the status of Done.
+  // THREAD: the store's writer. Inside Done, with its status, for every task that used `changes`; and also
+  // inside Prepare right before it returns a status other than OK, whoever that came from. The second call
+  // does nothing.
   void Finish(RecordLogChanges& changes, const absl::Status& status);
 
   // After EraseTenant was committed.

@@ -92,8 +92,9 @@ class Subscriber {
   };
   Stats GetStats() const;
 
- private:
   class Impl;
+
+ private:
   std::shared_ptr<Impl> impl_;
 };
 

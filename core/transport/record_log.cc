@@ -1,0 +1,309 @@
+#include "core/transport/record_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/base/limits.h"
+#include "core/base/status.h"
+#include "core/transport/record_log_state.h"
+
+namespace keystead {
+namespace {
+
+constexpr size_t kMaxTopicsInMemory = 1 << 18;
+constexpr size_t kReadBytes = 1 << 20;
+
+}  // namespace
+
+RecordLogChanges::RecordLogChanges() : rep_(std::make_unique<Rep>()) {}
+RecordLogChanges::~RecordLogChanges() = default;
+RecordLogChanges::RecordLogChanges(RecordLogChanges&&) noexcept = default;
+RecordLogChanges& RecordLogChanges::operator=(RecordLogChanges&&) noexcept = default;
+
+// Topics
+// ------------------------------------------------------------------------------------------------------
+
+absl::StatusOr<TopicLog> RecordLogState::OpenTopic(storage::Transaction& transaction, const TopicKey& key,
+                                                   RecordLogChanges& changes) {
+  if (const auto found = topics_.find(key); found != topics_.end()) return found->second;
+  const std::string row = rows::TopicKeyOf(key.instantiation, key.topic);
+  KS_ASSIGN_OR_RETURN(const auto value, transaction.Get(key.tenant, kTopicTable, row));
+  if (topics_.size() >= kMaxTopicsInMemory) topics_.clear();
+  if (value.has_value()) {
+    KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(key.tenant, *value));
+    topics_.emplace(key, log);
+    return log;
+  }
+  uint64_t number = 0;
+  KS_ASSIGN_OR_RETURN(const auto next, transaction.Get(key.tenant, kTopicTable, rows::kNextLogKey));
+  if (next.has_value()) {
+    KS_ASSIGN_OR_RETURN(number, rows::DecodeNumber(*next));
+  }
+  std::string following;
+  rows::PutU64(following, number + 1);
+  transaction.Put(key.tenant, kTopicTable, rows::kNextLogKey, following);
+  const TopicLog log{{key.tenant, number}, options_.random->NewId<LogId>()};
+  transaction.Put(key.tenant, kTopicTable, row, rows::EncodeTopicLog(log));
+  Rep(changes).created.push_back(key);
+  topics_.emplace(key, log);
+  return log;
+}
+
+absl::StatusOr<TopicLog> RecordLogState::TopicOf(storage::Transaction& transaction, uint32_t tenant,
+                                                 const GroupView& view, RecordLogChanges& changes) {
+  const std::shared_ptr<const GroupHeader>& header = view.shared_header();
+  HeaderSlot& slot = header_slots_[absl::HashOf(header.get()) % header_slots_.size()];
+  if (slot.header == header && slot.tenant == tenant) return slot.log;
+  KS_ASSIGN_OR_RETURN(const TopicLog log,
+                      OpenTopic(transaction, {tenant, header->instantiation, header->topic}, changes));
+  slot = {header, tenant, log};
+  return log;
+}
+
+// Loading and forgetting
+// --------------------------------------------------------------------------------------
+
+absl::StatusOr<LogState*> RecordLogState::Use(storage::Transaction& transaction, storage::LogRef ref,
+                                              RecordLogChanges& changes) {
+  LogState* log = nullptr;
+  if (const auto found = logs_.find(ref); found != logs_.end()) {
+    log = found->second;
+    if (log->self != lru_.begin()) lru_.splice(lru_.begin(), lru_, log->self);
+  } else {
+    lru_.emplace_front();
+    log = &lru_.front();
+    log->ref = ref;
+    log->self = lru_.begin();
+    if (absl::Status status = Load(transaction, *log); !status.ok()) {
+      lru_.pop_front();
+      return status;
+    }
+    logs_.emplace(ref, log);
+    EvictOld();
+  }
+  if (log->poisoned) return absl::UnavailableError("an earlier write to this log failed");
+  RecordLogChanges::Rep& rep = Rep(changes);
+  if (rep.id == 0) rep.id = ++next_changes_id_;
+  if (log->touched_by != rep.id) {
+    log->touched_by = rep.id;
+    log->touch_slot = rep.touched.size();
+    rep.touched.push_back({log, log->end});
+    ++log->in_use;
+  }
+  return log;
+}
+
+absl::Status RecordLogState::Load(storage::Transaction& transaction, LogState& log) {
+  counters_.loads.fetch_add(1, std::memory_order_relaxed);
+  KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, transaction.GetBounds(log.ref));
+  log.first_kept = bounds.first;
+  log.end = bounds.end;
+  KS_ASSIGN_OR_RETURN(const auto head,
+                      transaction.Get(log.ref.tenant, kStreamTable, rows::HeadKey(log.ref.log)));
+  if (head.has_value()) {
+    KS_ASSIGN_OR_RETURN(log.head, rows::DecodeHead(*head));
+  }
+  return Replay(transaction, log);
+}
+
+absl::Status RecordLogState::Replay(storage::Transaction& transaction, LogState& log) {
+  KS_ASSIGN_OR_RETURN(const std::vector<FoundGroup> groups, ReadGroups(log, log.head.checkpoint, log.end));
+  uint64_t tail_bytes = 0;
+  for (const FoundGroup& group : groups) {
+    KS_ASSIGN_OR_RETURN(StreamState* const stream, Stream(transaction, log, group.stream));
+    Note(*stream, group.offset, group.records);
+    tail_bytes += group.bytes->size();
+    ++log.groups_since;
+  }
+  // Of entries that were trimmed since the checkpoint nobody knows the size; trimmed_bytes holds at least
+  // them.
+  log.total_bytes =
+      (log.first_kept > log.head.checkpoint ? log.head.trimmed_bytes : log.head.checkpoint_bytes) +
+      tail_bytes;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StreamState*> RecordLogState::Stream(storage::Transaction& transaction, LogState& log,
+                                                    const StreamKey& key) {
+  const auto [at, is_new] = log.streams.try_emplace(key);
+  if (!is_new) return &at->second;
+  auto row = transaction.Get(log.ref.tenant, kStreamTable, rows::StreamKeyOf(log.ref.log, key));
+  absl::Status status = row.status();
+  if (row.ok() && row->has_value()) {
+    auto decoded = rows::DecodeStream(**row);
+    status = decoded.status();
+    if (decoded.ok()) at->second = *std::move(decoded);
+  }
+  if (!status.ok()) {
+    log.streams.erase(at);
+    return status;
+  }
+  return &at->second;
+}
+
+void RecordLogState::Erase(LogState* log) {
+  // Not of an evicted log, but of one whose task failed, offsets will be given out again.
+  if (log->poisoned) {
+    segments_.remove_if([&](const auto& segment) { return segment->log == log->ref; });
+  }
+  logs_.erase(log->ref);
+  lru_.erase(log->self);
+  counters_.logs.store(logs_.size(), std::memory_order_relaxed);
+}
+
+void RecordLogState::EvictOld() {
+  while (lru_.size() > options_.max_logs_in_memory && lru_.back().in_use == 0) Erase(&lru_.back());
+  counters_.logs.store(logs_.size(), std::memory_order_relaxed);
+}
+
+void RecordLogState::Finish(RecordLogChanges& changes, const absl::Status& status) {
+  RecordLogChanges::Rep& rep = Rep(changes);
+  for (const RecordLogChanges::Rep::Touch& touch : rep.touched) {
+    LogState& log = *touch.log;
+    --log.in_use;
+    if (!status.ok()) log.poisoned = true;
+    if (log.poisoned) {
+      if (log.in_use == 0) Erase(&log);
+      continue;
+    }
+    const auto committed = std::find_if(log.pending.begin(), log.pending.end(),
+                                        [&](const auto& entry) { return entry.first >= touch.end; });
+    log.pending.erase(log.pending.begin(), committed);
+  }
+  if (!status.ok()) {
+    for (const TopicKey& key : rep.created) topics_.erase(key);
+    if (!rep.created.empty()) header_slots_.fill({});
+  }
+  rep = {};
+}
+
+void RecordLogState::Forget(uint32_t tenant) {
+  for (auto log = lru_.begin(); log != lru_.end();) {
+    LogState* const state = &*log++;
+    if (state->ref.tenant != tenant) continue;
+    state->poisoned = true;
+    if (state->in_use == 0) Erase(state);
+  }
+  absl::erase_if(topics_, [&](const auto& entry) { return entry.first.tenant == tenant; });
+  header_slots_.fill({});
+}
+
+RecordLog::Stats RecordLogState::GetStats() const {
+  const auto get = [](const std::atomic<uint64_t>& n) { return n.load(std::memory_order_relaxed); };
+  return {get(counters_.groups),  get(counters_.records),  get(counters_.duplicates), get(counters_.variants),
+          get(counters_.refused), get(counters_.look_ups), get(counters_.loads),      get(counters_.logs)};
+}
+
+// The public face
+// -----------------------------------------------------------------------------------------------
+
+RecordLog::RecordLog(storage::LogStore* store, const Options& options)
+    : state_(std::make_unique<RecordLogState>(store, options)) {}
+RecordLog::~RecordLog() = default;
+
+absl::StatusOr<TopicLog> RecordLog::OpenTopic(storage::Transaction& transaction, const TopicKey& key,
+                                              RecordLogChanges& changes) {
+  return state_->OpenTopic(transaction, key, changes);
+}
+absl::StatusOr<AppendOutcome> RecordLog::Append(storage::Transaction& transaction, uint32_t tenant,
+                                                const GroupView& view, const Payload& bytes,
+                                                RecordLogChanges& changes) {
+  return state_->Append(transaction, tenant, view, bytes, changes);
+}
+absl::StatusOr<uint64_t> RecordLog::Trim(storage::Transaction& transaction, storage::LogRef log,
+                                         const Retention& retention, RecordLogChanges& changes) {
+  return state_->Trim(transaction, log, retention, changes);
+}
+absl::Status RecordLog::TrimTo(storage::Transaction& transaction, storage::LogRef log, uint64_t first_kept,
+                               RecordLogChanges& changes) {
+  return state_->TrimTo(transaction, log, first_kept, changes);
+}
+absl::StatusOr<uint64_t> RecordLog::BytesOf(storage::Transaction& transaction, storage::LogRef log,
+                                            RecordLogChanges& changes) {
+  return state_->BytesOf(transaction, log, changes);
+}
+void RecordLog::Finish(RecordLogChanges& changes, const absl::Status& status) {
+  state_->Finish(changes, status);
+}
+void RecordLog::Forget(uint32_t tenant) { state_->Forget(tenant); }
+RecordLog::Stats RecordLog::GetStats() const { return state_->GetStats(); }
+storage::LogStore& RecordLog::store() const { return state_->store(); }
+
+absl::StatusOr<std::optional<TopicLog>> RecordLog::FindTopic(const TopicKey& key) const {
+  KS_ASSIGN_OR_RETURN(const auto value,
+                      store().Get(key.tenant, kTopicTable, rows::TopicKeyOf(key.instantiation, key.topic)));
+  if (!value.has_value()) return std::optional<TopicLog>();
+  KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(key.tenant, *value));
+  return std::optional<TopicLog>(log);
+}
+
+absl::StatusOr<std::vector<RecordLog::NamedLog>> RecordLog::TopicsOf(
+    uint32_t tenant, const InstantiationId& instantiation) const {
+  std::vector<NamedLog> out;
+  const std::string prefix = rows::TopicPrefix(instantiation);
+  std::string after;
+  while (true) {
+    KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> found,
+                        store().Scan(tenant, kTopicTable, {.prefix = prefix, .after = after}));
+    if (found.empty()) return out;
+    for (const storage::Row& row : found) {
+      KS_ASSIGN_OR_RETURN(TopicKey key, rows::DecodeTopicKey(tenant, row.key));
+      KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(tenant, row.value));
+      out.push_back({std::move(key.topic), log});
+    }
+    after = found.back().key;
+  }
+}
+
+absl::StatusOr<std::vector<RecordLog::OwnedLog>> RecordLog::Logs(uint32_t tenant,
+                                                                 const std::optional<TopicKey>& after,
+                                                                 size_t max) const {
+  const std::string from = after ? rows::TopicKeyOf(after->instantiation, after->topic) : std::string();
+  KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> found,
+                      store().Scan(tenant, kTopicTable, {.prefix = "t", .after = from, .max_rows = max}));
+  std::vector<OwnedLog> out;
+  for (const storage::Row& row : found) {
+    KS_ASSIGN_OR_RETURN(TopicKey key, rows::DecodeTopicKey(tenant, row.key));
+    KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(tenant, row.value));
+    out.push_back({std::move(key), log});
+  }
+  return out;
+}
+
+// Reading groups back
+// -------------------------------------------------------------------------------------------
+
+absl::StatusOr<std::vector<FoundGroup>> RecordLogState::ReadGroups(const LogState& log, uint64_t first,
+                                                                   uint64_t end) {
+  std::vector<FoundGroup> out;
+  GroupHeaderCache headers;
+  const auto add = [&](uint64_t offset, const Payload& bytes) -> absl::Status {
+    auto view = GroupView::Parse(*bytes, headers);
+    if (!view.ok()) return absl::DataLossError("a stored group does not parse");
+    const GroupHeader& header = view->header();
+    out.push_back({offset,
+                   bytes,
+                   {header.sender, header.epoch, header.stream},
+                   view->first_sequence(),
+                   view->last_sequence(),
+                   {view->records().begin(), view->records().end()}});
+    return absl::OkStatus();
+  };
+  const uint64_t first_pending = log.pending.empty() ? log.end : log.pending.front().first;
+  uint64_t next = std::max(first, log.first_kept);
+  while (next < std::min(end, first_pending)) {
+    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, store_->Read(log.ref, next, kReadBytes));
+    if (entries.empty()) return absl::DataLossError("a log ends before its end");
+    for (const storage::Entry& entry : entries) {
+      if (entry.offset >= end) break;
+      KS_RETURN_IF_ERROR(add(entry.offset, entry.bytes));
+    }
+    next = entries.back().offset + 1;
+  }
+  for (const auto& [offset, bytes] : log.pending) {
+    if (offset >= next && offset < end) KS_RETURN_IF_ERROR(add(offset, bytes));
+  }
+  return out;
+}
+
+}  // namespace keystead

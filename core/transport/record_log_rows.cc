@@ -1,0 +1,177 @@
+#include "core/transport/record_log_rows.h"
+
+#include "core/base/bytes.h"
+#include "core/base/limits.h"
+#include "core/base/status.h"
+
+namespace keystead::rows {
+namespace {
+
+constexpr size_t kStreamBytes = MemberId::kSize + 8 + StreamId::kSize;
+
+std::string LogKey(uint64_t log, char kind) {
+  std::string out;
+  out.reserve(9 + kStreamBytes + 16);
+  PutU64(out, log);
+  out.push_back(kind);
+  return out;
+}
+
+std::string LogStreamKey(uint64_t log, char kind, const StreamKey& stream) {
+  std::string out = LogKey(log, kind);
+  out.append(AsChars(stream.sender.view()));
+  PutU64(out, stream.epoch);
+  out.append(AsChars(stream.stream.view()));
+  return out;
+}
+
+absl::Status Damaged(std::string_view row) {
+  return absl::DataLossError(absl::StrCat("row of another shape: ", Absl(row)));
+}
+
+}  // namespace
+
+void PutU64(std::string& out, uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
+}
+
+uint64_t GetU64(std::string_view bytes, size_t at) {
+  if (bytes.size() < 8 || at > bytes.size() - 8) return 0;
+  uint64_t value = 0;
+  for (size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
+  return value;
+}
+
+std::string TopicPrefix(const InstantiationId& instantiation) { return "t" + ToString(instantiation.view()); }
+std::string TopicKeyOf(const InstantiationId& instantiation, const Topic& topic) {
+  return TopicPrefix(instantiation) + topic.str();
+}
+std::string EncodeTopicLog(const TopicLog& log) {
+  std::string out;
+  PutU64(out, log.ref.log);
+  out.append(AsChars(log.id.view()));
+  return out;
+}
+
+std::string HeadKey(uint64_t log) { return LogKey(log, 'h'); }
+std::string CheckpointPrefix(uint64_t log) { return LogKey(log, 'c'); }
+std::string CheckpointKey(uint64_t log, uint64_t offset) {
+  std::string out = CheckpointPrefix(log);
+  PutU64(out, offset);
+  return out;
+}
+std::string StreamPrefix(uint64_t log) { return LogKey(log, 's'); }
+std::string StreamKeyOf(uint64_t log, const StreamKey& stream) { return LogStreamKey(log, 's', stream); }
+std::string PositionPrefix(uint64_t log, const StreamKey& stream) { return LogStreamKey(log, 'p', stream); }
+std::string PositionKey(uint64_t log, const StreamKey& stream, uint64_t sequence) {
+  std::string out = PositionPrefix(log, stream);
+  PutU64(out, ~sequence);
+  return out;
+}
+std::string LatePrefix(uint64_t log, const StreamKey& stream) { return LogStreamKey(log, 'l', stream); }
+std::string LateKey(uint64_t log, const StreamKey& stream, uint64_t sequence, uint64_t offset) {
+  std::string out = LatePrefix(log, stream);
+  PutU64(out, sequence);
+  PutU64(out, offset);
+  return out;
+}
+
+std::string EncodeHead(const LogHead& head) {
+  std::string out;
+  PutU64(out, head.checkpoint);
+  PutU64(out, head.checkpoint_bytes);
+  PutU64(out, head.trimmed_bytes);
+  return out;
+}
+
+std::string EncodeCheckpoint(const Checkpoint& checkpoint) {
+  std::string out;
+  PutU64(out, checkpoint.bytes);
+  PutU64(out, static_cast<uint64_t>(checkpoint.unix_ms));
+  return out;
+}
+
+std::string EncodeStream(const StreamState& state) {
+  std::string out;
+  PutU64(out, state.last_offset);
+  PutU64(out, state.has_late ? 1 : 0);
+  for (const SequenceSet::Interval& interval : state.have.intervals()) {
+    PutU64(out, interval.first);
+    PutU64(out, interval.end);
+  }
+  return out;
+}
+
+std::string EncodeSegment(const Segment& segment) {
+  std::string out;
+  PutU64(out, segment.first);
+  PutU64(out, segment.end);
+  return out;
+}
+
+absl::StatusOr<uint64_t> DecodeNumber(std::string_view value) {
+  if (value.size() != 8) return Damaged("number");
+  return GetU64(value, 0);
+}
+
+absl::StatusOr<TopicLog> DecodeTopicLog(uint32_t tenant, std::string_view value) {
+  if (value.size() != 8 + LogId::kSize) return Damaged("topic");
+  TopicLog out;
+  out.ref = {tenant, GetU64(value, 0)};
+  KS_ASSIGN_OR_RETURN(out.id, LogId::FromBytes(value.substr(8)));
+  return out;
+}
+
+absl::StatusOr<TopicKey> DecodeTopicKey(uint32_t tenant, std::string_view key) {
+  if (key.size() <= 1 + InstantiationId::kSize || key[0] != 't') return Damaged("topic key");
+  TopicKey out;
+  out.tenant = tenant;
+  KS_ASSIGN_OR_RETURN(out.instantiation, InstantiationId::FromBytes(key.substr(1, InstantiationId::kSize)));
+  KS_ASSIGN_OR_RETURN(out.topic, Topic::Parse(key.substr(1 + InstantiationId::kSize)));
+  return out;
+}
+
+absl::StatusOr<LogHead> DecodeHead(std::string_view value) {
+  if (value.size() != 24) return Damaged("head");
+  return LogHead{GetU64(value, 0), GetU64(value, 8), GetU64(value, 16)};
+}
+
+absl::StatusOr<Checkpoint> DecodeCheckpoint(std::string_view key, std::string_view value) {
+  if (key.size() != 17 || value.size() != 16) return Damaged("checkpoint");
+  return Checkpoint{GetU64(key, 9), GetU64(value, 0), static_cast<int64_t>(GetU64(value, 8))};
+}
+
+absl::StatusOr<StreamState> DecodeStream(std::string_view value) {
+  if (value.size() < 16 || value.size() % 16 != 0) return Damaged("stream");
+  StreamState out;
+  out.last_offset = GetU64(value, 0);
+  out.has_late = GetU64(value, 8) != 0;
+  for (size_t at = 16; at < value.size(); at += 16) {
+    const SequenceSet::Interval interval{GetU64(value, at), GetU64(value, at + 8)};
+    if (interval.first >= interval.end || (at > 16 && interval.first <= out.have.end()))
+      return Damaged("stream");
+    out.have.Add(interval.first, interval.end, limits::kMaxGapsPerStream);
+  }
+  return out;
+}
+
+absl::StatusOr<StreamKey> DecodeStreamKey(std::string_view key) {
+  if (key.size() < 9 + kStreamBytes) return Damaged("stream key");
+  StreamKey out;
+  KS_ASSIGN_OR_RETURN(out.sender, MemberId::FromBytes(key.substr(9, MemberId::kSize)));
+  out.epoch = GetU64(key, 9 + MemberId::kSize);
+  KS_ASSIGN_OR_RETURN(out.stream, StreamId::FromBytes(key.substr(9 + MemberId::kSize + 8, StreamId::kSize)));
+  return out;
+}
+
+absl::StatusOr<Segment> DecodeSegment(std::string_view value) {
+  if (value.size() != 16) return Damaged("position");
+  return Segment{GetU64(value, 0), GetU64(value, 8)};
+}
+
+absl::StatusOr<uint64_t> DecodeLateOffset(std::string_view key) {
+  if (key.size() != 9 + kStreamBytes + 16) return Damaged("late record");
+  return GetU64(key, key.size() - 8);
+}
+
+}  // namespace keystead::rows
