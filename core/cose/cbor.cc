@@ -1,6 +1,7 @@
 #include "core/cose/cbor.h"
 
 #include <set>
+#include <utility>
 
 #include "core/base/status.h"
 
@@ -45,7 +46,7 @@ absl::StatusOr<CborValue> ReadValue(CborReader& reader) {
         KS_ASSIGN_OR_RETURN(CborValue key, ReadValue(reader));
         if (!keys.insert(EncodeCbor(key)).second) return absl::InvalidArgumentError("CBOR: map key repeated");
         KS_ASSIGN_OR_RETURN(CborValue value, ReadValue(reader));
-        out.pairs.emplace_back(std::move(key), std::move(value));
+        out.pairs.push_back({std::move(key), std::move(value)});
       }
       break;
     }

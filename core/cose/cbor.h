@@ -2,13 +2,14 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/cose/cbor_reader.h"
 #include "core/cose/cbor_writer.h"
 
 namespace keystead::cose {
+
+struct CborPair;
 
 // One decoded item that owns its content. For tools; the protocol reads through CborReader.
 struct CborValue {
@@ -17,10 +18,15 @@ struct CborValue {
   Bytes bytes;                   // kBytes
   std::string text;              // kText
   std::vector<CborValue> items;  // kArray; kTag: the one tagged item
-  std::vector<std::pair<CborValue, CborValue>> pairs;  // kMap, in the order received
+  std::vector<CborPair> pairs;   // kMap, in the order received
 
   const CborValue* Find(int64_t key) const;  // null when this is no map or has no such key
   bool IsInt(int64_t value) const;
+};
+
+struct CborPair {
+  CborValue key;
+  CborValue value;
 };
 
 // The whole of `input` as one item; INVALID_ARGUMENT as CborReader, and for bytes left over.
