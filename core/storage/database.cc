@@ -28,9 +28,14 @@ bool IsRocksDbFile(const std::string& name) {
          name.ends_with(".dbtmp");
 }
 
-rocksdb::Status SyncFile(rocksdb::FileSystem& fs, const std::string& path) {
+// Syncs the file, after cutting it down to `size` bytes if one is given and it is longer.
+rocksdb::Status SyncFile(rocksdb::FileSystem& fs, const std::string& path, std::optional<uint64_t> size) {
+  uint64_t now = 0;
+  rocksdb::IOStatus status = fs.GetFileSize(path, {}, &now, nullptr);
+  if (!status.ok()) return status;
   std::unique_ptr<rocksdb::FSWritableFile> file;
-  rocksdb::IOStatus status = fs.ReopenWritableFile(path, {}, &file, nullptr);
+  status = fs.ReopenWritableFile(path, {}, &file, nullptr);
+  if (status.ok() && size && now > *size) status = file->Truncate(*size, {}, nullptr);
   if (status.ok()) status = file->Fsync({}, nullptr);
   if (status.ok()) status = file->Close({}, nullptr);
   return status;
@@ -251,12 +256,8 @@ void Database::NoteFailure(WalPosition before) {
 
 rocksdb::Status Database::CutWal() const {
   const auto fs = FileSystem();
-  uint64_t size = 0;
-  rocksdb::IOStatus status = fs->GetFileSize(cut_path_, {}, &size, nullptr);
-  if (status.IsNotFound() || status.IsPathNotFound()) return rocksdb::Status::OK();
-  if (status.ok() && size > cut_size_) status = fs->Truncate(cut_path_, cut_size_, {}, nullptr);
-  if (!status.ok()) return status;
-  return SyncFile(*fs, cut_path_);
+  if (fs->FileExists(cut_path_, {}, nullptr).IsNotFound()) return rocksdb::Status::OK();
+  return SyncFile(*fs, cut_path_, cut_size_);
 }
 
 // Recovery that begins and then fails would leave readers without a database, so it begins only when a file
@@ -276,7 +277,8 @@ absl::Status Database::SyncWals() const {
   std::vector<std::string> names;
   KS_RETURN_IF_ERROR(Convert(fs->GetChildren(options_.path, {}, &names, nullptr)));
   for (const std::string& name : names) {
-    if (name.ends_with(".log")) KS_RETURN_IF_ERROR(Convert(SyncFile(*fs, options_.path + "/" + name)));
+    if (name.ends_with(".log"))
+      KS_RETURN_IF_ERROR(Convert(SyncFile(*fs, options_.path + "/" + name, std::nullopt)));
   }
   return absl::OkStatus();
 }

@@ -51,6 +51,9 @@ class FaultInjectionFs::File final : public rocksdb::FSWritableFileOwnerWrapper 
   }
   IOStatus Sync(const IOOptions&, IODebugContext*) override { return owner_.Sync(path_, *target()); }
   IOStatus Fsync(const IOOptions&, IODebugContext*) override { return owner_.Sync(path_, *target()); }
+  IOStatus Truncate(uint64_t size, const IOOptions&, IODebugContext*) override {
+    return owner_.Cut(path_, size, *target());
+  }
   // Starts write-back only: promises nothing.
   IOStatus RangeSync(uint64_t, uint64_t, const IOOptions&, IODebugContext*) override {
     return IOStatus::OK();
@@ -131,7 +134,7 @@ void FaultInjectionFs::DropUnsynced(RandomSource& random) {
     const uint64_t kept = Below(random, file.size - file.synced + 1);
     std::string bytes = ReadAll(path);
     bytes.resize(file.synced + kept);
-    if (kept > 0 && Below(random, 2) == 0) {  // a page that was allocated but not written
+    if (path.ends_with(".log") && kept > 0 && Below(random, 2) == 0) {  // allocated but not written
       const uint64_t from = file.synced + Below(random, kept);
       std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.end(), '\0');
     }
@@ -245,17 +248,13 @@ IOStatus FaultInjectionFs::RenameFile(const std::string& from, const std::string
   return status;
 }
 
-IOStatus FaultInjectionFs::Truncate(const std::string& path, size_t size, const IOOptions& options,
-                                    IODebugContext* debug) {
+IOStatus FaultInjectionFs::Cut(const std::string& path, uint64_t size, rocksdb::FSWritableFile& file) {
   absl::MutexLock lock(&mutex_);
   if (IOStatus status = Change(); !status.ok()) return status;
-  IOStatus status = target()->Truncate(path, size, options, debug);
-  const auto it = files_.find(path);
-  if (status.ok() && it != files_.end()) {
-    it->second.size = std::min<uint64_t>(it->second.size, size);
-    it->second.synced = std::min<uint64_t>(it->second.synced, size);
-  }
-  return status;
+  Tracked& tracked = files_[path];
+  tracked.size = std::min<uint64_t>(tracked.size, size);
+  tracked.synced = std::min<uint64_t>(tracked.synced, size);
+  return file.Truncate(size, {}, nullptr);
 }
 
 }  // namespace keystead::storage

@@ -20,8 +20,8 @@ namespace keystead::storage {
 // Wraps the machine's own file system. Thread-safe; changes are serialised.
 //
 // The model of a power failure: of every file the bytes up to its last sync survive, of the bytes after it
-// any prefix, whose last part may be garbage; a file whose directory was not synced since it was created is
-// gone; a rename whose directory was not synced since did not happen.
+// any prefix, whose last part may be zero in a write-ahead log; a file whose directory was not synced since
+// it was created is gone; a rename whose directory was not synced since did not happen.
 class FaultInjectionFs final : public rocksdb::FileSystemWrapper {
  public:
   FaultInjectionFs();
@@ -56,6 +56,7 @@ class FaultInjectionFs final : public rocksdb::FileSystemWrapper {
   rocksdb::IOStatus Change() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   rocksdb::IOStatus Append(const std::string& path, const rocksdb::Slice& data,
                            rocksdb::FSWritableFile& file);
+  rocksdb::IOStatus Cut(const std::string& path, uint64_t size, rocksdb::FSWritableFile& file);
   rocksdb::IOStatus Sync(const std::string& path, rocksdb::FSWritableFile& file);
   rocksdb::IOStatus SyncDirectory(const std::string& path, rocksdb::FSDirectory& directory);
 
@@ -72,8 +73,6 @@ class FaultInjectionFs final : public rocksdb::FileSystemWrapper {
                                rocksdb::IODebugContext* debug) override;
   rocksdb::IOStatus RenameFile(const std::string& from, const std::string& to,
                                const rocksdb::IOOptions& options, rocksdb::IODebugContext* debug) override;
-  rocksdb::IOStatus Truncate(const std::string& path, size_t size, const rocksdb::IOOptions& options,
-                             rocksdb::IODebugContext* debug) override;
 
   mutable absl::Mutex mutex_;
   std::map<std::string, Tracked> files_ ABSL_GUARDED_BY(mutex_);

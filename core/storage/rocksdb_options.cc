@@ -6,10 +6,8 @@
 #include <string>
 
 #include "core/observe/log.h"
-#include "core/storage/keys.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/filter_policy.h"
-#include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 
 namespace keystead::storage {
@@ -81,9 +79,9 @@ rocksdb::ColumnFamilyOptions MakeEntriesOptions(const Options& options,
   entries.max_write_buffer_number = 4;
   entries.level_compaction_dynamic_level_bytes = true;
   entries.target_file_size_base = options.write_buffer_bytes;
-  entries.max_bytes_for_level_base = 4 * options.write_buffer_bytes;
-  // Appends to one log come in key order: the memtable remembers where the last one went.
-  entries.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(kLogPrefixBytes));
+  // Compaction is the largest cost after the write itself: let more gather before it starts.
+  entries.level0_file_num_compaction_trigger = 8;
+  entries.max_bytes_for_level_base = 8 * options.write_buffer_bytes;
   entries.compaction_filter_factory = std::make_shared<TrimFilterFactory>(std::move(trims));
   // Large values are written once and not moved again by compaction.
   entries.enable_blob_files = true;
