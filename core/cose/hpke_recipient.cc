@@ -107,6 +107,7 @@ crypto::HpkeParams Params(const HpkePsk& psk, ByteView info) {
 absl::StatusOr<SecretBytes> OpenLayer(const HpkeRecipientView& layer, const crypto::EcdhKeyPair& key,
                                       const HpkePsk& psk, ByteView info, ByteView aad) {
   KS_RETURN_IF_ERROR(CheckPsk(psk));
+  // psk_id is also part of HPKE's key schedule: this saves the key agreement for a message that cannot open.
   const ByteView expected_id = psk.psk != nullptr ? psk.psk_id : ByteView();
   if (!Equal(layer.psk_id, expected_id)) return crypto::OpenFailed();
   KS_ASSIGN_OR_RETURN(auto context, crypto::HpkeSetupR(layer.ek, key, Params(psk, info)));

@@ -51,6 +51,7 @@ absl::StatusOr<std::shared_ptr<const P256Key>> ImportPublic(ByteView point) {
   KS_ASSIGN_OR_RETURN(PkeyPtr pkey, Build(point, nullptr));
   const PkeyCtxPtr check(EVP_PKEY_CTX_new_from_pkey(nullptr, pkey.get(), nullptr));
   if (check == nullptr) return OpenSslFailure("P-256 key check failed");
+  // The import above already refuses points off the curve; this says so again in the library's own words.
   if (EVP_PKEY_public_check(check.get()) != 1) {
     ERR_clear_error();
     return absl::InvalidArgumentError("not a point on P-256");
