@@ -208,7 +208,7 @@ absl::StatusOr<Given> ReadGiven(const Json& root, const Json& input, const Json&
   return out;
 }
 
-// What our code made of the message, against the "fail" of the file. INTERNAL: authentic, but another content.
+// What our code made of the message, against the "fail" of the file. INTERNAL: authentic, but not as given.
 // UNIMPLEMENTED: a nonce that the profile does not have.
 Outcome Judge(const Json& root, const absl::Status& ours) {
   if (absl::IsUnimplemented(ours)) return Unsupported::kGcmIvSize;
