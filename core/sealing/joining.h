@@ -125,6 +125,7 @@ class JoinResponder {
   // A local act. Makes a fresh K_D. FAILED_PRECONDITION when owned.
   absl::Status Arm(const BootId& boot, absl::Duration uptime);
   const Bytes& announcement() const { return announcement_; }  // empty unless armed or offered
+  absl::StatusOr<MailboxName> announcement_box() const { return AnnouncementBox(*identity_.setup_code); }
   absl::StatusOr<MailboxName> m1_box() const;
   absl::StatusOr<MailboxName> m2_box() const;
 

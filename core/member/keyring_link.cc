@@ -1,0 +1,91 @@
+#include "core/member/keyring_link.h"
+
+#include <utility>
+
+#include "core/observe/security_event.h"
+
+namespace keystead {
+
+StreamPlace PlaceOf(const GroupHeader& header) {
+  return {header.tenant, header.instantiation, header.topic, header.sender, header.epoch, header.stream};
+}
+
+KeyringLink::KeyringLink(const Options& options) : options_(options) {
+  SubscriberCallbacks on;
+  on.on_entries = [this](const TopicBatch& batch) { Take(batch); };
+  on.on_caught_up = [this](const Topic&) {
+    if (options_.on_caught_up) Post(options_.on_caught_up);
+  };
+  on.on_disconnected = options_.on_disconnected;
+  SubscriberOptions subscriber;
+  subscriber.tenant = options.tenant;
+  subscriber.instantiation = options.id;
+  subscriber.backoff = options.backoff;
+  subscriber_ = std::make_unique<Subscriber>(options.channel, std::move(on), subscriber);
+}
+
+KeyringLink::~KeyringLink() { Stop(); }
+
+void KeyringLink::Start() {
+  subscriber_->Add({SubscriberTopic{.topic = Topic::Keyring()}}).IgnoreError();  // one topic always fits
+  subscriber_->Start();
+}
+
+void KeyringLink::Stop() {
+  subscriber_->Stop();
+  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(jobs_mutex_) { return jobs_ == 0; };
+  absl::MutexLock lock(&jobs_mutex_);
+  jobs_mutex_.Await(absl::Condition(&idle));
+}
+
+void KeyringLink::Post(std::function<void()> job) {
+  {
+    absl::MutexLock lock(&jobs_mutex_);
+    jobs_queue_.push_back(std::move(job));
+    if (++jobs_ > 1) return;  // the one that runs takes it along: order is kept
+  }
+  options_.executor->Post([this] { RunJobs(); });
+}
+
+void KeyringLink::RunJobs() {
+  while (true) {
+    std::function<void()> job;
+    {
+      absl::MutexLock lock(&jobs_mutex_);
+      job = std::move(jobs_queue_.front());
+      jobs_queue_.pop_front();
+    }
+    job();
+    absl::MutexLock lock(&jobs_mutex_);
+    if (--jobs_ == 0) return;
+  }
+}
+
+// THREAD: gRPC's. Signatures are verified elsewhere.
+void KeyringLink::Take(const TopicBatch& batch) {
+  std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
+  Post([this, groups = std::move(groups)] {
+    for (const Payload& payload : groups) {
+      const absl::StatusOr<GroupView> group = GroupView::Parse(*payload, headers_);
+      if (!group.ok()) {
+        Report({.kind = SecurityEventKind::kMalformed,
+                .topic = "keyring",
+                .detail = "a group that does not parse"});
+        continue;
+      }
+      const StreamPlace place = PlaceOf(group->header());
+      for (const RecordView& record : group->records()) {
+        absl::MutexLock lock(options_.mutex);
+        const auto senders =
+            options_.known_senders ? options_.known_senders() : std::vector<std::pair<Topic, MemberId>>();
+        const KeyringEffect effect =
+            options_.member->AcceptKeyring(place, record.sequence, record.cose, senders);
+        if (effect != KeyringEffect::kNothing && effect != KeyringEffect::kRefused && options_.on_effect) {
+          options_.on_effect(effect);
+        }
+      }
+    }
+  });
+}
+
+}  // namespace keystead

@@ -1,0 +1,59 @@
+// Follows the keyring of an instantiation at a next hop and feeds it to a Member, off gRPC's threads.
+// docs/architecture.md, "Membership".
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "core/sealing/member.h"
+#include "core/transport/executor.h"
+#include "core/transport/subscriber.h"
+
+namespace keystead {
+
+// The outer fields of a record as the protocol's rules see them.
+StreamPlace PlaceOf(const GroupHeader& header);
+
+class KeyringLink {
+ public:
+  struct Options {
+    std::shared_ptr<grpc::Channel> channel;
+    TenantName tenant;
+    InstantiationId id;
+    Executor* executor = nullptr;  // one job at a time per link; outlives the link
+    absl::Mutex* mutex = nullptr;  // guards *member; taken around each record
+    Member* member = nullptr;      // outlives the link
+    // Under the mutex, on the executor, after each record that did something.
+    std::function<void(KeyringEffect effect)> on_effect;
+    // Under the mutex: whose keys of an epoch that ends are still needed. May be empty.
+    std::function<std::vector<std::pair<Topic, MemberId>>()> known_senders;
+    std::function<void()> on_caught_up;  // on the executor, without the mutex
+    std::function<void(const absl::Status&)> on_disconnected;
+    BackoffOptions backoff;
+  };
+  explicit KeyringLink(const Options& options);
+  ~KeyringLink();  // Stop()
+
+  void Start();
+  void Stop();  // afterwards nothing is called any more; not from a callback
+  bool connected() const { return subscriber_->GetStats().connected; }
+
+ private:
+  void Take(const TopicBatch& batch);
+  void Post(std::function<void()> job);
+  void RunJobs();
+
+  const Options options_;
+  std::unique_ptr<Subscriber> subscriber_;
+  absl::Mutex jobs_mutex_;
+  int jobs_ ABSL_GUARDED_BY(jobs_mutex_) = 0;  // queued and running
+  std::deque<std::function<void()>> jobs_queue_ ABSL_GUARDED_BY(jobs_mutex_);
+  GroupHeaderCache headers_;  // used by the one job that runs
+};
+
+}  // namespace keystead
