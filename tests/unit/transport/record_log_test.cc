@@ -1,0 +1,371 @@
+#include "core/transport/record_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+#include <random>
+
+#include "core/base/limits.h"
+#include "core/storage/fault_injection_fs.h"
+#include "tests/unit/transport/test_groups.h"
+
+namespace keystead::testing {
+namespace {
+
+using ::testing::ElementsAre;
+
+constexpr uint32_t kTenant = 5;
+
+class RecordLogTest : public ::testing::Test {
+ protected:
+  RecordLogTest() {
+    path_ = std::filesystem::path(::testing::TempDir()) /
+            ("record_log_" + RandomSource::System().NewId<LogId>().ToHex());
+    options_.checkpoint_groups = 4;
+    options_.clock = &clock_;
+    Open();
+  }
+  ~RecordLogTest() override {
+    log_.reset();
+    store_.reset();
+    std::filesystem::remove_all(path_);
+  }
+
+  void Open() {
+    log_.reset();
+    store_.reset();
+    storage::Options options;
+    options.path = path_;
+    options.format_name = "record-log-test";
+    options.file_system = faults_;
+    auto store = storage::LogStore::Open(options);
+    ASSERT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    log_ = std::make_unique<RecordLog>(store_.get(), options_);
+  }
+
+  // All groups in one task.
+  absl::StatusOr<std::vector<AppendOutcome>> AppendAll(const std::vector<Payload>& groups,
+                                                       absl::Status after = absl::OkStatus()) {
+    std::vector<AppendOutcome> outcomes;
+    RecordLogChanges changes;
+    absl::Mutex mutex;
+    bool done = false;
+    absl::Status result;
+    const absl::Status submitted = store_->Submit(storage::MakeTask(
+        1000,
+        [&](storage::Transaction& transaction) -> absl::Status {
+          absl::Status status;
+          for (const Payload& group : groups) {
+            GroupHeaderCache cache;
+            auto view = GroupView::Parse(*group, cache);
+            if (!view.ok()) return view.status();
+            auto outcome = log_->Append(transaction, kTenant, *view, group, changes);
+            status = outcome.status();
+            if (!status.ok()) break;
+            outcomes.push_back(*std::move(outcome));
+          }
+          if (status.ok()) status = after;
+          if (!status.ok()) log_->Finish(changes, status);
+          return status;
+        },
+        [&](const absl::Status& status) {
+          log_->Finish(changes, status);
+          absl::MutexLock lock(&mutex);
+          result = status;
+          done = true;
+        }));
+    if (!submitted.ok()) return submitted;
+    absl::MutexLock lock(&mutex);
+    mutex.Await(absl::Condition(&done));
+    if (!result.ok()) return result;
+    return outcomes;
+  }
+  AppendOutcome Append(const Payload& group) {
+    auto outcomes = AppendAll({group});
+    EXPECT_TRUE(outcomes.ok()) << outcomes.status();
+    return outcomes.ok() ? outcomes->front() : AppendOutcome();
+  }
+  AppendOutcome Append(const GroupHeader& header, const TestRecords& records) {
+    return Append(TestGroup(header, records));
+  }
+
+  // Runs on the writer's thread.
+  void OnWriter(std::function<absl::Status(storage::Transaction&, RecordLogChanges&)> what) {
+    RecordLogChanges changes;
+    const absl::Status status = store_->Commit([&](storage::Transaction& t) {
+      const absl::Status done = what(t, changes);
+      log_->Finish(changes, done);  // nobody else writes in these tests
+      return done;
+    });
+    EXPECT_TRUE(status.ok()) << status;
+  }
+
+  // What the log of a device's topic holds: device's records in order of the log.
+  std::vector<std::pair<uint64_t, std::string>> Records(int device) {
+    std::vector<std::pair<uint64_t, std::string>> out;
+    const auto topic = log_->FindTopic({kTenant, TestInstantiation(), TestTopic(device)});
+    if (!topic.ok() || !topic->has_value()) return out;
+    const storage::Bounds bounds = *store_->GetBounds((*topic)->ref);
+    for (uint64_t next = bounds.first; next < bounds.end;) {
+      const auto entries = store_->Read((*topic)->ref, next, 1 << 20);
+      EXPECT_TRUE(entries.ok()) << entries.status();
+      if (!entries.ok()) break;
+      for (const storage::Entry& entry : *entries) {
+        GroupHeaderCache cache;
+        const auto view = GroupView::Parse(*entry.bytes, cache);
+        EXPECT_TRUE(view.ok());
+        for (const RecordView& record : view->records())
+          out.emplace_back(record.sequence, ToString(record.cose));
+      }
+      next = entries->back().offset + 1;
+    }
+    return out;
+  }
+
+  std::filesystem::path path_;
+  ManualClock clock_;
+  RecordLog::Options options_;
+  std::shared_ptr<storage::FaultInjectionFs> faults_ = std::make_shared<storage::FaultInjectionFs>();
+  std::unique_ptr<storage::LogStore> store_;
+  std::unique_ptr<RecordLog> log_;
+};
+
+TEST_F(RecordLogTest, InOrderGroupsAreStoredAsTheyCame) {
+  const Payload group = TestGroup(TestHeader(1), {{0, "a"}, {1, "b"}});
+  const AppendOutcome outcome = Append(group);
+  EXPECT_EQ(outcome.offset, 0u);
+  EXPECT_EQ(outcome.stored, group);
+  EXPECT_EQ(outcome.new_records, 2u);
+  EXPECT_EQ(Append(TestHeader(1), {{2, "c"}}).offset, 1u);
+  EXPECT_EQ(log_->GetStats().look_ups, 0u);
+  EXPECT_THAT(Records(1), ElementsAre(std::pair(0, "a"), std::pair(1, "b"), std::pair(2, "c")));
+}
+
+TEST_F(RecordLogTest, DuplicatesAreNotStoredAgain) {
+  Append(TestHeader(1), {{0, "a"}, {1, "b"}});
+  Append(TestHeader(1), {{2, "c"}});
+  const AppendOutcome outcome = Append(TestHeader(1), {{0, "a"}, {1, "b"}});
+  EXPECT_FALSE(outcome.offset.has_value());
+  EXPECT_EQ(outcome.duplicates, 2u);
+  EXPECT_TRUE(outcome.refused.empty());
+  EXPECT_EQ(Records(1).size(), 3u);
+}
+
+TEST_F(RecordLogTest, DuplicatesWithinOneTaskAreFound) {
+  const Payload group = TestGroup(TestHeader(1), {{0, "a"}});
+  const auto outcomes = AppendAll({group, TestGroup(TestHeader(1), {{1, "b"}}), group});
+  ASSERT_TRUE(outcomes.ok());
+  EXPECT_EQ(outcomes->at(2).duplicates, 1u);
+  EXPECT_EQ(Records(1).size(), 2u);
+}
+
+TEST_F(RecordLogTest, OfAPartlyKnownGroupOnlyTheNewIsStored) {
+  Append(TestHeader(1), {{0, "a"}, {2, "c"}});
+  const AppendOutcome outcome = Append(TestHeader(1), {{0, "a"}, {1, "b"}, {2, "c"}, {3, "d"}});
+  EXPECT_EQ(outcome.duplicates, 2u);
+  EXPECT_EQ(outcome.new_records, 2u);
+  EXPECT_EQ(outcome.variants, 0u);
+  EXPECT_THAT(Records(1),
+              ElementsAre(std::pair(0, "a"), std::pair(2, "c"), std::pair(1, "b"), std::pair(3, "d")));
+  EXPECT_EQ(Append(TestHeader(1), {{1, "b"}, {3, "d"}}).duplicates, 2u);
+}
+
+TEST_F(RecordLogTest, JunkDoesNotPreemptAGenuineRecordAndIsBounded) {
+  for (size_t i = 0; i < limits::kMaxVariantsPerSequence; ++i) {
+    const AppendOutcome outcome = Append(TestHeader(1), {{5, "variant " + std::to_string(i)}});
+    EXPECT_TRUE(outcome.offset.has_value());
+    EXPECT_EQ(outcome.variants, i == 0 ? 0u : 1u);
+  }
+  // One more is refused alone; what stands beside it in the group is stored.
+  const AppendOutcome outcome = Append(TestHeader(1), {{4, "x"}, {5, "one more"}, {6, "y"}});
+  ASSERT_EQ(outcome.refused.size(), 1u);
+  EXPECT_EQ(outcome.refused[0].first_sequence, 5u);
+  EXPECT_EQ(outcome.refused[0].last_sequence, 5u);
+  EXPECT_EQ(outcome.new_records, 2u);
+  for (size_t i = 0; i < limits::kMaxVariantsPerSequence; ++i) {
+    EXPECT_EQ(Append(TestHeader(1), {{5, "variant " + std::to_string(i)}}).duplicates, 1u) << i;
+  }
+  EXPECT_EQ(Records(1).size(), limits::kMaxVariantsPerSequence + 2);
+}
+
+TEST_F(RecordLogTest, NobodyWritesIntoAnotherSendersPlaces) {
+  GroupHeader other = TestHeader(1);
+  other.sender = NumberedId<MemberId>(99);
+  GroupHeader epoch = TestHeader(1);
+  epoch.epoch = 4;
+  for (size_t i = 0; i < limits::kMaxVariantsPerSequence; ++i) Append(other, {{0, std::to_string(i)}});
+  const AppendOutcome genuine = Append(TestHeader(1), {{0, "genuine"}});
+  EXPECT_TRUE(genuine.offset.has_value());
+  EXPECT_EQ(genuine.variants, 0u);
+  EXPECT_EQ(Append(epoch, {{0, "genuine"}}).new_records, 1u);
+  EXPECT_EQ(Append(TestHeader(1, 1), {{0, "genuine"}}).new_records, 1u);
+}
+
+TEST_F(RecordLogTest, AGroupThatReachesFarAheadDoesNotBlockTheRest) {
+  Append(TestHeader(1), {{uint64_t{1} << 62, "far"}});
+  for (uint64_t i = 0; i < 20; ++i) EXPECT_EQ(Append(TestHeader(1), {{i, "x"}}).new_records, 1u);
+  for (uint64_t i = 0; i < 20; ++i) EXPECT_EQ(Append(TestHeader(1), {{i, "x"}}).duplicates, 1u) << i;
+  Open();
+  for (uint64_t i = 0; i < 20; ++i) EXPECT_EQ(Append(TestHeader(1), {{i, "x"}}).duplicates, 1u) << i;
+}
+
+TEST_F(RecordLogTest, AFailedCommitLeavesNothingBehind) {
+  Append(TestHeader(1), {{0, "a"}});
+  faults_->FailSyncs(true);
+  EXPECT_FALSE(
+      AppendAll({TestGroup(TestHeader(1), {{1, "b"}}), TestGroup(TestHeader(2), {{0, "new topic"}})}).ok());
+  faults_->FailSyncs(false);
+  // The store mends itself within a second; nothing was remembered as stored.
+  absl::StatusOr<std::vector<AppendOutcome>> again;
+  for (int i = 0; i < 100 && !(i > 0 && again.ok()); ++i) {
+    again = AppendAll({TestGroup(TestHeader(1), {{1, "b"}}), TestGroup(TestHeader(2), {{0, "new topic"}})});
+    if (!again.ok()) absl::SleepFor(absl::Milliseconds(50));
+  }
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->at(0).new_records, 1u);
+  EXPECT_EQ(again->at(1).new_records, 1u);
+  EXPECT_EQ(Records(1).size(), 2u);
+  EXPECT_EQ(Records(2).size(), 1u);
+}
+
+TEST_F(RecordLogTest, AFailedTaskLeavesNothingBehind) {
+  const std::vector<Payload> groups = {TestGroup(TestHeader(1), {{0, "a"}}),
+                                       TestGroup(TestHeader(2), {{0, "a"}})};
+  EXPECT_EQ(AppendAll(groups, absl::UnavailableError("hook")).status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(Records(1).empty());
+  const auto again = AppendAll(groups);
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again->at(0).new_records, 1u);
+  EXPECT_EQ(again->at(1).new_records, 1u);
+  EXPECT_EQ(again->at(0).log.ref.log + 1, again->at(1).log.ref.log);
+}
+
+TEST_F(RecordLogTest, LogIdsAndNumbersSurviveARestart) {
+  const TopicLog first = Append(TestHeader(1), {{0, "a"}}).log;
+  const TopicLog second = Append(TestHeader(2), {{0, "a"}}).log;
+  EXPECT_NE(first.ref, second.ref);
+  EXPECT_NE(first.id, second.id);
+  Open();
+  const auto found = log_->FindTopic({kTenant, TestInstantiation(), TestTopic(1)});
+  ASSERT_TRUE(found.ok() && found->has_value());
+  EXPECT_EQ((*found)->id, first.id);
+  EXPECT_EQ(Append(TestHeader(1), {{1, "b"}}).log.ref, first.ref);
+  const auto topics = log_->TopicsOf(kTenant, TestInstantiation());
+  ASSERT_TRUE(topics.ok());
+  EXPECT_EQ(topics->size(), 2u);
+  EXPECT_EQ(log_->Logs(kTenant, std::nullopt, 10)->size(), 2u);
+  EXPECT_EQ(log_->Logs(kTenant, log_->Logs(kTenant, std::nullopt, 1)->at(0).key, 10)->size(), 1u);
+}
+
+TEST_F(RecordLogTest, RetentionKeepsAboutTheBytesAsked) {
+  const std::string kilobyte(1000, 'x');
+  TopicLog log;
+  for (uint64_t i = 0; i < 100; ++i) log = Append(TestHeader(1), {{i, kilobyte}}).log;
+  OnWriter([&](storage::Transaction& t, RecordLogChanges& changes) -> absl::Status {
+    const auto before = log_->BytesOf(t, log.ref, changes);
+    EXPECT_GT(*before, 100'000u);
+    return log_->Trim(t, log.ref, {.max_bytes = 30'000}, changes).status();
+  });
+  const storage::Bounds bounds = *store_->GetBounds(log.ref);
+  EXPECT_GE(bounds.end - bounds.first, 23u);
+  EXPECT_LE(bounds.end - bounds.first, 30u);
+  Open();
+  OnWriter([&](storage::Transaction& t, RecordLogChanges& changes) -> absl::Status {
+    const auto bytes = log_->BytesOf(t, log.ref, changes);
+    EXPECT_LE(*bytes, 30'000u);
+    EXPECT_GT(*bytes, 23'000u);
+    return log_->TrimTo(t, log.ref, 98, changes);
+  });
+  EXPECT_EQ(store_->GetBounds(log.ref)->first, 98u);
+  OnWriter([&](storage::Transaction& t, RecordLogChanges& changes) -> absl::Status {
+    EXPECT_TRUE(log_->TrimTo(t, log.ref, 1000, changes).ok());
+    EXPECT_EQ(*log_->BytesOf(t, log.ref, changes), 0u);
+    return absl::OkStatus();
+  });
+  // What is gone is not known any more: sent again it is kept again.
+  EXPECT_EQ(Append(TestHeader(1), {{3, kilobyte}}).new_records, 1u);
+  EXPECT_EQ(Append(TestHeader(1), {{3, kilobyte}}).duplicates, 1u);
+}
+
+TEST_F(RecordLogTest, RetentionByAge) {
+  TopicLog log;
+  for (uint64_t i = 0; i < 8; ++i) log = Append(TestHeader(1), {{i, "old"}}).log;
+  clock_.Advance(absl::Hours(2));
+  for (uint64_t i = 8; i < 16; ++i) log = Append(TestHeader(1), {{i, "young"}}).log;
+  OnWriter([&](storage::Transaction& t, RecordLogChanges& changes) -> absl::Status {
+    return log_->Trim(t, log.ref, {.max_age = absl::Hours(1)}, changes).status();
+  });
+  EXPECT_EQ(store_->GetBounds(log.ref)->first, 8u);
+}
+
+// Against a model: random groups of several streams, in order, late, repeated, as variants, with restarts and
+// with a memory that holds hardly anything. In the end every record that was taken is there exactly once.
+TEST_F(RecordLogTest, AgreesWithAModel) {
+  for (const size_t max_logs : {size_t{1}, size_t{1000}}) {
+    options_.max_logs_in_memory = max_logs;
+    options_.max_streams_per_log = max_logs == 1 ? 1 : 256;
+    Open();
+    std::mt19937 random(static_cast<unsigned>(max_logs));
+    const auto pick = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+    const int base = max_logs == 1 ? 10 : 20;
+    std::map<int, std::multimap<std::tuple<int, uint64_t>, std::string>> model;  // device, stream, sequence
+    std::map<std::pair<int, int>, uint64_t> next;
+    for (int round = 0; round < 1500; ++round) {
+      if (pick(100) == 0) Open();
+      std::vector<Payload> groups;
+      std::vector<std::pair<int, int>> whose;
+      std::vector<TestRecords> contents;
+      for (uint32_t g = 0; g <= pick(4); ++g) {
+        const int device = base + static_cast<int>(pick(3));
+        const int stream = static_cast<int>(pick(3));
+        uint64_t& at = next[{device, stream}];
+        uint64_t sequence = at;
+        if (pick(4) == 0) sequence = pick(static_cast<uint32_t>(at) + 10);
+        TestRecords records;
+        for (uint32_t r = 0; r <= pick(5); ++r) {
+          records.emplace_back(sequence, "bytes" + std::to_string(pick(20) == 0 ? pick(9) : 0));
+          sequence += 1 + (pick(8) == 0 ? pick(3) : 0);
+        }
+        at = std::max(at, sequence);
+        groups.push_back(TestGroup(TestHeader(device, stream), records));
+        whose.emplace_back(device, stream);
+        contents.push_back(records);
+      }
+      const auto outcomes = AppendAll(groups);
+      ASSERT_TRUE(outcomes.ok()) << outcomes.status();
+      for (size_t g = 0; g < groups.size(); ++g) {
+        auto& known = model[whose[g].first];
+        uint32_t duplicates = 0, stored = 0, refused = 0;
+        for (const auto& [sequence, bytes] : contents[g]) {
+          const auto place = std::tuple(whose[g].second, sequence);
+          const auto [from, to] = known.equal_range(place);
+          const bool is_known = std::any_of(from, to, [&](const auto& e) { return e.second == bytes; });
+          if (is_known) {
+            ++duplicates;
+          } else if (static_cast<size_t>(std::distance(from, to)) < limits::kMaxVariantsPerSequence) {
+            ++stored;
+            known.emplace(place, bytes);
+          } else {
+            ++refused;
+          }
+        }
+        uint64_t told_refused = 0;
+        for (const RefusedRecords& r : outcomes->at(g).refused) {
+          for (const auto& [sequence, bytes] : contents[g])
+            told_refused += sequence >= r.first_sequence && sequence <= r.last_sequence ? 1 : 0;
+        }
+        ASSERT_EQ(outcomes->at(g).duplicates, duplicates) << "round " << round;
+        ASSERT_EQ(outcomes->at(g).new_records, stored) << "round " << round;
+        ASSERT_EQ(told_refused, refused) << "round " << round;
+      }
+    }
+    for (const auto& [device, known] : model) EXPECT_EQ(Records(device).size(), known.size());
+  }
+}
+
+}  // namespace
+}  // namespace keystead::testing
