@@ -1,0 +1,288 @@
+#include "infra-sim/subscribe_pass.h"
+
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
+
+namespace keystead::infra {
+namespace {
+
+// As PublishCall: kept alive by its two reactors, operations started under its own mutex.
+class SubscribeCall : public std::enable_shared_from_this<SubscribeCall> {
+ public:
+  SubscribeCall(const Hop& hop, const Upstream* upstream, v1::SubscribeRequest request)
+      : token_(hop.calls), hop_(hop), upstream_(upstream), request_(std::move(request)) {}
+  grpc::ServerWriteReactor<v1::SubscribeResponse>* Start(grpc::CallbackServerContext& context);
+
+ private:
+  class Down;
+  class Up;
+  struct Message {
+    v1::SubscribeResponse response;
+    absl::Time not_before = absl::InfinitePast();
+  };
+  struct HeldBack {
+    uint32_t topic = 0;
+    uint64_t offset = 0;
+    std::string group;
+  };
+
+  void UpRead(bool ok);
+  void UpDone(const grpc::Status& status);
+  void DownWritten(bool ok);
+  void Take(v1::SubscribeResponse response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Attack(const v1::SubscribeResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void AttackGroup(uint32_t topic, uint64_t offset, const std::string& group, EntriesBuilder& building)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Flush(EntriesBuilder& building) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReleaseHeld(EntriesBuilder& building) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Pump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WakeAfter(absl::Duration delay, bool release_held);
+  void EndAfter(absl::Duration delay);
+
+  const CallGauge::Token token_;
+  const Hop& hop_;
+  const Upstream* const upstream_;
+  const v1::SubscribeRequest request_;
+  grpc::ClientContext up_context_;
+  Down* down_ = nullptr;
+  Up* up_ = nullptr;
+
+  absl::Mutex mutex_;
+  v1::SubscribeResponse up_reading_;
+  std::deque<Message> queue_ ABSL_GUARDED_BY(mutex_);
+  std::optional<Message> writing_ ABSL_GUARDED_BY(mutex_);
+  std::vector<HeldBack> held_ ABSL_GUARDED_BY(mutex_);
+  absl::Time not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // of what is queued next
+  bool reading_ ABSL_GUARDED_BY(mutex_) = false;
+  bool up_closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool down_broken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<grpc::Status> up_status_ ABSL_GUARDED_BY(mutex_);
+  std::optional<grpc::Status> forced_status_ ABSL_GUARDED_BY(mutex_);
+
+ public:
+  void DownCancelled() { up_context_.TryCancel(); }
+};
+
+class SubscribeCall::Down final : public grpc::ServerWriteReactor<v1::SubscribeResponse> {
+ public:
+  explicit Down(std::shared_ptr<SubscribeCall> call) : call_(std::move(call)) {}
+  void OnWriteDone(bool ok) override { call_->DownWritten(ok); }
+  void OnCancel() override { call_->DownCancelled(); }
+  void OnDone() override { delete this; }
+
+ private:
+  const std::shared_ptr<SubscribeCall> call_;
+};
+
+class SubscribeCall::Up final : public grpc::ClientReadReactor<v1::SubscribeResponse> {
+ public:
+  explicit Up(std::shared_ptr<SubscribeCall> call) : call_(std::move(call)) {}
+  void OnReadDone(bool ok) override { call_->UpRead(ok); }
+  void OnDone(const grpc::Status& status) override {
+    call_->UpDone(status);
+    delete this;
+  }
+
+ private:
+  const std::shared_ptr<SubscribeCall> call_;
+};
+
+grpc::ServerWriteReactor<v1::SubscribeResponse>* SubscribeCall::Start(grpc::CallbackServerContext& context) {
+  down_ = new Down(shared_from_this());
+  up_ = new Up(shared_from_this());
+  Down* const reactor = down_;
+  up_context_.set_deadline(context.deadline());
+  upstream_->transport->async()->Subscribe(&up_context_, &request_, up_);
+  absl::MutexLock lock(&mutex_);
+  up_->AddHold();  // for reads that the subscriber's reactions start
+  reading_ = true;
+  up_->StartRead(&up_reading_);
+  up_->StartCall();
+  return reactor;
+}
+
+void SubscribeCall::UpRead(bool ok) {
+  absl::MutexLock lock(&mutex_);
+  reading_ = false;
+  if (!ok) {
+    up_closed_ = true;
+    EntriesBuilder building;
+    ReleaseHeld(building);
+    Flush(building);
+    up_->RemoveHold();
+  } else {
+    Take(std::exchange(up_reading_, {}));
+  }
+  Pump();
+}
+
+void SubscribeCall::Take(v1::SubscribeResponse response) {
+  for (const v1::TopicEntries& entries : response.topics()) {
+    for (const std::string& group : entries.groups()) hop_.engine->Observe(group);
+  }
+  if (hop_.engine->armed() || !held_.empty()) {
+    Attack(response);
+  } else {
+    queue_.push_back({std::move(response), not_before_});
+  }
+}
+
+void SubscribeCall::Attack(const v1::SubscribeResponse& response) {
+  EntriesBuilder building;
+  for (const v1::TopicEntries& entries : response.topics()) {
+    building.BeginTopic(entries);
+    for (int i = 0; i < entries.groups_size(); ++i) {
+      AttackGroup(entries.topic(), entries.first_offset() + static_cast<uint64_t>(i), entries.groups(i),
+                  building);
+    }
+    building.EndTopic(entries);
+  }
+  Flush(building);
+}
+
+void SubscribeCall::AttackGroup(uint32_t topic, uint64_t offset, const std::string& group,
+                                EntriesBuilder& building) {
+  auto decision = hop_.engine->Decide(hop_.listener, Direction::kDown, group);
+  if (!decision.has_value()) {
+    building.Add(topic, offset, group);
+    ReleaseHeld(building);
+    return;
+  }
+  if (decision->hold_back) {
+    for (auto& piece : decision->pieces) held_.push_back({topic, offset, std::move(piece.group)});
+    WakeAfter(decision->patience, true);
+    return;
+  }
+  if (decision->end_call_after > absl::ZeroDuration()) EndAfter(decision->end_call_after);
+  if (decision->delay > absl::ZeroDuration()) {
+    Flush(building);
+    not_before_ = absl::Now() + decision->delay;
+  }
+  for (auto& piece : decision->pieces) building.Add(topic, offset, std::move(piece.group));
+  ReleaseHeld(building);
+}
+
+void SubscribeCall::Flush(EntriesBuilder& building) {
+  if (!building.empty()) queue_.push_back({building.Take(), not_before_});
+}
+
+void SubscribeCall::ReleaseHeld(EntriesBuilder& building) {
+  for (HeldBack& held : std::exchange(held_, {})) {
+    building.Add(held.topic, held.offset, std::move(held.group));
+  }
+}
+
+void SubscribeCall::Pump() {
+  if (finished_ || writing_.has_value()) return;
+  if (!queue_.empty() && !down_broken_) {
+    const absl::Duration wait = queue_.front().not_before - absl::Now();
+    if (wait > absl::ZeroDuration()) {
+      WakeAfter(wait, false);
+    } else {
+      writing_.emplace(std::move(queue_.front()));
+      queue_.pop_front();
+      down_->StartWrite(&writing_->response);
+    }
+  } else if (up_status_.has_value()) {
+    finished_ = true;
+    down_->Finish(forced_status_.value_or(*up_status_));
+    return;
+  }
+  if (!reading_ && !up_closed_ && queue_.size() < kQueuedResponses) {
+    reading_ = true;
+    up_->StartRead(&up_reading_);
+  }
+}
+
+void SubscribeCall::WakeAfter(absl::Duration delay, bool release_held) {
+  hop_.timer->After(delay, [weak = weak_from_this(), release_held] {
+    const auto call = weak.lock();
+    if (call == nullptr) return;
+    absl::MutexLock lock(&call->mutex_);
+    EntriesBuilder building;
+    if (release_held) call->ReleaseHeld(building);
+    call->Flush(building);
+    call->Pump();
+  });
+}
+
+void SubscribeCall::EndAfter(absl::Duration delay) {
+  hop_.timer->After(delay, [weak = weak_from_this()] {
+    const auto call = weak.lock();
+    if (call == nullptr) return;
+    absl::MutexLock lock(&call->mutex_);
+    call->forced_status_ = grpc::Status(grpc::StatusCode::UNAVAILABLE, "try again");
+    call->up_context_.TryCancel();
+  });
+}
+
+void SubscribeCall::DownWritten(bool ok) {
+  absl::MutexLock lock(&mutex_);
+  writing_.reset();
+  if (!ok) {
+    down_broken_ = true;
+    queue_.clear();
+    up_context_.TryCancel();
+  }
+  Pump();
+}
+
+void SubscribeCall::UpDone(const grpc::Status& status) {
+  absl::MutexLock lock(&mutex_);
+  up_closed_ = true;
+  up_status_ = status;
+  // A call that is over delivers what it has at once: no later moment is promised to come.
+  for (Message& message : queue_) message.not_before = absl::InfinitePast();
+  Pump();
+}
+
+}  // namespace
+
+void EntriesBuilder::BeginTopic(const v1::TopicEntries& genuine) {
+  v1::TopicEntries& entries = *out_.add_topics();
+  entries.set_topic(genuine.topic());
+  entries.set_log_id(genuine.log_id());
+  entries.set_first_kept(genuine.first_kept());
+  entries.set_first_offset(genuine.first_offset());
+}
+
+void EntriesBuilder::Add(uint32_t topic, uint64_t offset, std::string group) {
+  if (out_.topics_size() > 0) {
+    v1::TopicEntries& last = *out_.mutable_topics(out_.topics_size() - 1);
+    if (last.topic() == topic && last.first_offset() + static_cast<uint64_t>(last.groups_size()) == offset) {
+      last.add_groups(std::move(group));
+      return;
+    }
+  }
+  v1::TopicEntries& entries = *out_.add_topics();
+  entries.set_topic(topic);
+  entries.set_first_offset(offset);
+  entries.add_groups(std::move(group));
+}
+
+void EntriesBuilder::EndTopic(const v1::TopicEntries& genuine) {
+  v1::TopicEntries* last = out_.topics_size() == 0 ? nullptr : out_.mutable_topics(out_.topics_size() - 1);
+  if (last != nullptr && last->topic() == genuine.topic()) {
+    last->set_caught_up(genuine.caught_up());
+    return;
+  }
+  if (!genuine.caught_up()) return;
+  last = out_.add_topics();
+  last->set_topic(genuine.topic());
+  last->set_first_offset(genuine.first_offset() + static_cast<uint64_t>(genuine.groups_size()));
+  last->set_caught_up(true);
+}
+
+grpc::ServerWriteReactor<v1::SubscribeResponse>* StartSubscribePass(const Hop& hop, const Upstream* upstream,
+                                                                    grpc::CallbackServerContext& context,
+                                                                    const v1::SubscribeRequest& request) {
+  return std::make_shared<SubscribeCall>(hop, upstream, request)->Start(context);
+}
+
+}  // namespace keystead::infra
