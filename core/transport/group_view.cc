@@ -134,7 +134,7 @@ GroupBuilder::GroupBuilder(std::string header_bytes) : prefix_(std::move(header_
 
 bool GroupBuilder::Fits(size_t cose_bytes) const {
   if (records_ == limits::kMaxRecordsPerGroup) return false;
-  const size_t body = RecordBodySize(UINT64_MAX, cose_bytes);
+  const size_t body = RecordBodySize(UINT64_MAX, cose_bytes);  // whatever sequence it will have
   return group_.size() + 1 + wire::VarintSize(body) + body <= limits::kMaxGroupBytes;
 }
 
@@ -143,9 +143,13 @@ absl::Status GroupBuilder::Append(uint64_t sequence, ByteView cose) {
     return absl::InvalidArgumentError("a record must have 1 to 262144 bytes");
   if (sequence < next_sequence_ || sequence == UINT64_MAX)
     return absl::InvalidArgumentError("sequences must rise");
-  if (!Fits(cose.size())) return absl::ResourceExhaustedError("the group is full");
+  const size_t body = RecordBodySize(sequence, cose.size());
+  if (records_ == limits::kMaxRecordsPerGroup ||
+      group_.size() + 1 + wire::VarintSize(body) + body > limits::kMaxGroupBytes) {
+    return absl::ResourceExhaustedError("the group is full");
+  }
   group_.push_back(static_cast<char>(BytesTag(2)));
-  wire::PutVarint(group_, RecordBodySize(sequence, cose.size()));
+  wire::PutVarint(group_, body);
   wire::PutNumber(group_, 1, sequence);
   wire::PutBytes(group_, 2, AsChars(cose));
   ++records_;

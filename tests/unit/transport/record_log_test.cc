@@ -173,6 +173,24 @@ TEST_F(RecordLogTest, OfAPartlyKnownGroupOnlyTheNewIsStored) {
   EXPECT_EQ(Append(TestHeader(1), {{1, "b"}, {3, "d"}}).duplicates, 2u);
 }
 
+TEST_F(RecordLogTest, TheLargestGroupCanBePartlyKnown) {
+  GroupBuilder builder(TestHeader(1));
+  Append(TestHeader(1), {{0, "a"}});
+  ASSERT_TRUE(builder.Append(0, AsBytes("a")).ok());
+  uint64_t sequence = 1;
+  for (size_t size = limits::kMaxRecordBytes; size > 0;) {
+    if (builder.Append(sequence, AsBytes(std::string(size, 'x'))).ok()) {
+      ++sequence;
+    } else {
+      size = size > 64 ? size / 2 : size - 1;
+    }
+  }
+  ASSERT_GE(builder.bytes(), limits::kMaxGroupBytes - 8);
+  const AppendOutcome outcome = Append(builder.Take());
+  EXPECT_EQ(outcome.duplicates, 1u);
+  EXPECT_EQ(outcome.new_records, sequence - 1);
+}
+
 TEST_F(RecordLogTest, JunkDoesNotPreemptAGenuineRecordAndIsBounded) {
   for (size_t i = 0; i < limits::kMaxVariantsPerSequence; ++i) {
     const AppendOutcome outcome = Append(TestHeader(1), {{5, "variant " + std::to_string(i)}});
