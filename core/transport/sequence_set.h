@@ -4,8 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-
-#include "absl/container/inlined_vector.h"
+#include <vector>
 
 namespace keystead {
 
@@ -50,12 +49,12 @@ class SequenceSet {
   }
 
  private:
-  absl::InlinedVector<Interval, 1>::const_iterator FirstEndingAfter(uint64_t sequence) const {
+  std::vector<Interval>::const_iterator FirstEndingAfter(uint64_t sequence) const {
     return std::upper_bound(intervals_.begin(), intervals_.end(), sequence,
                             [](uint64_t value, const Interval& i) { return value < i.end; });
   }
 
-  absl::InlinedVector<Interval, 1> intervals_;
+  std::vector<Interval> intervals_;
 };
 
 }  // namespace keystead
