@@ -1,0 +1,96 @@
+#include "core/program/state_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/program/program.h"
+
+namespace keystead {
+namespace {
+
+using ::testing::HasSubstr;
+
+class StateFolderTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/keystead-state-XXXXXX";
+    ASSERT_NE(mkdtemp(pattern), nullptr);
+    base_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(base_); }
+  std::string base_;
+};
+
+mode_t ModeOf(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 ? info.st_mode & 0777 : 0;
+}
+
+TEST_F(StateFolderTest, CreatesFolderForItsOwnerOnly) {
+  const auto folder = StateFolder::Open(base_ + "/a/b");
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  EXPECT_EQ(ModeOf(base_ + "/a/b"), 0700u);
+}
+
+TEST_F(StateFolderTest, RefusesFolderThatOthersMayRead) {
+  std::filesystem::create_directory(base_ + "/open");
+  chmod((base_ + "/open").c_str(), 0755);
+  const auto folder = StateFolder::Open(base_ + "/open");
+  EXPECT_EQ(folder.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(folder.status().message()), HasSubstr("chmod 700"));
+}
+
+TEST_F(StateFolderTest, RefusesFileInPlaceOfFolder) {
+  std::ofstream(base_ + "/file") << "x";
+  EXPECT_FALSE(StateFolder::Open(base_ + "/file").ok());
+}
+
+TEST_F(StateFolderTest, WritesWholeAndPrivately) {
+  const auto folder = StateFolder::Open(base_ + "/s");
+  ASSERT_TRUE(folder.ok());
+  EXPECT_FALSE(folder->Has("member"));
+  EXPECT_EQ(folder->Read("member").status().code(), absl::StatusCode::kNotFound);
+  ASSERT_TRUE(folder->Write("member", SecretBytes::CopyOf(AsBytes("first"))).ok());
+  ASSERT_TRUE(folder->Write("member", SecretBytes::CopyOf(AsBytes("second"))).ok());
+  const auto read = folder->Read("member");
+  ASSERT_TRUE(read.ok());
+  EXPECT_EQ(AsChars(read->ExposeSecret()), "second");
+  EXPECT_EQ(ModeOf(folder->PathOf("member")), 0600u);
+  size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder->path())) ++files;
+  EXPECT_EQ(files, 1u) << "a temporary file was left behind";
+  EXPECT_TRUE(folder->Remove("member").ok());
+  EXPECT_TRUE(folder->Remove("member").ok());
+  EXPECT_FALSE(folder->Has("member"));
+}
+
+TEST_F(StateFolderTest, LockIsHeldByOneAtATime) {
+  const auto folder = StateFolder::Open(base_ + "/s");
+  ASSERT_TRUE(folder.ok());
+  {
+    const auto first = folder->Acquire("lock", false);
+    ASSERT_TRUE(first.ok());
+    EXPECT_EQ(folder->Acquire("lock", false).status().code(), absl::StatusCode::kUnavailable);
+  }
+  EXPECT_TRUE(folder->Acquire("lock", false).ok());
+}
+
+TEST_F(StateFolderTest, ReadFileHasALimit) {
+  std::ofstream(base_ + "/big") << std::string(100, 'x');
+  EXPECT_EQ(ReadFile(base_ + "/big", 99).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(ReadFile(base_ + "/big", 100).ok());
+}
+
+TEST_F(StateFolderTest, FailedWriteLeavesTheOldFile) {
+  ASSERT_TRUE(WriteFileAtomically(base_ + "/f", "old").ok());
+  EXPECT_FALSE(WriteFileAtomically(base_ + "/nowhere/f", "new").ok());
+  EXPECT_EQ(*ReadFile(base_ + "/f", 10), "old");
+}
+
+}  // namespace
+}  // namespace keystead
