@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
@@ -41,6 +42,9 @@ Program::Program(std::string name, std::string description, std::string environm
       prefix_(std::move(environment_prefix)),
       tls_(PinTls13Process()),
       app_(std::move(description), name_) {
+  // gRPC's own log lines have no structure, and what they say we say in one line of ours. The variable, if it
+  // is set, still wins.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
   ActiveMutantName();  // prints its red line, or refuses an unknown name, before anything else
   app_.set_config("--config", "", "Read options from this file (TOML or INI); the command line wins");
   app_.add_option("--log-level", level_, "debug, info, warning or error")
