@@ -1,0 +1,65 @@
+// The multi-tenant backend in one object: a blind durable log and a small control plane behind one port.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "backend/commit_intake.h"
+#include "backend/instantiations.h"
+#include "backend/mailboxes.h"
+#include "core/identity/certificate_files.h"
+#include "core/storage/log_store.h"
+#include "core/transport/record_log.h"
+#include "core/transport/transport_service.h"
+
+namespace keystead::backend {
+
+struct BackendOptions {
+  std::string listen = "127.0.0.1:7443";  // port 0: the system chooses
+  CertificateFiles tls;                   // roots: the admission CA
+  std::string tenants_folder;             // <folder>/<tenant name>/ca.pem
+  std::vector<std::string> tenants;       // "<tenant name>=<CA file>"
+  storage::Options store;                 // path; name and version are set by Start
+  Instantiations::Options instantiations;
+  CommitIntake::Options intake;
+  Mailboxes::Options mailboxes;
+  TransportServiceOptions transport;
+  int threads = 2;                              // of the executor, beside gRPC's and the writer
+  int max_streams = 256;                        // open calls of one connection
+  size_t memory_quota_bytes = 0;                // of gRPC; 0: none
+  absl::Duration drain = absl::Hours(24 * 30);  // how long an epoch that ended is still taken
+  absl::Duration grace = absl::Seconds(5);      // for calls that are open when it stops
+  absl::Duration tick = absl::Seconds(1);       // between looks at what has expired
+  const Clock* clock = &Clock::System();        // of everything but TLS
+};
+
+class Backend {
+ public:
+  // Errors are one line that says what is wrong and what to do; then nothing is left running.
+  static absl::StatusOr<std::unique_ptr<Backend>> Start(const BackendOptions& options);
+  ~Backend();  // Stop()
+
+  int port() const;
+  size_t tenants() const;
+  DenyList& deny_list();  // counts at once
+  // Ends open calls with UNAVAILABLE, makes durable what was taken, closes the store. Idempotent.
+  void Stop();
+
+  struct Stats {
+    TransportServiceStats transport;
+    RecordLog::Stats log;
+    storage::Stats store;
+  };
+  Stats GetStats() const;
+
+ private:
+  struct Parts;
+  explicit Backend(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace keystead::backend

@@ -1,0 +1,277 @@
+#include "backend/commit_intake.h"
+
+#include <utility>
+
+#include "backend/commit_job.h"
+#include "backend/rows.h"
+#include "core/base/status.h"
+#include "core/observe/security_event.h"
+
+namespace keystead::backend {
+namespace {
+
+// What a peer is told about a commit that does not verify. One answer, whether the instantiation is there or
+// not: only its owner's signature gets a caller further.
+absl::Status DoesNotVerify(const absl::Status& why) { return absl::InvalidArgumentError(why.message()); }
+
+}  // namespace
+
+CommitIntake::Place::~Place() { intake_->Leave(tenant_); }
+
+absl::StatusOr<std::shared_ptr<CommitIntake::Place>> CommitIntake::Enter(const TenantView& tenant) {
+  absl::MutexLock lock(&mutex_);
+  size_t& of_tenant = under_way_of_[tenant.number()];
+  if (under_way_ >= options_.under_way || of_tenant >= options_.under_way_per_tenant)
+    return absl::ResourceExhaustedError("too many registry calls are under way");
+  ++under_way_;
+  ++of_tenant;
+  return std::make_shared<Place>(this, tenant.number());
+}
+
+void CommitIntake::Leave(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  --under_way_;
+  const auto found = under_way_of_.find(tenant);
+  if (--found->second == 0) under_way_of_.erase(found);
+}
+
+void CommitIntake::Refuse(const Job& job, const absl::Status& why) const {
+  SecurityEvent event;
+  event.kind = absl::IsAlreadyExists(why)       ? SecurityEventKind::kFork
+               : absl::IsResourceExhausted(why) ? SecurityEventKind::kLimitExceeded
+                                                : SecurityEventKind::kCommitRefused;
+  event.tenant = job.tenant.name().str();
+  event.instantiation = job.id.ToHex();
+  event.topic = Topic::Keyring().str();
+  event.peer = job.caller->uri();
+  event.detail = std::string(why.message());
+  Report(event);
+}
+
+void CommitIntake::Submit(const TenantView& tenant, Caller caller, const InstantiationId& id,
+                          std::string bundle, SubmitAnswer answer) {
+  auto job = std::make_shared<Job>(tenant, std::move(caller), id);
+  job->bundle = std::move(bundle);
+  job->answer = std::move(answer);
+  absl::StatusOr<std::shared_ptr<Place>> place = Enter(tenant);
+  if (!place.ok()) {
+    Refuse(*job, place.status());
+    return job->answer(place.status());
+  }
+  job->place = *std::move(place);
+  parts_.executor->Post([this, job] { Verify(job); });
+}
+
+absl::StatusOr<bool> CommitIntake::IsRepeated(Job& job, const MembershipChain& chain) const {
+  for (uint64_t epoch = 0; epoch <= chain.epoch(); ++epoch) {
+    if (chain.At(epoch)->hash != job.accepted.hash) continue;
+    KS_ASSIGN_OR_RETURN(const auto row,
+                        parts_.store->Get(job.tenant.number(), kCommitTable, CommitKey(job.id, epoch)));
+    if (!row.has_value()) return false;  // not committed yet: wait behind it
+    KS_ASSIGN_OR_RETURN(const CommitRow stored, DecodeCommit(*row));
+    if (stored.bundle != job.bundle)
+      return absl::InvalidArgumentError("another bundle around a commit that is known");
+    job.accepted.epoch = epoch;
+    return true;
+  }
+  return false;
+}
+
+// Verifies all that needs no place in the order. What it is measured against may be out of date by the time
+// of Prepare, which then refuses.
+absl::Status CommitIntake::Apply(Job& job) {
+  const absl::StatusOr<CommitBundle> bundle = CommitBundle::ParseContent(AsBytes(job.bundle));
+  if (!bundle.ok()) return DoesNotVerify(bundle.status());
+  // The one encoding: what is stored is what every member would write.
+  if (AsChars(bundle->EncodeContent()) != job.bundle)
+    return absl::InvalidArgumentError("commit bundle is not in its one encoding");
+  job.accepted.hash = bundle->CommitHash();
+  KS_ASSIGN_OR_RETURN(const auto known, parts_.instantiations->ChainOf(job.tenant, job.id));
+  if (known != nullptr) {
+    KS_ASSIGN_OR_RETURN(job.repeated, IsRepeated(job, *known));
+    if (job.repeated) return absl::OkStatus();
+  }
+  auto chain = known == nullptr ? std::make_shared<MembershipChain>(job.tenant.name(), job.id)
+                                : std::make_shared<MembershipChain>(*known);
+  absl::StatusOr<CommitEffect> effect = chain->Apply(*bundle);
+  if (absl::IsUnauthenticated(effect.status()) || (known == nullptr && absl::IsAborted(effect.status())))
+    return DoesNotVerify(effect.status());
+  if (!effect.ok()) return effect.status();
+  job.effect = *std::move(effect);
+  job.accepted.epoch = chain->epoch();
+  job.chain = std::move(chain);
+  return absl::OkStatus();
+}
+
+void CommitIntake::Verify(const std::shared_ptr<Job>& job) {
+  absl::Status status = Apply(*job);
+  if (status.ok() && job->repeated) return job->answer(job->accepted);
+  if (status.ok()) {
+    status = parts_.store->Submit(storage::MakeTask(
+        job->bundle.size() + sizeof(Job),
+        [this, job](storage::Transaction& transaction) {
+          absl::Status prepared = Prepare(transaction, *job);
+          if (!prepared.ok()) parts_.log->Finish(job->changes, prepared);
+          return prepared;
+        },
+        [this, job](const absl::Status& done) { Done(*job, done); }));
+    if (status.ok()) return;
+  }
+  Refuse(*job, status);
+  // A fork is another's commit that came first, like any lost race.
+  job->answer(absl::IsAlreadyExists(status) ? absl::AbortedError(status.message()) : status);
+}
+
+// False: this very bundle stands there already.
+absl::StatusOr<bool> CommitIntake::CompareAndSet(storage::Transaction& transaction, const Job& job) {
+  const uint32_t tenant = job.tenant.number();
+  const uint64_t epoch = job.accepted.epoch;
+  KS_ASSIGN_OR_RETURN(const auto taken, transaction.Get(tenant, kCommitTable, CommitKey(job.id, epoch)));
+  if (taken.has_value()) {
+    KS_ASSIGN_OR_RETURN(const CommitRow stored, DecodeCommit(*taken));
+    if (stored.hash == job.accepted.hash && stored.bundle == job.bundle) return false;
+    return absl::AbortedError("another commit with this parent came first");
+  }
+  if (epoch == 0) return true;
+  KS_ASSIGN_OR_RETURN(const auto parent, transaction.Get(tenant, kCommitTable, CommitKey(job.id, epoch - 1)));
+  if (!parent.has_value()) return absl::AbortedError("the parent is not the head");
+  KS_ASSIGN_OR_RETURN(const CommitRow head, DecodeCommit(*parent));
+  if (head.hash != *job.chain->head().body.parent) return absl::AbortedError("the parent is not the head");
+  return true;
+}
+
+absl::Status CommitIntake::CountNew(storage::Transaction& transaction, const Job& job) {
+  const uint32_t tenant = job.tenant.number();
+  KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(tenant, kCountTable, kInstantiationCount));
+  uint64_t count = 0;
+  if (row.has_value()) {
+    KS_ASSIGN_OR_RETURN(count, DecodeNumber(*row));
+  }
+  if (count >= options_.instantiations_per_tenant)
+    return absl::ResourceExhaustedError("the tenant has as many instantiations as it may");
+  if (!creations_.Take(job.tenant.name().str()))
+    return absl::ResourceExhaustedError("new instantiations come too fast");
+  transaction.Put(tenant, kCountTable, kInstantiationCount, EncodeNumber(count + 1));
+  return absl::OkStatus();
+}
+
+absl::Status CommitIntake::RegisterDevices(storage::Transaction& transaction, Job& job) {
+  const uint32_t tenant = job.tenant.number();
+  for (const Acceptance& acceptance : job.effect.acceptances) {
+    const DeviceRow next{acceptance.reset_counter, job.id, DigestOf(acceptance)};
+    const std::string key = acceptance.device_ckt.ToString();
+    KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(tenant, kDeviceTable, key));
+    if (row.has_value()) {
+      KS_ASSIGN_OR_RETURN(const DeviceRow last, DecodeDevice(*row));
+      const bool same = last.acceptance == next.acceptance;
+      if (!same && next.reset_counter <= last.reset_counter)
+        return absl::FailedPreconditionError("a device has accepted an owner at this or a later reset");
+      if (last.instantiation != job.id) {
+        transaction.Put(tenant, kEvictedTable, EvictedKey(last.instantiation, acceptance.device_ckt), "");
+        job.evicted.emplace_back(last.instantiation, acceptance.device_ckt);
+      }
+    }
+    transaction.Put(tenant, kDeviceTable, key, EncodeDevice(next));
+    transaction.Delete(tenant, kEvictedTable, EvictedKey(job.id, acceptance.device_ckt));
+  }
+  return absl::OkStatus();
+}
+
+// What members read of the chain: the bundle as a record of the keyring topic, in the order of epochs.
+absl::Status CommitIntake::AppendToKeyring(storage::Transaction& transaction, Job& job) {
+  GroupHeader header;
+  header.tenant = job.tenant.name();
+  header.instantiation = job.id;
+  header.topic = Topic::Keyring();
+  header.sender = job.chain->head().owner;
+  header.epoch = job.accepted.epoch;
+  GroupBuilder builder(header);
+  KS_RETURN_IF_ERROR(builder.Append(0, AsBytes(job.bundle)));
+  const Payload bytes = builder.Take();
+  GroupHeaderCache headers;
+  KS_ASSIGN_OR_RETURN(const GroupView view, GroupView::Parse(*bytes, headers));
+  KS_ASSIGN_OR_RETURN(const AppendOutcome outcome,
+                      parts_.log->Append(transaction, job.tenant.number(), view, bytes, job.changes));
+  if (!outcome.refused.empty()) return absl::InternalError("the keyring refused a commit");
+  return absl::OkStatus();
+}
+
+absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) {
+  KS_ASSIGN_OR_RETURN(const bool is_new, CompareAndSet(transaction, job));
+  if (!is_new) return absl::OkStatus();
+  // It was seen in memory, and the batch it was in has failed since: verified, but not with its effect.
+  if (job.effect.repeated) return absl::UnavailableError("the same commit has just failed");
+  if (job.accepted.epoch == 0) {
+    KS_RETURN_IF_ERROR(CountNew(transaction, job));
+  }
+  KS_RETURN_IF_ERROR(RegisterDevices(transaction, job));
+  const absl::Time now = options_.clock->Now();
+  transaction.Put(job.tenant.number(), kCommitTable, CommitKey(job.id, job.accepted.epoch),
+                  EncodeCommit({now, job.accepted.hash, job.bundle}));
+  KS_RETURN_IF_ERROR(AppendToKeyring(transaction, job));
+
+  // From here on nothing fails: tasks prepared after this one meet the new roster.
+  job.entered = true;
+  parts_.instantiations->Enter(job.tenant, job.chain, now);
+  if (RosterGate* const gate = parts_.instantiations->InMemory(job.tenant, job.id)) {
+    for (const Acceptance& acceptance : job.effect.acceptances) gate->Readmit(acceptance.device_ckt);
+  }
+  for (const auto& [id, ckt] : job.evicted) {
+    if (RosterGate* const gate = parts_.instantiations->InMemory(job.tenant, id)) gate->Evict(ckt);
+  }
+  return absl::OkStatus();
+}
+
+void CommitIntake::Done(Job& job, const absl::Status& status) {
+  parts_.log->Finish(job.changes, status);
+  if (!status.ok()) {
+    if (job.entered) {
+      parts_.instantiations->Forget(job.tenant, job.id);
+      for (const auto& [id, ckt] : job.evicted) parts_.instantiations->Forget(job.tenant, id);
+    }
+    Refuse(job, status);
+    job.answer(status);
+    return;
+  }
+  parts_.hop->EndStale(job.tenant, job.id);
+  for (const auto& [id, ckt] : job.evicted) parts_.hop->EndStale(job.tenant, id);
+  job.answer(job.accepted);
+}
+
+void CommitIntake::Fetch(const TenantView& tenant, Caller caller, const InstantiationId& id,
+                         uint64_t from_epoch, FetchAnswer answer) {
+  const absl::StatusOr<std::shared_ptr<Place>> place = Enter(tenant);
+  if (!place.ok()) return answer(place.status());
+  const auto admit = [this, tenant, caller, id](storage::Transaction& transaction) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const RosterGate* const gate, parts_.instantiations->Find(transaction, tenant, id));
+    const Topic keyring = Topic::Keyring();
+    return gate->MaySubscribe(*caller, {&keyring, 1});
+  };
+  const auto read = [this, tenant, id, from_epoch, answer, place = *place](const absl::Status& admitted) {
+    if (!admitted.ok()) return answer(admitted);
+    parts_.executor->Post(
+        [this, tenant, id, from_epoch, answer, place] { answer(ReadBundles(tenant, id, from_epoch)); });
+  };
+  const absl::Status submitted =
+      parts_.store->Submit(storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
+  if (!submitted.ok()) answer(submitted);
+}
+
+absl::StatusOr<std::vector<std::string>> CommitIntake::ReadBundles(const TenantView& tenant,
+                                                                   const InstantiationId& id,
+                                                                   uint64_t from_epoch) const {
+  std::vector<std::string> bundles;
+  size_t bytes = 0;
+  for (uint64_t epoch = from_epoch; bytes < options_.fetch_bytes; ++epoch) {
+    KS_ASSIGN_OR_RETURN(const auto row,
+                        parts_.store->Get(tenant.number(), kCommitTable, CommitKey(id, epoch)));
+    if (!row.has_value()) break;
+    KS_ASSIGN_OR_RETURN(CommitRow commit, DecodeCommit(*row));
+    if (!bundles.empty() && bytes + commit.bundle.size() > options_.fetch_bytes) break;
+    bytes += commit.bundle.size();
+    bundles.push_back(std::move(commit.bundle));
+  }
+  return bundles;
+}
+
+}  // namespace keystead::backend

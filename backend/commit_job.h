@@ -1,0 +1,53 @@
+// One commit on its way through CommitIntake. Internal to backend/.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/commit_intake.h"
+#include "core/cose/cbor.h"
+#include "core/crypto/hash.h"
+
+namespace keystead::backend {
+
+class CommitIntake::Place {
+ public:
+  Place(CommitIntake* intake, uint32_t tenant) : intake_(intake), tenant_(tenant) {}
+  ~Place();
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+ private:
+  CommitIntake* const intake_;
+  const uint32_t tenant_;
+};
+
+// Belongs to one thread at a time: the executor's, then the writer's.
+struct CommitIntake::Job {
+  Job(const TenantView& t, Caller c, const InstantiationId& i) : tenant(t), caller(std::move(c)), id(i) {}
+
+  const TenantView tenant;
+  const Caller caller;
+  const InstantiationId id;
+  std::string bundle;
+  SubmitAnswer answer;
+  std::shared_ptr<Place> place;
+
+  AcceptedCommit accepted;
+  bool repeated = false;                         // stored already, durably
+  std::shared_ptr<const MembershipChain> chain;  // with the commit
+  CommitEffect effect;
+  std::vector<std::pair<InstantiationId, Digest>> evicted;  // memberships that a device left by its reset
+  RecordLogChanges changes;
+  bool entered = false;  // memory shows it: to be taken back when the batch fails
+};
+
+// What makes an acceptance the same: all it says. The signature over it is randomised.
+inline Digest DigestOf(const Acceptance& a) {
+  return crypto::Sha256(
+      cose::EncodeArray(a.tenant, a.id, a.device_ckt, a.owner_ckt, a.reset_counter, a.m1_hash));
+}
+
+}  // namespace keystead::backend

@@ -1,0 +1,100 @@
+#include "backend/hop.h"
+
+#include "core/base/status.h"
+#include "core/observe/security_event.h"
+#include "core/transport/authorization.h"
+
+namespace keystead::backend {
+namespace {
+
+// Of a request for a tenant or instantiation that is not there for this caller.
+void ReportStranger(const Principal& principal, const TenantName& tenant, const InstantiationId& id,
+                    const GroupView* group) {
+  SecurityEvent event;
+  event.kind = SecurityEventKind::kNotPermitted;
+  event.tenant = tenant.str();
+  event.instantiation = id.ToHex();
+  event.peer = principal.uri();
+  event.detail = "no such instantiation for this caller";
+  if (group != nullptr) {
+    event.topic = group->header().topic.str();
+    event.sender = group->header().sender.ToHex();
+    event.stream = group->header().stream.ToHex();
+    event.epoch = group->header().epoch;
+    event.sequence = group->first_sequence();
+  }
+  Report(event);
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Principal>> BackendHop::Authenticate(
+    const grpc::ServerContextBase& context) {
+  return PrincipalOf(context, *resolver_);
+}
+
+absl::Status BackendHop::CheckStillValid(const Principal& principal) {
+  return resolver_->CheckStillValid(principal);
+}
+
+absl::Status BackendHop::Submit(const Principal&, std::unique_ptr<storage::Task> task) {
+  return store_->Submit(std::move(task));
+}
+
+absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, const Principal& principal,
+                                           const GroupView& group) {
+  const GroupHeader& header = group.header();
+  const absl::StatusOr<TenantView> tenant = tenants_->For(principal, header.tenant);
+  const absl::StatusOr<RosterGate*> gate =
+      tenant.ok() ? instantiations_->Find(transaction, *tenant, header.instantiation) : tenant.status();
+  if (!gate.ok()) {
+    if (absl::IsNotFound(gate.status()))
+      ReportStranger(principal, header.tenant, header.instantiation, &group);
+    return gate.status();
+  }
+  KS_RETURN_IF_ERROR((*gate)->MayPublish(principal, group));
+  return tenant->number();
+}
+
+absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,
+                                                    const Principal& principal,
+                                                    const SubscribeDemand& demand) {
+  const absl::StatusOr<TenantView> tenant = tenants_->For(principal, demand.tenant);
+  const absl::StatusOr<RosterGate*> gate =
+      tenant.ok() ? instantiations_->Find(transaction, *tenant, demand.instantiation) : tenant.status();
+  if (!gate.ok()) {
+    if (absl::IsNotFound(gate.status()))
+      ReportStranger(principal, demand.tenant, demand.instantiation, nullptr);
+    return gate.status();
+  }
+  KS_RETURN_IF_ERROR((*gate)->MaySubscribe(principal, demand.topics));
+  return tenant->number();
+}
+
+void BackendHop::EndStale(const TenantView& tenant, const InstantiationId& id) {
+  const RosterGate* const gate = instantiations_->InMemory(tenant, id);
+  if (gate == nullptr || service_ == nullptr) return;
+  service_->EndCalls(
+      [&](const OpenCall& call) {
+        return call.demand != nullptr && call.demand->instantiation == id &&
+               call.demand->tenant == tenant.name() &&
+               !gate->StillMayRead(call.principal, call.demand->topics).ok();
+      },
+      absl::PermissionDeniedError("the roster no longer allows this subscription"));
+}
+
+void BackendHop::EndExpired(absl::Time now) {
+  if (instantiations_->next_expiry() > now) return;
+  const auto prepare = [this, now](storage::Transaction& transaction) -> absl::Status {
+    for (const auto& [tenant, id] : instantiations_->TakeExpired(now)) {
+      // Not in memory any more, perhaps; calls may still be open.
+      if (instantiations_->Find(transaction, tenant, id).ok()) EndStale(tenant, id);
+    }
+    return absl::OkStatus();
+  };
+  // A store that is busy now is asked again by the next tick.
+  static_cast<void>(store_->Submit(storage::MakeTask(
+      0, prepare, [](const absl::Status&) {}, storage::Durability::kBuffered)));
+}
+
+}  // namespace keystead::backend

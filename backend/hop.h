@@ -1,0 +1,47 @@
+// The backend's decisions about the data path: every group and every subscription is measured against the
+// caller's tenant and the roster of the instantiation, in the single writer's order.
+#pragma once
+
+#include <memory>
+
+#include "backend/instantiations.h"
+#include "backend/tenant_view.h"
+#include "core/transport/hop.h"
+#include "core/transport/transport_service.h"
+
+namespace keystead::backend {
+
+class BackendHop final : public Hop {
+ public:
+  // Nothing is owned; all must outlive it.
+  BackendHop(const PrincipalResolver* resolver, const Tenants* tenants, Instantiations* instantiations,
+             storage::LogStore* store)
+      : resolver_(resolver), tenants_(tenants), instantiations_(instantiations), store_(store) {}
+
+  // The service that asks this hop; before the first EndStale.
+  void Attach(TransportService* service) { service_ = service; }
+
+  absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
+      const grpc::ServerContextBase& context) override;
+  absl::Status CheckStillValid(const Principal& principal) override;
+  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) override;
+  absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
+                                 const GroupView& group) override;
+  absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
+                                          const SubscribeDemand& demand) override;
+
+  // THREAD: the store's writer. Ends the open subscriptions of an instantiation that its roster no longer
+  // allows; open Publish calls meet the roster with their next group.
+  void EndStale(const TenantView& tenant, const InstantiationId& id);
+  // Any thread. Ends what members whose term is over still have open. Cheap when there is nothing to do.
+  void EndExpired(absl::Time now);
+
+ private:
+  const PrincipalResolver* const resolver_;
+  const Tenants* const tenants_;
+  Instantiations* const instantiations_;
+  storage::LogStore* const store_;
+  TransportService* service_ = nullptr;
+};
+
+}  // namespace keystead::backend

@@ -1,0 +1,165 @@
+#include "backend/mailboxes.h"
+
+#include <algorithm>
+
+#include "core/base/status.h"
+#include "core/observe/security_event.h"
+
+namespace keystead::backend {
+namespace {
+
+absl::Status TooMuch(const TenantView& tenant, const Principal& peer, std::string_view what) {
+  SecurityEvent event;
+  event.kind = SecurityEventKind::kLimitExceeded;
+  event.tenant = tenant.name().str();
+  event.peer = peer.uri();
+  event.detail = std::string(what);
+  Report(event);
+  return absl::ResourceExhaustedError(Absl(what));
+}
+
+}  // namespace
+
+void Mailboxes::Drop(const Key& key) {
+  const auto found = boxes_.find(key);
+  if (found == boxes_.end()) return;
+  Share& share = shares_[key.first];
+  share.bytes -= found->second.bytes;
+  --share.boxes;
+  boxes_.erase(found);
+}
+
+void Mailboxes::DropExpiredLocked() {
+  std::vector<Key> expired;
+  for (const auto& [key, box] : boxes_) {
+    if (Expired(box)) expired.push_back(key);
+  }
+  for (const Key& key : expired) Drop(key);
+}
+
+void Mailboxes::DropExpired() {
+  absl::MutexLock lock(&mutex_);
+  DropExpiredLocked();
+}
+
+absl::Status Mailboxes::Store(const Key& key, std::string message) {
+  if (const auto found = boxes_.find(key); found != boxes_.end() && Expired(found->second)) Drop(key);
+  Share& share = shares_[key.first];
+  const bool is_new = !boxes_.contains(key);
+  const auto full = [&] {
+    return share.bytes + message.size() > options_.bytes_per_tenant ||
+           (is_new && share.boxes >= options_.boxes_per_tenant);
+  };
+  if (full()) DropExpiredLocked();
+  if (full()) return absl::ResourceExhaustedError("the tenant's mailboxes are full");
+  Box& box = boxes_[key];
+  if (is_new) ++share.boxes;
+  if (box.messages.size() >= options_.messages_per_box)
+    return absl::ResourceExhaustedError("the mailbox is full");
+  box.last = options_.clock->Uptime();
+  box.bytes += message.size();
+  share.bytes += message.size();
+  box.messages.push_back(std::move(message));
+  return absl::OkStatus();
+}
+
+absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, const MailboxName& box,
+                            std::string message) {
+  if (message.empty() || message.size() > limits::kMailboxBytes)
+    return absl::InvalidArgumentError("a mailbox message has 1 to 4096 bytes");
+  if (!rate_.Take(peer.uri())) return TooMuch(tenant, peer, "rendezvous: more calls than the rate allows");
+  const Key key{tenant.number(), box};
+  std::vector<std::pair<Answer, std::vector<std::string>>> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return absl::UnavailableError("stopping");
+    if (absl::Status status = Store(key, std::move(message)); !status.ok())
+      return TooMuch(tenant, peer, Std(status.message()));
+    const std::vector<std::string>& messages = boxes_[key].messages;
+    std::vector<uint64_t> tickets;
+    if (const auto found = waiting_for_.find(key); found != waiting_for_.end()) tickets = found->second;
+    for (const uint64_t ticket : tickets) {
+      const size_t after = waiters_[ticket].after;
+      if (after >= messages.size()) continue;
+      answers.emplace_back(TakeWaiter(ticket).answer,
+                           std::vector(messages.begin() + static_cast<ptrdiff_t>(after), messages.end()));
+    }
+  }
+  for (auto& [answer, messages] : answers) answer(std::move(messages));
+  return absl::OkStatus();
+}
+
+uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const MailboxName& box,
+                          size_t after, Answer answer) {
+  const Key key{tenant.number(), box};
+  absl::Status refused;
+  std::vector<std::string> messages;
+  if (after >= options_.messages_per_box) {
+    refused = absl::InvalidArgumentError("a mailbox never has that many messages");
+  } else if (!rate_.Take(peer.uri())) {
+    refused = TooMuch(tenant, peer, "rendezvous: more calls than the rate allows");
+  } else {
+    absl::MutexLock lock(&mutex_);
+    const auto found = boxes_.find(key);
+    if (stopped_) {
+      refused = absl::UnavailableError("stopping");
+    } else if (found != boxes_.end() && !Expired(found->second) && after < found->second.messages.size()) {
+      messages.assign(found->second.messages.begin() + static_cast<ptrdiff_t>(after),
+                      found->second.messages.end());
+    } else if (shares_[key.first].waiting >= options_.waiting_per_tenant ||
+               waiting_peers_[peer.uri()] >= options_.waiting_per_peer) {
+      refused = TooMuch(tenant, peer, "rendezvous: too many calls wait");
+    } else {
+      const uint64_t ticket = next_ticket_++;
+      ++shares_[key.first].waiting;
+      ++waiting_peers_[peer.uri()];
+      waiting_for_[key].push_back(ticket);
+      waiters_[ticket] = {key, peer.uri(), after, std::move(answer)};
+      return ticket;
+    }
+  }
+  if (refused.ok()) {
+    answer(std::move(messages));
+  } else {
+    answer(refused);
+  }
+  return 0;
+}
+
+Mailboxes::Waiter Mailboxes::TakeWaiter(uint64_t ticket) {
+  const auto found = waiters_.find(ticket);
+  Waiter waiter = std::move(found->second);
+  waiters_.erase(found);
+  --shares_[waiter.key.first].waiting;
+  if (--waiting_peers_[waiter.peer] == 0) waiting_peers_.erase(waiter.peer);
+  std::vector<uint64_t>& others = waiting_for_[waiter.key];
+  std::erase(others, ticket);
+  if (others.empty()) waiting_for_.erase(waiter.key);
+  return waiter;
+}
+
+void Mailboxes::Cancel(uint64_t ticket) {
+  Answer answer;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!waiters_.contains(ticket)) return;
+    answer = TakeWaiter(ticket).answer;
+  }
+  answer(absl::CancelledError("the peer has gone"));
+}
+
+void Mailboxes::Stop() {
+  std::vector<Answer> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    stopped_ = true;
+    for (auto& [ticket, waiter] : waiters_) answers.push_back(std::move(waiter.answer));
+    waiters_.clear();
+    waiting_for_.clear();
+    waiting_peers_.clear();
+    for (auto& [tenant, share] : shares_) share.waiting = 0;
+  }
+  for (const Answer& answer : answers) answer(absl::UnavailableError("stopping"));
+}
+
+}  // namespace keystead::backend

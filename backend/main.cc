@@ -1,0 +1,75 @@
+// keystead-backend: the shared cloud, which stores and forwards what it cannot read.
+#include "backend/backend.h"
+#include "core/base/mutants.h"
+#include "core/observe/log.h"
+#include "core/program/program.h"
+
+namespace keystead::backend {
+namespace {
+
+void AddOptions(CLI::App& app, BackendOptions& options) {
+  app.add_option("--listen", options.listen, "Address and port to serve on; port 0 lets the system choose")
+      ->capture_default_str();
+  app.add_option("--data", options.store.path, "Folder of the store; made where it is missing")->required();
+  AddCertificateOptions(app, options.tls);
+  app.add_option("--tenants", options.tenants_folder, "Folder with <tenant name>/ca.pem of each tenant");
+  app.add_option("--tenant", options.tenants, "One tenant and its CA: NAME=CA.pem; repeatable")
+      ->allow_extra_args(false);
+  app.add_option("--max-instantiations", options.intake.instantiations_per_tenant,
+                 "Instantiations that one tenant may have")
+      ->capture_default_str();
+  app.add_option("--new-instantiations-per-second", options.intake.new_instantiations.per_second,
+                 "How fast one tenant may create them, beyond a burst")
+      ->capture_default_str();
+  app.add_option("--new-instantiations-burst", options.intake.new_instantiations.burst, "That burst")
+      ->capture_default_str();
+  app.add_option("--rendezvous-per-second", options.mailboxes.rate.per_second,
+                 "Rendezvous calls of one peer, beyond a burst")
+      ->capture_default_str();
+  app.add_option("--rendezvous-burst", options.mailboxes.rate.burst, "That burst")->capture_default_str();
+  app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--memory-quota", options.memory_quota_bytes,
+                 "Bytes that gRPC may use for calls; 0 sets no bound")
+      ->capture_default_str();
+  app.add_option("--queue-bytes", options.store.queue_bytes, "Bytes that may wait for the writer")
+      ->capture_default_str();
+  app.add_option("--cache-bytes", options.store.tail_cache_bytes, "Bytes of the newest entries in memory")
+      ->capture_default_str();
+  app.add_option("--threads", options.threads, "Threads that verify commits and send to subscribers")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+}
+
+absl::Status Serve(const BackendOptions& options, Program& program) {
+  KS_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, Backend::Start(options));
+  KS_RETURN_IF_ERROR(program.AnnouncePorts({{"grpc", backend->port()}}));
+  Log(LogLevel::kInfo, "started",
+      {{"port", backend->port()}, {"tenants", backend->tenants()}, {"mutant", ActiveMutantName()}});
+  program.termination().Wait();
+  Log(LogLevel::kInfo, "stopping");
+  backend->Stop();
+  const Backend::Stats stats = backend->GetStats();
+  Log(LogLevel::kInfo, "stopped",
+      {{"requests", stats.transport.requests},
+       {"groups_in", stats.transport.groups_in},
+       {"groups_out", stats.transport.groups_out},
+       {"refusals", stats.transport.refusals},
+       {"commits", stats.store.commits}});
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace keystead::backend
+
+int main(int argc, char** argv) {
+  keystead::Program program(
+      "keystead-backend",
+      "Multi-tenant backend: a durable log of sealed records and a registry of signed membership. It holds "
+      "no key that opens a record.",
+      "KEYSTEAD_BACKEND");
+  keystead::backend::BackendOptions options;
+  keystead::backend::AddOptions(program.app(), options);
+  return program.Run(argc, argv, [&] { return keystead::backend::Serve(options, program); });
+}

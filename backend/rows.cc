@@ -1,0 +1,70 @@
+#include "backend/rows.h"
+
+#include "core/base/status.h"
+
+namespace keystead::backend {
+namespace {
+
+constexpr size_t kNumberBytes = 8;
+constexpr size_t kCommitPrefixBytes = kNumberBytes + Digest::kSize;
+
+absl::Status Damaged() { return absl::DataLossError("a row of the backend is damaged"); }
+
+}  // namespace
+
+std::string EncodeNumber(uint64_t number) {
+  std::string out;
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(number >> shift));
+  return out;
+}
+
+absl::StatusOr<uint64_t> DecodeNumber(std::string_view bytes) {
+  if (bytes.size() != kNumberBytes) return Damaged();
+  uint64_t number = 0;
+  for (const char c : bytes) number = number << 8 | static_cast<uint8_t>(c);
+  return number;
+}
+
+std::string CommitKey(const InstantiationId& id, uint64_t epoch) {
+  return id.ToString() + EncodeNumber(epoch);
+}
+
+std::string EncodeCommit(const CommitRow& row) {
+  return EncodeNumber(static_cast<uint64_t>(absl::ToUnixMicros(row.taken))) + row.hash.ToString() +
+         row.bundle;
+}
+
+absl::StatusOr<CommitRow> DecodeCommit(std::string_view bytes) {
+  if (bytes.size() <= kCommitPrefixBytes) return Damaged();
+  CommitRow row;
+  KS_ASSIGN_OR_RETURN(const uint64_t micros, DecodeNumber(bytes.substr(0, kNumberBytes)));
+  row.taken = absl::FromUnixMicros(static_cast<int64_t>(micros));
+  KS_ASSIGN_OR_RETURN(row.hash, Digest::FromBytes(bytes.substr(kNumberBytes, Digest::kSize)));
+  row.bundle = std::string(bytes.substr(kCommitPrefixBytes));
+  return row;
+}
+
+std::string EncodeDevice(const DeviceRow& row) {
+  return EncodeNumber(row.reset_counter) + row.instantiation.ToString() + row.acceptance.ToString();
+}
+
+absl::StatusOr<DeviceRow> DecodeDevice(std::string_view bytes) {
+  if (bytes.size() != kNumberBytes + InstantiationId::kSize + Digest::kSize) return Damaged();
+  DeviceRow row;
+  KS_ASSIGN_OR_RETURN(row.reset_counter, DecodeNumber(bytes.substr(0, kNumberBytes)));
+  KS_ASSIGN_OR_RETURN(row.instantiation,
+                      InstantiationId::FromBytes(bytes.substr(kNumberBytes, InstantiationId::kSize)));
+  KS_ASSIGN_OR_RETURN(row.acceptance, Digest::FromBytes(bytes.substr(kNumberBytes + InstantiationId::kSize)));
+  return row;
+}
+
+std::string EvictedKey(const InstantiationId& id, const Digest& ckt) {
+  return id.ToString() + ckt.ToString();
+}
+
+absl::StatusOr<Digest> DecodeEvictedKey(std::string_view key) {
+  if (key.size() != InstantiationId::kSize + Digest::kSize) return Damaged();
+  return Digest::FromBytes(key.substr(InstantiationId::kSize));
+}
+
+}  // namespace keystead::backend

@@ -1,0 +1,55 @@
+// The small rows that the backend keeps beside the logs of core/transport. All numbers are big-endian.
+//
+//   tenant  table          key                        value
+//   0       kTenantTable   tenant name                number(8)
+//   n       kCommitTable   instantiation(16) epoch(8) taken(8, µs since 1970) hash(32) bundle
+//   n       kDeviceTable   ckt(32)                    reset counter(8) instantiation(16) acceptance
+//   digest(32) n       kEvictedTable  instantiation(16) ckt(32)  empty n       kCountTable "instantiations"
+//   number(8)
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "core/base/ids.h"
+#include "core/storage/log_store.h"
+
+namespace keystead::backend {
+
+inline constexpr uint32_t kOwnTenant = 0;  // rows of the backend itself
+inline constexpr storage::Table kTenantTable{16};
+inline constexpr storage::Table kCommitTable{17};
+inline constexpr storage::Table kDeviceTable{18};
+inline constexpr storage::Table kEvictedTable{19};
+inline constexpr storage::Table kCountTable{20};
+inline constexpr std::string_view kInstantiationCount = "instantiations";
+
+// DATA_LOSS from every Decode: the store holds what this program did not write.
+std::string EncodeNumber(uint64_t number);
+absl::StatusOr<uint64_t> DecodeNumber(std::string_view bytes);
+
+struct CommitRow {
+  absl::Time taken;  // when this backend took it, by its own clock
+  Digest hash;       // of the signed commit
+  std::string bundle;
+};
+std::string CommitKey(const InstantiationId& id, uint64_t epoch);
+std::string EncodeCommit(const CommitRow& row);
+absl::StatusOr<CommitRow> DecodeCommit(std::string_view bytes);
+
+// Where a device belongs: its latest acceptance.
+struct DeviceRow {
+  uint64_t reset_counter = 0;
+  InstantiationId instantiation;
+  Digest acceptance;
+};
+std::string EncodeDevice(const DeviceRow& row);
+absl::StatusOr<DeviceRow> DecodeDevice(std::string_view bytes);
+
+std::string EvictedKey(const InstantiationId& id, const Digest& ckt);
+absl::StatusOr<Digest> DecodeEvictedKey(std::string_view key);
+
+}  // namespace keystead::backend
