@@ -1,6 +1,7 @@
 // COSE_Sign1 objects of profile ks1: each carries its kind in the protected header (typ "ks1/<kind>") and is
 // bound, through external AAD, to the place it was made for, so that nothing signed can be lifted into
-// another place. docs/protocol.md, "Signed objects".
+// another place. Of the two forms of an ECDSA signature only the one with the smaller s is made and accepted,
+// so that who carries an object cannot give it another hash. docs/protocol.md, "Signed objects".
 #pragma once
 
 #include <optional>
@@ -47,7 +48,7 @@ absl::StatusOr<Bytes> SignObject(const crypto::EcdsaKeyPair& key, std::string_vi
                                  const SignedPlace& place, ByteView payload);
 
 // The payload, a view into `object`. INVALID_ARGUMENT when it is no Sign1; UNAUTHENTICATED when it is of
-// another kind or place, or `key` did not sign it.
+// another kind or place, `key` did not sign it, or s is not the smaller one.
 absl::StatusOr<ByteView> VerifyObject(ByteView object, const crypto::EcdsaPublicKey& key,
                                       std::string_view kind, const SignedPlace& place);
 
