@@ -5,11 +5,16 @@
 namespace keystead {
 namespace {
 
-// The acceptance of exactly this new member, or why there is none.
-absl::StatusOr<Acceptance> FindAcceptance(const CommitBundle& bundle, const RosterEntry& entry) {
+// The consent of exactly this new member to exactly this owner. The list is not under the owner's signature, so
+// one that does not fit must not hide one that does.
+absl::StatusOr<Acceptance> FindAcceptance(const CommitBundle& bundle, const SignedCommit& next,
+                                          const RosterEntry& entry) {
   for (const Bytes& object : bundle.acceptances) {
-    absl::StatusOr<Digest> ckt = UnverifiedDeviceCkt(object);
-    if (ckt.ok() && *ckt == entry.ckt()) return VerifyAcceptance(object, entry.ik);
+    absl::StatusOr<Acceptance> acceptance = VerifyAcceptance(object, entry.ik);
+    if (acceptance.ok() && acceptance->tenant == next.body.tenant && acceptance->id == next.body.id &&
+        acceptance->owner_ckt == next.body.owner_ckt) {
+      return acceptance;
+    }
   }
   return absl::UnauthenticatedError("a member was added without its acceptance");
 }
@@ -49,7 +54,8 @@ absl::Status MembershipChain::CheckSuccession(const CommitBundle& bundle, const 
     return absl::OkStatus();
   }
   const SignedCommit& parent = head();
-  if (next.body.epoch == parent.body.epoch && next.body.parent == parent.body.parent) {
+  const SignedCommit* known = At(next.body.epoch);
+  if (known != nullptr && known->body.parent == next.body.parent && known->hash != next.hash) {
     return absl::AlreadyExistsError("fork: two commits with one parent");
   }
   if (next.body.epoch != parent.body.epoch + 1 || next.body.parent != parent.hash) {
@@ -67,20 +73,15 @@ absl::StatusOr<CommitEffect> MembershipChain::EffectOf(const CommitBundle& bundl
   const Roster empty;
   const Roster& before = commits_.empty() ? empty : roster();
   for (const RosterEntry& entry : next.body.roster.entries()) {
-    const RosterEntry* was = before.Find(entry.member);
-    if (was != nullptr) {
-      if (was->ckt() != entry.ckt() || was->kind != entry.kind) {
-        return absl::InvalidArgumentError("a member id was given to somebody else");
-      }
-      continue;
+    const RosterEntry* known = LastKnown(entry.member);
+    if (known != nullptr && (known->ckt() != entry.ckt() || known->kind != entry.kind)) {
+      return absl::InvalidArgumentError("a member id was given to somebody else");
     }
+    if (before.Find(entry.member) != nullptr) continue;
     effect.added.push_back(entry.member);
     // A courier has no key that could consent; the owner of commit 0 consents by signing it.
     if (entry.kind == MemberKind::kCourier || (commits_.empty() && entry.member == next.owner)) continue;
-    KS_ASSIGN_OR_RETURN(Acceptance acceptance, FindAcceptance(bundle, entry));
-    if (acceptance.tenant != tenant_ || acceptance.id != id_ || acceptance.owner_ckt != next.body.owner_ckt) {
-      return absl::UnauthenticatedError("an acceptance is for another owner or instantiation");
-    }
+    KS_ASSIGN_OR_RETURN(Acceptance acceptance, FindAcceptance(bundle, next, entry));
     effect.acceptances.push_back(std::move(acceptance));
   }
   for (const RosterEntry& entry : before.entries()) {

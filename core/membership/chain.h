@@ -28,8 +28,9 @@ class MembershipChain {
   // Verifies that `bundle` is the successor of the head (or commit 0 when there is none) and takes it. On any
   // other answer nothing changes:
   //   INVALID_ARGUMENT, UNAUTHENTICATED  malformed, of another place, badly signed, an added member without
-  //   acceptance ABORTED           its parent is not the head (older, or of a future not seen yet)
-  //   ALREADY_EXISTS    fork: another commit with the head's parent
+  //                                      acceptance, a member id given to somebody else
+  //   ABORTED                            its parent is not the head (older, or of a future not seen yet)
+  //   ALREADY_EXISTS                     fork: another commit with the parent of one taken
   absl::StatusOr<CommitEffect> Apply(const CommitBundle& bundle);
 
   bool empty() const { return commits_.empty(); }
