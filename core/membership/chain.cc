@@ -5,8 +5,8 @@
 namespace keystead {
 namespace {
 
-// The consent of exactly this new member to exactly this owner. The list is not under the owner's signature, so
-// one that does not fit must not hide one that does.
+// The consent of exactly this new member to exactly this owner. The list is not under the owner's signature,
+// so one that does not fit must not hide one that does.
 absl::StatusOr<Acceptance> FindAcceptance(const CommitBundle& bundle, const SignedCommit& next,
                                           const RosterEntry& entry) {
   for (const Bytes& object : bundle.acceptances) {

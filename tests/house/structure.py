@@ -5,7 +5,7 @@ import subprocess
 
 from tree import CORE, PROGRAMS, Finding
 
-LINKED = re.compile(r"\bkeystead_([a-z]+)\b")
+LINKED = re.compile(r"\bkeystead_([a-z]+)\b(?!\w|\s*\()")
 
 
 def core_folder(path):
@@ -69,7 +69,7 @@ CONFINED = [
      ("core/crypto/", "core/identity/", "tests/unit/crypto/", "tests/unit/identity/")),
     ("RocksDB", re.compile(r"^rocksdb/"), ("core/storage/", "tests/unit/storage/")),
     ("gRPC", re.compile(r"^(grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h$"),
-     ("core/transport/", "tests/", *(program + "/" for program in PROGRAMS))),
+     ("core/transport/", "core/program/", "core/member/", "tests/", *(program + "/" for program in PROGRAMS))),
 ]
 
 

@@ -7,7 +7,8 @@ import re
 import subprocess
 from typing import NamedTuple
 
-CORE = ["base", "observe", "crypto", "cose", "membership", "sealing", "identity", "storage", "transport"]
+CORE = ["base", "observe", "crypto", "cose", "membership", "sealing", "identity", "storage", "transport",
+        "program", "member"]
 PROGRAMS = ["device-sim", "gateway", "backend", "mobile-stub", "infra-sim"]
 SKIPPED_FOLDERS = {".git", "build", "run", "node_modules", "__pycache__"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
