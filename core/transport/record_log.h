@@ -59,6 +59,7 @@ struct TopicLog {
 struct Retention {
   uint64_t max_bytes = UINT64_MAX;                    // of groups in one log
   absl::Duration max_age = absl::InfiniteDuration();  // since the hop stored them
+  uint64_t not_beyond = UINT64_MAX;  // entries from this offset on stay, whatever the other bounds say
 };
 
 // Records at consecutive places of a group that were not stored. Same meaning as keystead.v1.Refusal.

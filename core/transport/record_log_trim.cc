@@ -56,7 +56,7 @@ absl::Status RecordLogState::TrimBehind(storage::Transaction& transaction, LogSt
   bool passed = false;
   while (true) {
     KS_ASSIGN_OR_RETURN(const std::optional<Checkpoint> oldest, Oldest(transaction, log));
-    if (!oldest.has_value()) break;
+    if (!oldest.has_value() || oldest->offset > retention.not_beyond) break;
     const bool too_much = log.total_bytes - log.head.trimmed_bytes > retention.max_bytes;
     if (oldest->offset > first_kept && !too_much && oldest->unix_ms >= oldest_ms) break;
     transaction.Delete(log.ref.tenant, kStreamTable, rows::CheckpointKey(log.ref.log, oldest->offset));
