@@ -1,0 +1,59 @@
+#include "gateway/deny_file.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "core/base/status.h"
+#include "core/program/program.h"
+
+namespace keystead::gateway {
+namespace {
+constexpr size_t kMaxFileBytes = 16 << 20;
+}
+
+absl::StatusOr<DenyList::Entries> ReadDenyFile(const std::string& path) {
+  KS_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxFileBytes));
+  DenyList::Entries out;
+  size_t number = 0;
+  for (const absl::string_view line : absl::StrSplit(content, '\n')) {
+    ++number;
+    const std::vector<std::string> words =
+        absl::StrSplit(*absl::StrSplit(line, '#').begin(), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
+    if (words.empty()) continue;
+    absl::Status wrong = absl::InvalidArgumentError(
+        absl::StrCat(path, ":", number, ": expected \"serial <hex>\" or \"sha256 <64 hex digits>\""));
+    if (words.size() != 2) return wrong;
+    const std::string value = absl::AsciiStrToLower(words[1]);
+    if (words[0] == "serial" && value.find_first_not_of("0123456789abcdef") == std::string::npos) {
+      const size_t start = std::min(value.find_first_not_of('0'), value.size() - 1);
+      out.serials.insert(value.substr(start));
+    } else if (const auto digest = Digest::FromHex(value); words[0] == "sha256" && digest.ok()) {
+      out.fingerprints.insert(*digest);
+    } else {
+      return wrong;
+    }
+  }
+  return out;
+}
+
+absl::StatusOr<bool> DenyFile::Refresh() {
+  if (path_.empty()) return false;
+  struct stat info {};
+  if (stat(path_.c_str(), &info) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the deny list ", path_));
+  }
+  std::string now =
+      absl::StrCat(info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec);
+  if (now == last_) return false;
+  KS_ASSIGN_OR_RETURN(DenyList::Entries entries, ReadDenyFile(path_));
+  list_->Replace(tenant_, std::move(entries));
+  last_ = std::move(now);
+  return true;
+}
+
+}  // namespace keystead::gateway

@@ -1,0 +1,339 @@
+#include "gateway/gateway.h"
+
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "core/base/status.h"
+#include "core/identity/principal.h"
+#include "core/observe/log.h"
+#include "core/program/state_folder.h"
+#include "core/transport/channel_options.h"
+#include "core/transport/server.h"
+#include "core/transport/tls_credentials.h"
+#include "gateway/deny_file.h"
+#include "gateway/keeper.h"
+#include "gateway/local_keyring.h"
+#include "gateway/membership.h"
+#include "gateway/policy.h"
+#include "gateway/proxy.h"
+
+namespace keystead::gateway {
+namespace {
+
+constexpr std::string_view kStoreFolder = "store";
+constexpr size_t kMaxRootsBytes = 1 << 20;
+constexpr absl::Duration kTick = absl::Milliseconds(100);
+
+}  // namespace
+
+class Gateway::Impl {
+ public:
+  explicit Impl(const GatewayOptions& options) : options_(options) {}
+  absl::Status Start();
+  void Stop(absl::Duration flush);
+  GatewayStats GetStats() const;
+  void LogStats() const;
+  int port() const { return port_; }
+
+ private:
+  absl::Status LoadIdentity();
+  absl::Status OpenState();
+  absl::Status OpenStore();
+  void Connect();
+  absl::Status Serve();
+  absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial() const;
+  void OnChain(std::shared_ptr<const MembershipChain> chain, bool belongs);
+  void RunHousekeeping();  // THREAD: housekeeper_
+
+  const GatewayOptions options_;
+  SpiffeId self_;
+  std::optional<StateFolder> folder_;
+  StateFolder::Lock lock_;
+  std::shared_ptr<grpc::ChannelCredentials> upstream_credentials_;
+  TenantDirectory directory_;
+  DenyList deny_list_;
+  std::unique_ptr<DenyFile> deny_file_;
+  std::shared_ptr<PrincipalResolver> resolver_;
+
+  // In the order in which one needs the others; Stop takes them down from the end.
+  std::unique_ptr<Membership> membership_;
+  std::unique_ptr<storage::LogStore> store_;
+  std::unique_ptr<RecordLog> log_;
+  std::unique_ptr<LocalKeyring> keyring_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<Forwarder> forwarder_;
+  std::unique_ptr<Keeper> keeper_;
+  std::unique_ptr<Downlink> downlink_;
+  std::unique_ptr<LanHop> hop_;
+  std::unique_ptr<TransportService> service_;
+  std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<RunningServer> server_;
+  int port_ = 0;
+  absl::Notification stopping_;
+  std::thread housekeeper_;
+  bool stopped_ = false;
+  GatewayStats last_stats_;  // after Stop
+};
+
+absl::Status Gateway::Impl::Start() {
+  KS_RETURN_IF_ERROR(LoadIdentity());
+  KS_RETURN_IF_ERROR(OpenState());
+  KS_RETURN_IF_ERROR(OpenStore());
+  Connect();
+  KS_RETURN_IF_ERROR(forwarder_->Restore());
+  KS_RETURN_IF_ERROR(keeper_->Restore());
+  KS_RETURN_IF_ERROR(membership_->Start(keyring_.get()));
+  KS_RETURN_IF_ERROR(Serve());
+  forwarder_->Start();
+  housekeeper_ = std::thread([this] { RunHousekeeping(); });
+  return absl::OkStatus();
+}
+
+absl::Status Gateway::Impl::LoadIdentity() {
+  const absl::Time now = absl::Now();
+  KS_ASSIGN_OR_RETURN(const CertificateInfo info, ValidateCertificateFiles(options_.files, now));
+  self_ = info.id;
+  if (self_.role() != Role::kGateway) {
+    return absl::InvalidArgumentError(absl::StrCat(options_.files.chain, " is for ", self_.str(),
+                                                   ", not for a gateway: give one of role gateway"));
+  }
+  absl::StatusOr<PeerExpectation> upstream = PeerExpectation::Parse(options_.upstream_id);
+  if (!upstream.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--upstream-id: ", upstream.status().message()));
+  }
+  KS_ASSIGN_OR_RETURN(
+      upstream_credentials_,
+      MakeChannelCredentials({.files = {options_.files.chain, options_.files.key, options_.upstream_roots}},
+                             *upstream));
+  // The LAN's only tenant is the gateway's own.
+  KS_ASSIGN_OR_RETURN(const std::string roots, ReadFile(options_.files.roots, kMaxRootsBytes));
+  if (absl::Status status = directory_.Register(self_.tenant(), roots); !status.ok()) {
+    return absl::Status(status.code(), absl::StrCat(options_.files.roots, ": ", status.message()));
+  }
+  deny_file_ = std::make_unique<DenyFile>(options_.deny_list, self_.tenant(), &deny_list_);
+  KS_RETURN_IF_ERROR(deny_file_->Refresh().status());
+  resolver_ = std::make_shared<PrincipalResolver>(&directory_, &deny_list_);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> Gateway::Impl::Dial() const {
+  return DialChannel(options_.upstream, upstream_credentials_, {.own_connection = true});
+}
+
+absl::Status Gateway::Impl::OpenState() {
+  KS_ASSIGN_OR_RETURN(folder_, StateFolder::Open(options_.state));
+  absl::StatusOr<StateFolder::Lock> lock = folder_->Acquire("lock", false);
+  if (!lock.ok()) {
+    return absl::Status(lock.status().code(), absl::StrCat("another gateway uses ", options_.state,
+                                                           ": stop it or give another --state"));
+  }
+  lock_ = *std::move(lock);
+  executor_ = std::make_unique<Executor>(2);
+  Membership::Options options;
+  options.self = self_;
+  options.folder = &*folder_;
+  KS_ASSIGN_OR_RETURN(options.channel, Dial());
+  options.executor = executor_.get();
+  options.follow = [this](const InstantiationId& id) { downlink_->Follow(id); };
+  options.on_chain = [this](std::shared_ptr<const MembershipChain> chain, bool belongs) {
+    OnChain(std::move(chain), belongs);
+  };
+  KS_ASSIGN_OR_RETURN(membership_, Membership::Open(options));
+  if (options_.reset) {
+    KS_RETURN_IF_ERROR(membership_->Reset());
+    std::error_code error;
+    std::filesystem::remove_all(folder_->PathOf(kStoreFolder), error);
+    if (error) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot remove ", folder_->PathOf(kStoreFolder), ": ", error.message()));
+    }
+    Log(LogLevel::kWarning, "reset");
+  }
+  if (!options_.label_out.empty()) return membership_->WriteLabel(options_.label_out);
+  return absl::OkStatus();
+}
+
+absl::Status Gateway::Impl::OpenStore() {
+  storage::Options options;
+  options.path = folder_->PathOf(kStoreFolder);
+  options.format_name = "keystead-gateway";
+  options.file_system = options_.file_system;
+  KS_ASSIGN_OR_RETURN(store_, storage::LogStore::Open(options));
+  log_ = std::make_unique<RecordLog>(store_.get());
+  keyring_ = std::make_unique<LocalKeyring>(store_.get(), log_.get());
+  return absl::OkStatus();
+}
+
+void Gateway::Impl::Connect() {
+  Forwarder::Options up;
+  up.queue_bytes = options_.queue_bytes;
+  up.outbox.memory_bytes = options_.queue_memory_bytes;
+  up.outbox.retry_after = options_.retry_refused;
+  up.publisher.backoff = options_.backoff;
+  up.publisher.linger = absl::Milliseconds(1);
+  forwarder_ = std::make_unique<Forwarder>(store_.get(), log_.get(), *Dial(), up);
+  keeper_ = std::make_unique<Keeper>(store_.get(), log_.get(), forwarder_.get(), options_.history_bytes);
+  Downlink::Options down;
+  down.channel = *Dial();
+  down.tenant = self_.tenant();
+  down.backoff = options_.backoff;
+  down.on_keyring = [this] { membership_->KeyringGrew(); };
+  down.on_stored = [this](storage::LogRef log, size_t bytes) { keeper_->Grew(log, bytes); };
+  downlink_ = std::make_unique<Downlink>(store_.get(), log_.get(), forwarder_.get(), down);
+  LanHop::Options lan;
+  lan.store = store_.get();
+  lan.resolver = resolver_.get();
+  lan.forwarder = forwarder_.get();
+  lan.on_keyring = down.on_keyring;
+  lan.on_stored = down.on_stored;
+  hop_ = std::make_unique<LanHop>(lan);
+  service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get());
+  hop_->SetService(service_.get());
+  ProxyOptions proxy;
+  proxy.channel = *Dial();
+  proxy.tenant = self_.tenant();
+  // Before it belongs anywhere, an owner behind it must be able to make the commit that changes this.
+  proxy.carries = [this](const InstantiationId& id) {
+    return !membership_->belongs() || membership_->instantiation() == id;
+  };
+  proxy_ = std::make_unique<Proxy>(proxy);
+}
+
+absl::Status Gateway::Impl::Serve() {
+  ServerOptions options;
+  options.listen_address = options_.listen;
+  KS_ASSIGN_OR_RETURN(options.credentials, MakeServerCredentials({.files = options_.files}));
+  options.resolver = resolver_;
+  options.policy = MakePolicy();
+  options.services = proxy_->services();
+  options.services.push_back(service_->service());
+  KS_ASSIGN_OR_RETURN(RunningServer server, StartServer(options));
+  server_ = std::make_unique<RunningServer>(std::move(server));
+  port_ = server_->port();
+  server_->SetServing(true);
+  return absl::OkStatus();
+}
+
+// THREAD: the executor, or Start's.
+void Gateway::Impl::OnChain(std::shared_ptr<const MembershipChain> chain, bool belongs) {
+  std::vector<MemberId> members;
+  if (belongs) {
+    for (const RosterEntry& entry : chain->roster().entries()) members.push_back(entry.member);
+  }
+  downlink_->SetMembers(members);
+  hop_->SetChain(belongs ? std::move(chain) : nullptr);
+}
+
+void Gateway::Impl::RunHousekeeping() {
+  absl::Time next_second = absl::Now();
+  absl::Time next_stats = absl::Now() + absl::Seconds(options_.stats_seconds);
+  while (!stopping_.WaitForNotificationWithTimeout(kTick)) {
+    forwarder_->Tick();
+    downlink_->Tick();
+    hop_->Tick();
+    const absl::Time now = absl::Now();
+    if (now < next_second) continue;
+    next_second = now + absl::Seconds(1);
+    keeper_->Tick();
+    if (const auto denied = deny_file_->Refresh(); !denied.ok()) {
+      Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
+    }
+    if (options_.stats_seconds <= 0 || now < next_stats) continue;
+    next_stats = now + absl::Seconds(options_.stats_seconds);
+    LogStats();
+  }
+}
+
+// Also after a Start that went only part of the way.
+void Gateway::Impl::Stop(absl::Duration flush) {
+  if (std::exchange(stopped_, true)) return;
+  if (server_ != nullptr) {
+    server_->SetServing(false);
+    service_->Stop();
+    proxy_->Stop();
+    server_->Shutdown(absl::Seconds(1));
+  }
+  if (server_ != nullptr && flush > absl::ZeroDuration() && !forwarder_->Flush(flush)) {
+    Log(LogLevel::kWarning, "queue_not_empty", {{"what_happens", "it goes on after the next start"}});
+  }
+  if (housekeeper_.joinable()) {
+    stopping_.Notify();
+    housekeeper_.join();
+  }
+  if (downlink_ != nullptr) downlink_->Stop();
+  if (membership_ != nullptr) membership_->Stop();
+  if (forwarder_ != nullptr) forwarder_->Stop();
+  if (hop_ != nullptr) last_stats_ = GetStats();
+  server_.reset();
+  store_.reset();  // ends every task; their owners are still there
+  proxy_.reset();
+  service_.reset();
+  hop_.reset();
+  downlink_.reset();
+  keeper_.reset();
+  forwarder_.reset();
+  membership_.reset();
+  executor_.reset();
+  log_.reset();
+}
+
+GatewayStats Gateway::Impl::GetStats() const {
+  if (hop_ == nullptr) return last_stats_;
+  return {service_->GetStats(), hop_->GetStats(), forwarder_->GetStats(), downlink_->GetStats()};
+}
+
+void Gateway::Impl::LogStats() const {
+  const GatewayStats stats = GetStats();
+  const Outbox::Stats& queue = stats.up.outbox;
+  Log(LogLevel::kInfo, "stats",
+      {{"belongs", stats.lan.belongs},
+       {"queue_entries", queue.entries},
+       {"queue_bytes", queue.bytes},
+       {"queue_age_s", absl::ToDoubleSeconds(queue.age)},
+       {"in_flight_bytes", queue.in_flight_bytes},
+       {"forwarded", queue.forwarded},
+       {"retried", queue.retried},
+       {"parked", queue.parked},
+       {"refused", stats.lan.refused},
+       {"pushed_back", stats.lan.pushed_back},
+       {"publishers", stats.service.publish_calls},
+       {"subscribers", stats.service.subscribe_calls},
+       {"groups_in", stats.service.groups_in},
+       {"groups_out", stats.service.groups_out},
+       {"up_connected", stats.up.connected},
+       {"up_requests", stats.up.requests},
+       {"down_connected", stats.down.connected},
+       {"down_stored", stats.down.stored}});
+}
+
+absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayOptions& options) {
+  auto impl = std::make_unique<Impl>(options);
+  if (absl::Status status = impl->Start(); !status.ok()) {
+    impl->Stop(absl::ZeroDuration());
+    return status;
+  }
+  return std::unique_ptr<Gateway>(new Gateway(std::move(impl)));
+}
+
+Gateway::Gateway(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Gateway::~Gateway() { Stop(absl::ZeroDuration()); }
+int Gateway::port() const { return impl_->port(); }
+GatewayStats Gateway::GetStats() const { return impl_->GetStats(); }
+void Gateway::LogStats() const { impl_->LogStats(); }
+void Gateway::Stop(absl::Duration flush) { impl_->Stop(flush); }
+
+absl::Status RunGateway(const GatewayOptions& options, Program& program) {
+  KS_ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway, Gateway::Start(options));
+  KS_RETURN_IF_ERROR(program.AnnouncePorts({{"lan", gateway->port()}}));
+  Log(LogLevel::kInfo, "serving", {{"port", gateway->port()}});
+  program.termination().Wait();
+  Log(LogLevel::kInfo, "stopping");
+  gateway->Stop(absl::Seconds(options.flush_seconds));
+  gateway->LogStats();
+  return absl::OkStatus();
+}
+
+}  // namespace keystead::gateway

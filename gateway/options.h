@@ -1,0 +1,43 @@
+// What a gateway is told at start-up.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "core/identity/certificate_files.h"
+#include "core/transport/backoff.h"
+
+namespace rocksdb {
+class FileSystem;
+}
+
+namespace keystead::gateway {
+
+struct GatewayOptions {
+  std::string listen = "127.0.0.1:7443";
+  CertificateFiles files;  // chain and key for both sides; roots: the tenant's CA, for the LAN
+  std::string upstream;    // host:port of the next hop
+  std::string upstream_id;
+  std::string upstream_roots;
+  std::string state;
+  std::string label_out;
+  bool reset = false;
+  uint64_t queue_bytes = uint64_t{256} << 20;
+  uint64_t history_bytes = uint64_t{16} << 20;
+  std::string deny_list;
+  double stats_seconds = 10;
+  double flush_seconds = 5;
+
+  // Not on the command line. ------------------------------------------------------------------------------
+  BackoffOptions backoff{.initial = absl::Milliseconds(200), .max = absl::Seconds(10)};
+  absl::Duration retry_refused = absl::Seconds(1);   // doubles with each try
+  size_t queue_memory_bytes = 16 << 20;              // of the queue kept in memory as well
+  std::shared_ptr<rocksdb::FileSystem> file_system;  // for tests of the store
+};
+
+void AddOptions(CLI::App& app, GatewayOptions& options);
+
+}  // namespace keystead::gateway

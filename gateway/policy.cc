@@ -1,0 +1,37 @@
+#include "gateway/policy.h"
+
+#include "keystead/v1/registry.pb.h"
+#include "keystead/v1/rendezvous.pb.h"
+#include "keystead/v1/transport.pb.h"
+
+namespace keystead::gateway {
+namespace {
+
+// Everybody who can stand in a roster. What each may then publish and read, the roster says.
+constexpr RoleSet kMembers =
+    RoleSet::Of(Role::kDevice, Role::kGateway, Role::kApp, Role::kThirdParty, Role::kService);
+// Owners are apps; a gateway behind this one hands on what the owner signed.
+constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
+
+}  // namespace
+
+AuthorizationPolicy MakePolicy() {
+  return {
+      {kHealthCheckMethod, RoleSet::All()},
+      {kHealthWatchMethod, RoleSet::All()},
+      {"/keystead.v1.Transport/Publish", kMembers},
+      {"/keystead.v1.Transport/Subscribe", kMembers},
+      {"/keystead.v1.Registry/Submit", kOwners},
+      {"/keystead.v1.Registry/Fetch", kMembers},
+      {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
+      {"/keystead.v1.Rendezvous/Await", RoleSet::All()},
+  };
+}
+
+std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
+  return {v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
+          v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
+          v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous")};
+}
+
+}  // namespace keystead::gateway
