@@ -1,7 +1,12 @@
 #include "core/member/join_session.h"
 
-#include <thread>
+#include <grpcpp/client_context.h>
 
+#include <algorithm>
+#include <set>
+
+#include "core/base/limits.h"
+#include "core/crypto/hash.h"
 #include "core/membership/signed_object.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
@@ -14,26 +19,58 @@ namespace {
 constexpr absl::Duration kAwait = absl::Seconds(20);
 constexpr absl::Duration kUnary = absl::Seconds(10);
 constexpr absl::Duration kRetry = absl::Milliseconds(500);
+constexpr absl::Duration kAskStop = absl::Milliseconds(100);
 constexpr absl::Duration kAnnounceAgain = absl::Minutes(5);  // mailboxes are emptied after ten
+
+// One unary call that ends early when the session is to stop.
+class StoppableCall {
+ public:
+  explicit StoppableCall(absl::Duration deadline) {
+    context_.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+    context_.set_wait_for_ready(true);
+  }
+  grpc::ClientContext* context() { return &context_; }
+  std::function<void(grpc::Status)> Done() {
+    return [this](const grpc::Status& status) {
+      absl::MutexLock lock(&mutex_);
+      status_ = FromGrpc(status);
+      done_ = true;
+    };
+  }
+  absl::Status Wait(const std::function<bool()>& stop) {
+    bool cancelled = false;
+    absl::MutexLock lock(&mutex_);
+    while (!mutex_.AwaitWithTimeout(absl::Condition(&done_), kAskStop)) {
+      if (cancelled || !stop()) continue;
+      context_.TryCancel();
+      cancelled = true;
+    }
+    return status_;
+  }
+
+ private:
+  grpc::ClientContext context_;
+  absl::Mutex mutex_;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
 
 class Session {
  public:
   explicit Session(const JoinSessionOptions& options)
-      : options_(options), responder_(*options.responder), stub_(v1::Rendezvous::NewStub(options.channel)) {}
+      : options_(options),
+        mutex_(options.mutex != nullptr ? *options.mutex : own_mutex_),
+        responder_(*options.responder),
+        stub_(v1::Rendezvous::NewStub(options.channel)) {}
 
   absl::Status Run() {
-    if (responder_.state() == JoinResponder::State::kUnowned) {
-      KS_RETURN_IF_ERROR(responder_.Arm(options_.boot, options_.clock->Uptime()));
-      KS_RETURN_IF_ERROR(options_.store(responder_.Serialize()));
-      Tell("armed");
-    }
-    armed_at_ = options_.clock->Uptime();
-    KS_ASSIGN_OR_RETURN(m1_box_, responder_.m1_box());
-    KS_ASSIGN_OR_RETURN(m2_box_, responder_.m2_box());
+    KS_RETURN_IF_ERROR(Begin());
+    started_at_ = options_.clock->Uptime();
     while (!options_.stop()) {
-      const bool offered = responder_.state() == JoinResponder::State::kOffered;
-      const absl::Duration patience = offered ? kOfferedFor : kArmedFor;
-      if (options_.clock->Uptime() - armed_at_ > patience) {
+      const JoinResponder::State state = State();
+      if (state == JoinResponder::State::kOwned) return absl::OkStatus();
+      const absl::Duration patience = state == JoinResponder::State::kOffered ? kOfferedFor : kArmedFor;
+      if (options_.clock->Uptime() - started_at_ > patience) {
         return absl::DeadlineExceededError("nobody paired this device in time: arm it again");
       }
       KS_RETURN_IF_ERROR(AnnounceWhenDue());
@@ -43,56 +80,94 @@ class Session {
   }
 
  private:
+  absl::Status Begin() {
+    bool offered = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (responder_.state() == JoinResponder::State::kOwned) return absl::OkStatus();
+      offered = responder_.state() == JoinResponder::State::kOffered;
+      if (!offered) {
+        KS_RETURN_IF_ERROR(responder_.Arm(options_.boot, options_.clock->Uptime()));
+        KS_RETURN_IF_ERROR(options_.store(responder_.Serialize()));
+      }
+      KS_ASSIGN_OR_RETURN(m1_box_, responder_.m1_box());
+      KS_ASSIGN_OR_RETURN(m2_box_, responder_.m2_box());
+      KS_ASSIGN_OR_RETURN(announcement_box_, responder_.announcement_box());
+      announcement_ = responder_.announcement();
+    }
+    Tell(offered ? "offered" : "armed");
+    if (offered) TellOffer();
+    return absl::OkStatus();
+  }
+
+  JoinResponder::State State() const {
+    absl::MutexLock lock(&mutex_);
+    return responder_.state();
+  }
+
   void Tell(std::string_view event) {
     if (options_.on_event) options_.on_event(event);
   }
 
+  void TellOffer() {
+    const JoinResponder::Offer* offer = nullptr;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (responder_.offer().has_value()) offer = &*responder_.offer();
+    }
+    if (offer != nullptr) options_.on_offer(*offer);
+  }
+
   absl::Status Put(const MailboxName& box, ByteView message) {
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kUnary));
-    context.set_wait_for_ready(true);
+    StoppableCall call(kUnary);
     v1::PutRequest request;
     request.set_box(box.ToString());
     request.set_message(message.data(), message.size());
     v1::PutResponse response;
-    return FromGrpc(stub_->Put(&context, request, &response));
+    stub_->async()->Put(call.context(), &request, &response, call.Done());
+    return call.Wait(options_.stop);
   }
 
-  void Pause() const { std::this_thread::sleep_for(absl::ToChronoMilliseconds(kRetry)); }
+  void Pause() const {
+    const absl::Time until = absl::Now() + kRetry;
+    while (absl::Now() < until && !options_.stop()) absl::SleepFor(kAskStop);
+  }
 
   absl::Status AnnounceWhenDue() {
     const absl::Duration now = options_.clock->Uptime();
     if (announced_ && now - announced_at_ < kAnnounceAgain) return absl::OkStatus();
-    KS_ASSIGN_OR_RETURN(const MailboxName box, responder_.announcement_box());
-    const absl::Status put = Put(box, responder_.announcement());
-    if (!put.ok()) {
+    const absl::Status put = Put(announcement_box_, announcement_);
+    // A full box holds our announcement already: we are the only ones who know its name.
+    if (!put.ok() && put.code() != absl::StatusCode::kResourceExhausted) {
       Log(LogLevel::kInfo, "announce_retry", {{"reason", Std(put.message())}});
       Pause();
       return absl::OkStatus();
     }
-    if (!announced_) Tell("announced");
-    announced_ = true;
+    if (!told_) Tell("announced");
+    told_ = announced_ = true;
     announced_at_ = now;
     return absl::OkStatus();
   }
 
   absl::Status AwaitM1() {
     if (!announced_) return absl::OkStatus();
-    grpc::ClientContext context;
-    context.set_deadline(absl::ToChronoTime(absl::Now() + kAwait));
-    context.set_wait_for_ready(true);
+    StoppableCall call(kAwait);
     v1::AwaitRequest request;
     request.set_box(m1_box_.ToString());
     request.set_after(seen_);
     v1::AwaitResponse response;
-    const absl::Status got = FromGrpc(stub_->Await(&context, request, &response));
+    stub_->async()->Await(call.context(), &request, &response, call.Done());
+    const absl::Status got = call.Wait(options_.stop);
     if (got.code() == absl::StatusCode::kDeadlineExceeded) return absl::OkStatus();
     if (!got.ok()) {
-      seen_ = 0;  // the hop may have restarted and lost its boxes
+      seen_ =
+          0;  // the hop may have restarted and lost its boxes; what was answered before is not answered anew
       announced_ = false;
       Pause();
       return absl::OkStatus();
     }
+    if (response.messages().empty())
+      Pause();  // a hop that answers at once with nothing must not make us spin
     for (const std::string& message : response.messages()) {
       ++seen_;
       KS_RETURN_IF_ERROR(Handle(AsBytes(message)));
@@ -100,32 +175,57 @@ class Session {
     return absl::OkStatus();
   }
 
+  absl::Status Refuse(std::string_view why) {
+    Report({.kind = SecurityEventKind::kJoinRefused, .detail = std::string(why)});
+    if (++refused_ < limits::kMailboxTries) return absl::OkStatus();
+    return absl::ResourceExhaustedError("too many messages that were no answer to the label: arm it again");
+  }
+
   absl::Status Handle(ByteView m1) {
-    const absl::StatusOr<Bytes> m2 = responder_.HandleM1(m1, options_.boot, options_.clock->Uptime());
-    if (m2.ok()) {
-      KS_RETURN_IF_ERROR(options_.store(responder_.Serialize()));
-      const absl::Status put = Put(m2_box_, *m2);
-      if (!put.ok()) Log(LogLevel::kInfo, "m2_not_delivered", {{"reason", Std(put.message())}});
-      Tell("offered");
-      options_.on_offer(*responder_.offer());
-      return absl::OkStatus();
+    if (m1.empty() || m1.size() > limits::kMailboxBytes) return Refuse("a message of a wrong size");
+    const Digest hash = crypto::Sha256(m1);
+    absl::StatusOr<Bytes> m2 = absl::UnknownError("");
+    {
+      absl::MutexLock lock(&mutex_);
+      if (responder_.state() == JoinResponder::State::kOwned) return absl::OkStatus();
+      const bool current = responder_.offer().has_value() && responder_.offer()->m1_hash == hash;
+      // One that was replaced, or refused, is over: answering it again would replace the newer one.
+      if (!current && !handled_.insert(hash).second) return absl::OkStatus();
+      handled_.insert(hash);
+      m2 = responder_.HandleM1(m1, options_.boot, options_.clock->Uptime());
+      if (m2.ok() || m2.status().code() == absl::StatusCode::kAborted) {
+        KS_RETURN_IF_ERROR(options_.store(responder_.Serialize()));
+      }
     }
-    Report({.kind = SecurityEventKind::kJoinRefused, .detail = std::string(Std(m2.status().message()))});
-    if (m2.status().code() != absl::StatusCode::kAborted) return absl::OkStatus();
-    KS_RETURN_IF_ERROR(options_.store(responder_.Serialize()));
-    Tell("contested");
-    return m2.status();
+    if (m2.status().code() == absl::StatusCode::kAborted) {
+      Refuse(Std(m2.status().message())).IgnoreError();
+      Tell("contested");
+      return m2.status();
+    }
+    if (!m2.ok()) return Refuse(Std(m2.status().message()));
+    const absl::Status put = Put(m2_box_, *m2);
+    if (!put.ok()) Log(LogLevel::kInfo, "m2_not_delivered", {{"reason", Std(put.message())}});
+    Tell("offered");
+    TellOffer();
+    return absl::OkStatus();
   }
 
   const JoinSessionOptions& options_;
+  mutable absl::Mutex own_mutex_;
+  absl::Mutex& mutex_;
   JoinResponder& responder_;
   const std::unique_ptr<v1::Rendezvous::Stub> stub_;
   MailboxName m1_box_;
   MailboxName m2_box_;
-  absl::Duration armed_at_;
+  MailboxName announcement_box_;
+  Bytes announcement_;
+  absl::Duration started_at_;
   absl::Duration announced_at_;
   bool announced_ = false;
+  bool told_ = false;
   uint32_t seen_ = 0;
+  size_t refused_ = 0;
+  std::set<Digest> handled_;  // at most what refusals and a mailbox allow
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/sealing/joining.h"
 
@@ -17,18 +18,26 @@ namespace keystead {
 struct JoinSessionOptions {
   std::shared_ptr<grpc::Channel> channel;
   JoinResponder* responder = nullptr;  // outlives the call
+  // Held around every use of the responder and around `store`; null where nobody else uses the responder.
+  // Needed where another thread says BecomeOwned.
+  absl::Mutex* mutex = nullptr;
   BootId boot;
   const Clock* clock = &Clock::System();
-  std::function<absl::Status(const SecretBytes&)>
-      store;  // makes the responder's state durable; called before anything is shown
-  std::function<void(const JoinResponder::Offer&)> on_offer;  // an M1 was answered: follow its keyring
-  std::function<void(std::string_view event)>
-      on_event;                // "armed", "announced", "offered", "contested", for people
-  std::function<bool()> stop;  // asked at least every 25 s
+  // Makes the responder's state durable; called before anything is shown.
+  std::function<absl::Status(const SecretBytes&)> store;
+  // An M1 was answered, or an offer of an earlier run still stands: follow its keyring. Again for every M1
+  // that replaces the one before. Called without the mutex: the reference is good until somebody else changes
+  // the responder.
+  std::function<void(const JoinResponder::Offer&)> on_offer;
+  // "armed", "announced", "offered", "contested", for people.
+  std::function<void(std::string_view event)> on_event;
+  std::function<bool()> stop;  // asked several times a second
 };
 
-// Blocks its thread until stop() or until the arming is over. OK: stopped. DEADLINE_EXCEEDED: nobody paired
-// in time. ABORTED: contested. Otherwise what storing said. Network failures are retried.
+// Call it after a local act (button, first power-up) or while an offer stands: it arms unless there is an
+// offer. Blocks its thread until stop(), until the responder is owned, or until the arming is over. OK:
+// stopped or owned. DEADLINE_EXCEEDED: nobody paired in time. ABORTED: contested. RESOURCE_EXHAUSTED: too
+// many messages that were no M1; arm again. Otherwise what storing said. Network failures are retried.
 absl::Status RunJoinSession(const JoinSessionOptions& options);
 
 }  // namespace keystead

@@ -10,7 +10,7 @@ StreamPlace PlaceOf(const GroupHeader& header) {
   return {header.tenant, header.instantiation, header.topic, header.sender, header.epoch, header.stream};
 }
 
-KeyringLink::KeyringLink(const Options& options) : options_(options) {
+KeyringLink::KeyringLink(const Options& options) : options_(options), position_(options.start) {
   SubscriberCallbacks on;
   on.on_entries = [this](const TopicBatch& batch) { Take(batch); };
   on.on_caught_up = [this](const Topic&) {
@@ -27,7 +27,7 @@ KeyringLink::KeyringLink(const Options& options) : options_(options) {
 KeyringLink::~KeyringLink() { Stop(); }
 
 void KeyringLink::Start() {
-  subscriber_->Add({SubscriberTopic{.topic = Topic::Keyring()}}).IgnoreError();  // one topic always fits
+  subscriber_->Add({options_.start}).IgnoreError();  // one topic always fits
   subscriber_->Start();
 }
 
@@ -61,31 +61,51 @@ void KeyringLink::RunJobs() {
   }
 }
 
-// THREAD: gRPC's. Signatures are verified elsewhere.
+// THREAD: gRPC's. Signatures are verified elsewhere; until they are, no further message is read.
 void KeyringLink::Take(const TopicBatch& batch) {
+  subscriber_->Pause();
   std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
-  Post([this, groups = std::move(groups)] {
-    for (const Payload& payload : groups) {
-      const absl::StatusOr<GroupView> group = GroupView::Parse(*payload, headers_);
-      if (!group.ok()) {
-        Report({.kind = SecurityEventKind::kMalformed,
-                .topic = "keyring",
-                .detail = "a group that does not parse"});
-        continue;
-      }
-      const StreamPlace place = PlaceOf(group->header());
-      for (const RecordView& record : group->records()) {
-        absl::MutexLock lock(options_.mutex);
-        const auto senders =
-            options_.known_senders ? options_.known_senders() : std::vector<std::pair<Topic, MemberId>>();
-        const KeyringEffect effect =
-            options_.member->AcceptKeyring(place, record.sequence, record.cose, senders);
-        if (effect != KeyringEffect::kNothing && effect != KeyringEffect::kRefused && options_.on_effect) {
-          options_.on_effect(effect);
-        }
-      }
+  const uint64_t behind = batch.first_offset + groups.size();
+  Post([this, groups = std::move(groups), log_id = batch.log_id, behind] {
+    Process(groups);
+    {
+      absl::MutexLock lock(&position_mutex_);
+      position_.log_id = log_id;
+      position_.next_offset = behind;
     }
+    subscriber_->Resume();
   });
+}
+
+SubscriberTopic KeyringLink::Position() const {
+  absl::MutexLock lock(&position_mutex_);
+  return position_;
+}
+
+void KeyringLink::Process(const std::vector<Payload>& groups) {
+  for (const Payload& payload : groups) {
+    const absl::StatusOr<GroupView> group = GroupView::Parse(*payload, headers_);
+    if (group.ok()) {
+      ProcessGroup(*group);
+    } else {
+      Report({.kind = SecurityEventKind::kMalformed,
+              .topic = "keyring",
+              .detail = "a group that does not parse"});
+    }
+  }
+}
+
+void KeyringLink::ProcessGroup(const GroupView& group) {
+  const StreamPlace place = PlaceOf(group.header());
+  for (const RecordView& record : group.records()) {
+    absl::MutexLock lock(options_.mutex);
+    const auto senders =
+        options_.known_senders ? options_.known_senders() : std::vector<std::pair<Topic, MemberId>>();
+    const KeyringEffect effect = options_.member->AcceptKeyring(place, record.sequence, record.cose, senders);
+    if (effect != KeyringEffect::kNothing && effect != KeyringEffect::kRefused && options_.on_effect) {
+      options_.on_effect(effect);
+    }
+  }
 }
 
 }  // namespace keystead

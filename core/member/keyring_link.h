@@ -25,9 +25,10 @@ class KeyringLink {
     std::shared_ptr<grpc::Channel> channel;
     TenantName tenant;
     InstantiationId id;
-    Executor* executor = nullptr;  // one job at a time per link; outlives the link
-    absl::Mutex* mutex = nullptr;  // guards *member; taken around each record
-    Member* member = nullptr;      // outlives the link
+    SubscriberTopic start{.topic = Topic::Keyring()};  // where an earlier run's Position() had come to
+    Executor* executor = nullptr;                      // one job at a time per link; outlives the link
+    absl::Mutex* mutex = nullptr;                      // guards *member; taken around each record
+    Member* member = nullptr;                          // outlives the link
     // Under the mutex, on the executor, after each record that did something.
     std::function<void(KeyringEffect effect)> on_effect;
     // Under the mutex: whose keys of an epoch that ends are still needed. May be empty.
@@ -40,11 +41,17 @@ class KeyringLink {
   ~KeyringLink();  // Stop()
 
   void Start();
-  void Stop();  // afterwards nothing is called any more; not from a callback
+  void Stop();  // idempotent; not while holding `mutex`; afterwards nothing is called any more; not from a
+                // callback
+  // Behind what was handed to the member. Store it beside the member, or not at all: what lies before it will
+  // not be read again from this log.
+  SubscriberTopic Position() const;
   bool connected() const { return subscriber_->GetStats().connected; }
 
  private:
   void Take(const TopicBatch& batch);
+  void Process(const std::vector<Payload>& groups);
+  void ProcessGroup(const GroupView& group);
   void Post(std::function<void()> job);
   void RunJobs();
 
@@ -54,6 +61,8 @@ class KeyringLink {
   int jobs_ ABSL_GUARDED_BY(jobs_mutex_) = 0;  // queued and running
   std::deque<std::function<void()>> jobs_queue_ ABSL_GUARDED_BY(jobs_mutex_);
   GroupHeaderCache headers_;  // used by the one job that runs
+  mutable absl::Mutex position_mutex_;
+  SubscriberTopic position_ ABSL_GUARDED_BY(position_mutex_);
 };
 
 }  // namespace keystead

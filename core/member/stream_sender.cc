@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <string>
 
-#include "core/member/last_stream.h"
 #include "core/membership/signed_object.h"
 #include "core/observe/log.h"
 
 namespace keystead {
 namespace {
+
+constexpr absl::Duration kStopStep = absl::Milliseconds(200);
 
 GroupHeader HeaderOf(const StreamPlace& place) {
   return {place.tenant, place.id, place.topic, place.sender, place.epoch, place.stream};
@@ -28,9 +29,13 @@ absl::StatusOr<std::unique_ptr<StreamSender>> StreamSender::Create(const Options
   PublisherCallbacks on;
   on.on_durable = [raw](uint64_t ticket) { raw->OnDurable(ticket); };
   on.on_refused = [raw](uint64_t ticket, const GroupRefusal& refusal) { raw->OnRefused(ticket, refusal); };
+  if (raw->callbacks_.on_connection) {
+    on.on_connected = [raw] { raw->callbacks_.on_connection(absl::OkStatus()); };
+    on.on_disconnected = [raw](const absl::Status& why) { raw->callbacks_.on_connection(why); };
+  }
   PublisherOptions publisher = options.publisher;
-  publisher.max_buffer_bytes =
-      std::min(publisher.max_buffer_bytes, std::max<size_t>(options.journal_bytes / 2, 1 << 20));
+  // What the publisher holds cannot be given up any more; the other half takes the newest.
+  publisher.max_buffer_bytes = std::min(publisher.max_buffer_bytes, options.journal_bytes / 2);
   publisher.linger = options.linger;
   sender->publisher_ = std::make_unique<Publisher>(std::move(channel), std::move(on), publisher);
   sender->publisher_->Start();
@@ -41,89 +46,92 @@ absl::StatusOr<std::unique_ptr<StreamSender>> StreamSender::Create(const Options
 
 StreamSender::~StreamSender() { Stop(absl::ZeroDuration()); }
 
-absl::Status StreamSender::LoadJournal() {
-  absl::MutexLock lock(&mutex_);
-  const std::string key = std::to_string(options_.journal.log);
-  KS_ASSIGN_OR_RETURN(const std::optional<std::string> row,
-                      options_.store->Get(options_.journal.tenant, kSenderTable, key));
-  if (row.has_value()) {
-    KS_ASSIGN_OR_RETURN(previous_, ParseLastStream(*row));
-  }
-  KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, options_.store->GetBounds(options_.journal));
-  GroupHeaderCache headers;
-  for (uint64_t at = bounds.first; at < bounds.end;) {
-    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> found,
-                        options_.store->Read(options_.journal, at, 1 << 20));
-    if (found.empty()) break;
-    for (const storage::Entry& stored : found) {
-      at = stored.offset + 1;
-      KS_ASSIGN_OR_RETURN(const GroupView group, GroupView::Parse(*stored.bytes, headers));
-      Entry entry;
-      entry.number = next_entry_++;
-      entry.bytes = stored.bytes;
-      entry.stream = group.header().stream;
-      entry.first_sequence = group.first_sequence();
-      entry.last_sequence = group.last_sequence();
-      entry.offset = stored.offset;
-      entry.submitted = entry.journalled = true;
-      entries_bytes_ += entry.bytes->size();
-      entries_.push_back(std::move(entry));
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status StreamSender::OpenStream() {
   KS_ASSIGN_OR_RETURN(Keys keys, callbacks_.keys());
   keys.config.limits = options_.limits;
+  const Opening opening{flushed_, callbacks_.freshness()};
   scratch_.clear();
-  const Opening opening{previous_, callbacks_.freshness()};
   KS_ASSIGN_OR_RETURN(writer_, StreamWriter::Open(keys.config, keys.key, *keys.ik, opening, *options_.clock,
                                                   *options_.random, scratch_));
+  commit_hash_ = opening.freshness.commit_hash;
   builder_ = std::make_unique<GroupBuilder>(HeaderOf(writer_->place()));
+  ++stats_.streams;
   return Collect(0, scratch_);
 }
 
 absl::Status StreamSender::Collect(uint64_t sequence, ByteView record) {
   if (!builder_->empty() && (!builder_->Fits(record.size()) || builder_->bytes() >= options_.gather_bytes)) {
-    KS_RETURN_IF_ERROR(FlushLocked());
+    FlushLocked();
   }
-  if (builder_->empty()) builder_first_ = sequence;
-  builder_last_ = sequence;
+  if (absl::Status status = builder_->Append(sequence, record); !status.ok()) {
+    // The running hash covers what will never be sent: this stream is over, its end as last flushed.
+    FlushLocked();
+    writer_.reset();
+    builder_.reset();
+    return status;
+  }
+  if (builder_->records() == 1) builder_run_.first = sequence;
+  builder_run_.second = sequence;
+  collected_ = writer_->AsPrevious();
   ++stats_.sealed;
-  return builder_->Append(sequence, record);
+  return absl::OkStatus();
+}
+
+// Closes the stream as far as that is possible. Afterwards there is none.
+absl::Status StreamSender::CloseStream() {
+  if (writer_ == nullptr) return absl::OkStatus();
+  const absl::Status closed = CheckpointIfDue(true, true);
+  FlushLocked();
+  writer_.reset();
+  builder_.reset();
+  return closed;
 }
 
 // A stream that can take one more record.
 absl::Status StreamSender::Prepare() {
   if (ended_) return absl::FailedPreconditionError("the sender was stopped");
-  if (writer_ != nullptr && writer_->Exhausted()) {
-    KS_RETURN_IF_ERROR(CheckpointIfDue(true, true));
-    KS_RETURN_IF_ERROR(FlushLocked());
-    writer_.reset();
+  if (writer_ != nullptr && (writer_->ended() || writer_->Exhausted())) {
+    if (const absl::Status closed = CloseStream(); !closed.ok()) {
+      Log(LogLevel::kWarning, "stream_not_closed", {{"reason", Std(closed.message())}});
+    }
   }
   return writer_ == nullptr ? OpenStream() : absl::OkStatus();
 }
 
+// The last record that a stream has room for is its end: an ordinary checkpoint must not take that place.
 absl::Status StreamSender::CheckpointIfDue(bool force, bool end) {
-  if (writer_ == nullptr || writer_->ended() || !(force || writer_->CheckpointDue())) return absl::OkStatus();
+  if (writer_ == nullptr || writer_->ended()) return absl::OkStatus();
+  if (writer_->Exhausted()) end = true;
+  if (!force && !end && !writer_->CheckpointDue()) return absl::OkStatus();
+  Freshness freshness = callbacks_.freshness();
+  freshness.commit_hash =
+      commit_hash_;  // the end of a stream belongs to its epoch, although the next has begun
   scratch_.clear();
-  KS_ASSIGN_OR_RETURN(const uint64_t at, writer_->SealCheckpoint(callbacks_.freshness(), end, scratch_));
-  KS_RETURN_IF_ERROR(Collect(at, scratch_));
-  previous_ = writer_->AsPrevious();
-  return absl::OkStatus();
+  KS_ASSIGN_OR_RETURN(const uint64_t at, writer_->SealCheckpoint(freshness, end, scratch_));
+  return Collect(at, scratch_);
 }
 
 absl::StatusOr<StreamSender::Sent> StreamSender::SendLocked(std::string_view kind, ByteView body,
                                                             bool is_signed) {
+  const auto seal = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    scratch_.clear();
+    return is_signed ? writer_->SealSigned(kind, body, scratch_) : writer_->Seal(kind, body, scratch_);
+  };
   KS_RETURN_IF_ERROR(Prepare());
-  scratch_.clear();
-  absl::StatusOr<uint64_t> at =
-      is_signed ? writer_->SealSigned(kind, body, scratch_) : writer_->Seal(kind, body, scratch_);
+  absl::StatusOr<uint64_t> at = seal();
+  if (at.status().code() ==
+      absl::StatusCode::kResourceExhausted) {  // too long for what is left of the stream
+    CloseStream().IgnoreError();               // a stream without end is told by the next
+    KS_RETURN_IF_ERROR(Prepare());
+    at = seal();
+  }
   KS_RETURN_IF_ERROR(at.status());
   const Sent sent{writer_->place(), *at};
   KS_RETURN_IF_ERROR(Collect(*at, scratch_));
-  KS_RETURN_IF_ERROR(CheckpointIfDue(false, false));
+  // The record itself is on its way whatever becomes of the checkpoint.
+  if (const absl::Status status = CheckpointIfDue(false, false); !status.ok()) {
+    Log(LogLevel::kWarning, "checkpoint_failed", {{"reason", Std(status.message())}});
+  }
   return sent;
 }
 
@@ -139,31 +147,30 @@ absl::StatusOr<StreamSender::Sent> StreamSender::SendSigned(std::string_view kin
 
 absl::Status StreamSender::Flush() {
   absl::MutexLock lock(&mutex_);
-  return FlushLocked();
-}
-
-absl::Status StreamSender::FlushLocked() {
-  if (builder_ == nullptr || builder_->empty()) return absl::OkStatus();
-  Entry entry;
-  entry.number = next_entry_++;
-  entry.stream = writer_->place().stream;
-  entry.first_sequence = builder_first_;
-  entry.last_sequence = builder_last_;
-  entry.bytes = builder_->Take();
-  previous_ = writer_->AsPrevious();
-  entries_bytes_ += entry.bytes->size();
-  ++stats_.groups;
-  entries_.push_back(std::move(entry));
-  Overflow();
-  SubmitToJournal();
+  FlushLocked();
   return absl::OkStatus();
 }
 
+// While the journal is full, losses are gathered: a report would itself be the next to go.
 absl::Status StreamSender::ReportLosses() {
-  std::vector<Loss> losses = std::move(losses_);
-  losses_.clear();
-  for (const Loss& loss : losses) {
-    KS_RETURN_IF_ERROR(SendLocked(kinds::kLoss, EncodeLoss(loss), true).status());
+  while (!losses_.empty() && entries_bytes_ <= options_.journal_bytes / 2) {
+    KS_RETURN_IF_ERROR(Prepare());
+    FlushLocked();
+    const Loss loss = losses_.front();
+    losses_.erase(losses_.begin());
+    reporting_.push_back(loss);
+    const absl::Status sent = SendLocked(kinds::kLoss, EncodeLoss(loss), true).status();
+    if (!sent.ok()) {
+      reporting_.clear();
+      losses_.insert(losses_.begin(), loss);
+      return sent;
+    }
+    FlushLocked();
+    Log(LogLevel::kWarning, "loss_reported",
+        {{"stream", loss.stream.ToHex()},
+         {"first", loss.first_sequence},
+         {"last", loss.last_sequence},
+         {"reason", loss.reason}});
   }
   return absl::OkStatus();
 }
@@ -171,50 +178,43 @@ absl::Status StreamSender::ReportLosses() {
 absl::Status StreamSender::Tick(bool checkpoint_now) {
   absl::MutexLock lock(&mutex_);
   if (ended_) return absl::OkStatus();
-  KS_RETURN_IF_ERROR(ReportLosses());
-  KS_RETURN_IF_ERROR(CheckpointIfDue(checkpoint_now, false));
-  KS_RETURN_IF_ERROR(FlushLocked());
-  const absl::Duration now = options_.clock->Uptime();
-  for (Entry& entry : entries_) {
-    if (entry.refusals > 0 && entry.ticket == 0 && !entry.done && now >= entry.retry_at)
-      entry.retry_at = absl::ZeroDuration();
-  }
+  absl::Status status = ReportLosses();
+  status.Update(CheckpointIfDue(checkpoint_now, false));
+  FlushLocked();
   SubmitToJournal();
   Feed();
   TrimDone();
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status StreamSender::EndStream() {
   absl::MutexLock lock(&mutex_);
-  if (writer_ == nullptr) return absl::OkStatus();
-  KS_RETURN_IF_ERROR(CheckpointIfDue(true, true));
-  KS_RETURN_IF_ERROR(FlushLocked());
-  writer_.reset();
-  builder_.reset();
-  return absl::OkStatus();
+  return CloseStream();
 }
 
 void StreamSender::Stop(absl::Duration patience) {
+  const absl::Time until = absl::Now() + patience;
   {
     absl::MutexLock lock(&mutex_);
     if (!ended_) {
       if (patience > absl::ZeroDuration()) {
-        const absl::Status closed = CheckpointIfDue(true, true);
+        ReportLosses().IgnoreError();  // kept in the journal for the next run otherwise
+        const absl::Status closed = CloseStream();
         if (!closed.ok()) Log(LogLevel::kWarning, "stream_not_closed", {{"reason", Std(closed.message())}});
       }
-      const absl::Status flushed = FlushLocked();
-      if (!flushed.ok()) Log(LogLevel::kWarning, "stream_not_flushed", {{"reason", Std(flushed.message())}});
+      FlushLocked();
       ended_ = true;
     }
-    const auto all_done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return std::ranges::all_of(entries_, [](const Entry& e) { return e.done; });
-    };
-    mutex_.AwaitWithTimeout(absl::Condition(&all_done), patience);
+    const auto all_done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return entries_.empty(); };
+    while (publishing_ && !entries_.empty() && absl::Now() < until) {
+      SubmitToJournal();  // nobody else retries now
+      Feed();
+      mutex_.AwaitWithTimeout(absl::Condition(&all_done), std::min(kStopStep, until - absl::Now()));
+    }
+    publishing_ = false;
   }
   if (publisher_ != nullptr) publisher_->Stop();
   absl::MutexLock lock(&mutex_);
-  ended_for_good_ = true;
   TrimDone();
   const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return tasks_ == 0; };
   mutex_.Await(absl::Condition(&idle));
@@ -222,14 +222,17 @@ void StreamSender::Stop(absl::Duration patience) {
 
 bool StreamSender::AllDurable() const {
   absl::MutexLock lock(&mutex_);
-  return std::ranges::all_of(entries_, [](const Entry& e) { return e.done; });
+  return entries_.empty() && (builder_ == nullptr || builder_->empty());
 }
 
 StreamSender::Stats StreamSender::GetStats() const {
-  absl::MutexLock lock(&mutex_);
-  Stats stats = stats_;
-  stats.journal_entries = entries_.size();
-  stats.journal_bytes = entries_bytes_;
+  Stats stats;
+  {
+    absl::MutexLock lock(&mutex_);
+    stats = stats_;
+    stats.journal_entries = entries_.size();
+    stats.journal_bytes = entries_bytes_;
+  }
   if (publisher_ != nullptr) {
     const Publisher::Stats publisher = publisher_->GetStats();
     stats.connected = publisher.connected;

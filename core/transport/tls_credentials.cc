@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/identity/file_access.h"
 #include "core/observe/security_event.h"
 
 namespace keystead {
@@ -46,6 +47,14 @@ class SpiffeVerifier final : public tls::ExternalCertificateVerifier {
 
 absl::StatusOr<std::shared_ptr<tls::CertificateProviderInterface>> Watch(const TlsOptions& options) {
   KS_RETURN_IF_ERROR(ValidateCertificateFiles(options.files, options.clock->Now()).status());
+  if (options.refresh_seconds == 0) {
+    KS_ASSIGN_OR_RETURN(std::string roots, ReadTextFile(options.files.roots));
+    tls::IdentityKeyCertPair pair;
+    KS_ASSIGN_OR_RETURN(pair.private_key, ReadTextFile(options.files.key));
+    KS_ASSIGN_OR_RETURN(pair.certificate_chain, ReadTextFile(options.files.chain));
+    return std::make_shared<tls::StaticDataCertificateProvider>(
+        roots, std::vector<tls::IdentityKeyCertPair>{std::move(pair)});
+  }
   return std::make_shared<tls::FileWatcherCertificateProvider>(options.files.key, options.files.chain,
                                                                options.files.roots, options.refresh_seconds);
 }
