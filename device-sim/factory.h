@@ -1,0 +1,31 @@
+// What a device is given once, in the factory: its signing key and the setup code of its label. For a
+// simulated device the factory is its first start.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/base/random.h"
+#include "core/crypto/p256.h"
+#include "core/membership/label.h"
+#include "core/program/state_folder.h"
+
+namespace keystead::device_sim {
+
+// Move-only.
+struct FactoryIdentity {
+  crypto::EcdsaKeyPair ik;
+  SecretBytes setup_code;
+  bool fresh = false;  // made now: this is the first power-up
+};
+
+// Reads <id>.factory, or makes and stores it durably. DATA_LOSS: the file is damaged.
+absl::StatusOr<FactoryIdentity> LoadOrMakeFactoryIdentity(const StateFolder& folder, const std::string& id,
+                                                          RandomSource& random);
+
+membership::Label LabelOf(const FactoryIdentity& factory, const TenantName& tenant, const std::string& id);
+
+// As membership::WriteLabelFile, but a file that holds this very label already is as good.
+absl::Status WriteLabelOnce(const std::string& path, const membership::Label& label);
+
+}  // namespace keystead::device_sim

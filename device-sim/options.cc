@@ -1,0 +1,145 @@
+#include "device-sim/options.h"
+
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/limits.h"
+#include "core/membership/label.h"
+
+namespace keystead::device_sim {
+namespace {
+
+constexpr size_t kMaxDevices = 20000;
+
+void AddIdentityOptions(CLI::App& app, Options& o) {
+  app.add_option("--state", o.state, "Folder for identities, keys and journals (mode 0700)")->required();
+  CLI::Option* id = app.add_option("--id", o.id, "The device's id, last element of its SPIFFE id");
+  CLI::Option* ids =
+      app.add_option("--ids", o.id_prefix, "Several devices: ids are this and a running number");
+  id->excludes(ids);
+  app.add_option("--count", o.count, "How many, with --ids")
+      ->check(CLI::Range(size_t{1}, kMaxDevices))
+      ->needs(ids);
+  app.add_option("--first", o.first, "First running number")->needs(ids);
+  app.add_option("--certs", o.certs, "Folder with <id>/chain.pem and <id>/key.pem for each device");
+  app.add_option("--tls-chain", o.tls.chain, "The one device's certificate chain (PEM)");
+  app.add_option("--tls-key", o.tls.key, "The one device's private key (PEM, mode 0600)");
+  app.add_option("--next-hop", o.next_hop, "host:port of the gateway, balancer or backend")->required();
+  app.add_option("--next-hop-id", o.next_hop_id, "Whom to meet there: spiffe://<domain>/<role>/<id or *>")
+      ->required();
+  app.add_option("--roots", o.roots, "Authorities the next hop is verified against (PEM)")->required();
+}
+
+void AddSignalOptions(CLI::App& app, Options& o) {
+  std::vector<std::string> kinds;
+  for (const std::string_view kind : SignalKinds()) kinds.emplace_back(kind);
+  app.add_option("--kind", o.kind, "What it is")->check(CLI::IsMember(kinds))->capture_default_str();
+  app.add_option("--interval", o.interval_seconds, "Seconds between readings")
+      ->check(CLI::Range(0.001, 86400.0))
+      ->capture_default_str();
+  app.add_option("--seed", o.seed, "Of the simulated signal; devices count on from it")
+      ->capture_default_str();
+  app.add_option("--replay", o.replay_file, "CSV file, for kind replay (implied)");
+  app.add_option("--column", o.replay_column, "Its column");
+  app.add_option("--rate", o.replay_rate, "Rows per second")
+      ->check(CLI::Range(0.001, kMaxReplayRate))
+      ->capture_default_str();
+  app.add_option("--duration", o.duration_seconds, "End after so many seconds; 0: at SIGTERM")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--stop-seconds", o.stop_seconds, "How long to wait at the end until the hop has everything")
+      ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
+}
+
+void AddJoinOptions(CLI::App& app, Options& o) {
+  app.add_option("--label-out", o.label_out, "Write the label into this new file, mode 0600");
+  app.add_option("--labels-out", o.labels_out, "Write <id>.label for each device into this folder");
+  app.add_flag("--show-label", o.show_label, "Show the label on the terminal, as text and QR code");
+  app.add_flag("--arm", o.arm,
+               "Press the button: pairing is possible for ten minutes (first power-up does it too)");
+  app.add_flag("--reset", o.reset, "Factory reset first: forget the owner, then arm");
+  app.add_option("--join-at-once", o.join_at_once, "Devices that wait for their owner at the same time")
+      ->check(CLI::Range(size_t{1}, size_t{4096}))
+      ->capture_default_str();
+}
+
+void AddLoadOptions(CLI::App& app, Options& o) {
+  app.add_option("--journal-bytes", o.journal_bytes,
+                 "Kept per topic until acknowledged; beyond it the oldest are lost")
+      ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
+      ->capture_default_str();
+  app.add_option("--batch", o.batch, "Load: readings per record, instead of the kind's signal; 0: off")
+      ->check(CLI::Range(size_t{0}, limits::kMaxReadingsPerBatch));
+  app.add_option("--readings-per-second", o.readings_per_second,
+                 "Load: over all devices; 0: as fast as acknowledged")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--reading-bytes", o.reading_bytes, "Load: size of one reading's payload")
+      ->check(CLI::Range(size_t{1}, size_t{65536}))
+      ->capture_default_str();
+  app.add_option("--burst", o.burst, "Load: records sealed one by one before they are flushed together")
+      ->check(CLI::Range(size_t{1}, size_t{1024}))
+      ->capture_default_str();
+  app.add_option("--window-bytes", o.window_bytes, "Load without a rate: unacknowledged bytes per device")
+      ->capture_default_str();
+  app.add_option("--load-threads", o.load_threads, "Load: threads that seal")
+      ->check(CLI::Range(size_t{1}, size_t{64}))
+      ->capture_default_str();
+  app.add_option("--linger-us", o.linger_us,
+                 "Microseconds a request may wait for more while others are under way")
+      ->check(CLI::Range(size_t{0}, size_t{1000000}));
+}
+
+}  // namespace
+
+std::vector<std::string> Options::Ids() const {
+  if (id_prefix.empty()) return {id};
+  std::vector<std::string> out;
+  for (size_t i = 0; i < count; ++i) out.push_back(absl::StrCat(id_prefix, first + i));
+  return out;
+}
+
+void AddOptions(CLI::App& app, Options& options) {
+  AddIdentityOptions(app, options);
+  AddSignalOptions(app, options);
+  AddJoinOptions(app, options);
+  AddLoadOptions(app, options);
+}
+
+absl::Status CheckOptions(const Options& o) {
+  const auto wrong = [](std::string_view what) { return absl::InvalidArgumentError(Absl(what)); };
+  if (o.id.empty() == o.id_prefix.empty()) return wrong("either --id or --ids is needed");
+  for (const std::string& id : o.Ids()) KS_RETURN_IF_ERROR(membership::CheckDeviceId(id));
+  const bool pair = !o.tls.chain.empty() || !o.tls.key.empty();
+  if (pair == !o.certs.empty()) return wrong("either --certs or --tls-chain with --tls-key is needed");
+  if (pair && (o.tls.chain.empty() || o.tls.key.empty()))
+    return wrong("--tls-chain and --tls-key go together");
+  const bool many = !o.id_prefix.empty();
+  if (many && pair) return wrong("several devices need --certs: each has a certificate of its own");
+  if (many && !o.label_out.empty()) return wrong("several devices write their labels with --labels-out");
+  if (many && o.show_label) return wrong("--show-label shows one label: use it with --id");
+  if (o.replay_file.empty() != o.replay_column.empty()) return wrong("--replay and --column go together");
+  if (o.kind == "replay" && o.replay_file.empty())
+    return wrong("kind replay needs --replay FILE and --column NAME");
+  if (o.batch > 0 && o.batch * (o.reading_bytes + 32) + 1024 > limits::kMaxRecordBytes) {
+    return wrong("--batch times --reading-bytes is more than one record holds (262144 bytes)");
+  }
+  return absl::OkStatus();
+}
+
+CertificateFiles CertificatesOf(const Options& o, const std::string& id) {
+  if (o.certs.empty()) return {o.tls.chain, o.tls.key, o.roots};
+  const std::string folder = absl::StrCat(o.certs, "/", id);
+  return {folder + "/chain.pem", folder + "/key.pem", o.roots};
+}
+
+absl::StatusOr<SignalOptions> SignalOptionsOf(const Options& o) {
+  SignalOptions out;
+  if (o.replay_file.empty()) return out;
+  KS_ASSIGN_OR_RETURN(CsvColumn column, ReadCsvColumn(o.replay_file, o.replay_column));
+  out.column = std::make_shared<const CsvColumn>(std::move(column));
+  out.replay_column = o.replay_column;
+  out.rows_per_second = o.replay_rate;
+  return out;
+}
+
+}  // namespace keystead::device_sim
