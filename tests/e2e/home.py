@@ -1,0 +1,183 @@
+"""One customer's product in a Stack: a gateway, devices and the owner's app, joined through real labels."""
+
+import json
+import os
+import stat
+import subprocess
+
+import product
+from harness import Failure, JsonLog, wait_until
+
+
+class App:
+    """The owner's phone: one state folder; each verb is a run of the program, `watch` a process of its own."""
+
+    def __init__(self, stack, pki, tenant, name, hop):
+        self.stack = stack
+        self.tenant = tenant
+        self.name = name
+        self.hop = hop
+        self.leaf = pki.leaf(tenant, "app", name)
+        self.state = stack.path(f"{name}-state")
+        self.watching = None
+
+    def arguments(self, hop=None):
+        hop = hop or self.hop
+        return ["--state", self.state, "--next-hop", hop.address, "--next-hop-id", hop.spiffe,
+                *self.leaf.options(hop.roots), "--json"]
+
+    def call(self, *words, hop=None, patience=60, check=True):
+        """The JSON objects a verb printed; with check=False also its result."""
+        result = self.stack.run("keystead-mobile-stub", *self.arguments(hop), "--quiet", *words, patience=patience,
+                                check=check)
+        lines = []
+        for line in result.stdout.splitlines():
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                lines.append({"event": "", "text": line})
+        return lines if check else (lines, result)
+
+    def pair(self, labels, hop=None, wait=20, check=True):
+        words = ["pair", "--wait", wait]
+        for label in labels:
+            if stat.S_IMODE(os.stat(label).st_mode) != 0o600:
+                raise Failure(f"label file {label} is open to others")
+            words += ["--label-file", label]
+        recovery = self.stack.path(f"{self.name}-recovery-key")
+        if not os.path.exists(recovery):
+            words += ["--recovery-out", recovery]
+        return self.call(*words, hop=hop, patience=wait * 3 + 20, check=check)
+
+    def add_courier(self, spiffe, hop=None):
+        return self.call("add-courier", spiffe, hop=hop)
+
+    def send(self, device, *command, check=True, timeout=15):
+        return self.call("send", device, *command, "--timeout", timeout, check=check, patience=timeout + 20)
+
+    def status(self, hop=None):
+        return [line for line in self.call("status", hop=hop) if line["event"] == "status"][0]
+
+    def watch(self, name=None, hop=None, env=None):
+        """A running `watch`; its events are in the Watch that is returned."""
+        name = name or f"{self.name}-watch"
+        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", ports=False, env=env)
+        self.watching = Watch(process)
+        return self.watching
+
+
+class Watch:
+    """What an app saw, line by line."""
+
+    def __init__(self, process):
+        self.process = process
+        self.events = JsonLog(process.output)
+
+    def wait_for(self, event, predicate=None, patience=None, start=0):
+        return self.events.wait_for(event, predicate, patience, start, self.process)
+
+    def records(self, kind=None, device=None, start=0):
+        return self.events.find("record", lambda entry: (kind is None or entry["kind"] == kind) and
+                                (device is None or entry["device"] == device), start)
+
+    def wait_readings(self, device, count=1, patience=None, start=0):
+        def enough():
+            found = self.records("readings", device, start)
+            return found if len(found) >= count else None
+        return wait_until(enough, lambda: f"{count} readings of {device} in {self.process.name}\n{self.events.tail()}\n"
+                                          f"{self.process.tail()}", patience)
+
+    def alarms(self, start=0):
+        return self.events.find("alarm", None, start)
+
+    def latest_states(self):
+        """Stream id → its latest state."""
+        return {entry["stream"]: entry for entry in self.events.find("state")}
+
+    def delivered(self):
+        """(stream, sequence) → how often it was delivered."""
+        counts = {}
+        for entry in self.events.find("record"):
+            key = (entry["stream"], entry["sequence"])
+            counts[key] = counts.get(key, 0) + 1
+        return counts
+
+
+class Device:
+    """A device process; `label` is its label file once it runs."""
+
+    def __init__(self, stack, pki, tenant, name, kind, hop, *options, env=None, state=None, process_name=None, log=None):
+        self.stack = stack
+        self.name = name
+        leaf = pki.leaf(tenant, "device", name)
+        self.label = stack.path(f"{name}.label")
+        words = ["--state", state or stack.path(f"{name}-state"), "--id", name, "--tls-chain", leaf.chain, "--tls-key",
+                 leaf.key, "--next-hop", hop.address, "--next-hop-id", hop.spiffe, "--roots", hop.roots, "--label-out",
+                 self.label]
+        if kind is not None:
+            words += ["--kind", kind]
+        self.process = stack.start(process_name or name, "keystead-device-sim", *words, *options, env=env)
+
+    def wait_label(self):
+        wait_until(lambda: os.path.exists(self.label), f"the label of {self.name}")
+        return self.label
+
+    def wait_joined(self, patience=None):
+        return self.process.wait_for("joined", patience=patience)
+
+
+class Home:
+    """A gateway with the devices behind it and the phone of their owner, for one tenant.
+
+    `backend` is where the phone founds the instantiation and names couriers; `gateway_hop` and `app_hop` are the next hops
+    of everyday life (default: the backend itself)."""
+
+    def __init__(self, stack, pki, tenant, name, backend, gateway_hop=None, app_hop=None, gateway_options=(), env=None):
+        self.stack = stack
+        self.pki = pki
+        self.tenant = tenant
+        self.name = name
+        self.backend = backend
+        self.devices = {}
+        self.env = env
+        self.gateway_label = stack.path(f"{name}-gateway.label")
+        self.gateway = product.start_gateway(stack, pki, tenant, f"{name}-gateway", gateway_hop or backend, "--label-out",
+                                             self.gateway_label, *gateway_options)
+        self.app = App(stack, pki, tenant, f"{name}-phone", app_hop or backend)
+        self.instantiation = None
+
+    def found(self, couriers=()):
+        """Makes the instantiation with the gateway in it, and names further couriers."""
+        wait_until(lambda: os.path.exists(self.gateway_label), "the gateway's label")
+        paired = [line for line in self.app.pair([self.gateway_label], hop=self.backend) if line["event"] == "paired"][0]
+        self.instantiation = paired["instantiation"]
+        for courier in couriers:
+            self.app.add_courier(courier, hop=self.backend)
+        return paired
+
+    def add_device(self, name, kind, *options, hop=None, env=None):
+        device = Device(self.stack, self.pki, self.tenant, name, kind, hop or self.gateway, *options, env=env)
+        self.devices[name] = device
+        return device
+
+    def pair_devices(self, hop=None):
+        labels = [device.wait_label() for device in self.devices.values()]
+        paired = [line for line in self.app.pair(labels, hop=hop) if line["event"] == "paired"][0]
+        for device in self.devices.values():
+            device.wait_joined()
+        return paired
+
+
+def relabel(text):
+    """A label's text without its grouping."""
+    return "".join(text.split())
+
+
+def scan_qr(path):
+    """What zbarimg reads in an image; None where there is no zbarimg."""
+    try:
+        result = subprocess.run(["zbarimg", "-q", "--raw", "-Sdisable", "-Sqrcode.enable", path], capture_output=True,
+                                text=True, timeout=30, check=False)
+    except FileNotFoundError:
+        return None
+    return result.stdout.strip()

@@ -1,0 +1,174 @@
+"""How the five programs are put together: certificates, and one class per program on top of harness.Stack."""
+
+import json
+import os
+
+import harness
+from harness import Failure, ROOT
+
+ACME = "acme.keystead.example"
+GLOBEX = "globex.keystead.example"
+PROVIDER = "provider-one.example"
+LISTEN = "127.0.0.1:0"
+
+
+class Leaf:
+    """Where one component's certificate, key and identity are."""
+
+    def __init__(self, folder, spiffe):
+        self.chain = os.path.join(folder, "chain.pem")
+        self.key = os.path.join(folder, "key.pem")
+        self.spiffe = spiffe
+
+    def options(self, roots, prefix=""):
+        return [f"--{prefix}tls-chain", self.chain, f"--{prefix}tls-key", self.key, f"--{prefix}tls-roots", roots]
+
+
+class Pki:
+    """A fresh set of authorities in the stack's folder."""
+
+    def __init__(self, stack, tenants=(ACME, GLOBEX), name="pki", provider=PROVIDER):
+        self.stack = stack
+        self.folder = stack.path(name)
+        self.provider_name = provider
+        self._env = {"KEYSTEAD_ISSUE": str(harness.bin_dir() / "keystead-issue")}
+        stack.run(ROOT / "certs/make-pki", "--out", self.folder, "--provider", provider,
+                  *[word for tenant in tenants for word in ("--tenant", tenant)], env=self._env)
+        self.tenants = os.path.join(self.folder, "tenants")
+        self.admission = os.path.join(self.folder, "admission", "ca.pem")
+        self.provider_roots = os.path.join(self.folder, "provider", "ca.pem")
+        self.backend = Leaf(os.path.join(self.folder, "provider", "backend"), f"spiffe://{provider}/service/backend")
+
+    def roots(self, tenant):
+        return os.path.join(self.tenants, tenant, "ca.pem")
+
+    def _issue(self, *arguments):
+        self.stack.run(ROOT / "certs/issue", "--out", self.folder, *arguments, env=self._env)
+
+    def leaf(self, tenant, role, name, *options):
+        """Issues, or keeps what is still good; `options` go to certs/issue (--server, --days …)."""
+        self._issue("--tenant", tenant, "--role", role, "--id", name, *options)
+        return Leaf(os.path.join(self.tenants, tenant, role, name), f"spiffe://{tenant}/{role}/{name}")
+
+    def provider_leaf(self, name, *options):
+        self._issue("--provider", "--id", name, "--server", *options)
+        return Leaf(os.path.join(self.folder, "provider", name), f"spiffe://{self.provider_name}/service/{name}")
+
+
+class Hop:
+    """Somebody's next hop: where it listens, who answers there, and what that identity is verified against."""
+
+    def __init__(self, process, port, spiffe, roots):
+        self.process = process
+        self.port = port
+        self.spiffe = spiffe
+        self.roots = roots
+
+    @property
+    def address(self):
+        return self.process.address(self.port)
+
+    def behind(self, process, port):
+        """The same identity, reached through a relay."""
+        return Hop(process, port, self.spiffe, self.roots)
+
+
+def start_backend(stack, pki, name="backend", *options, env=None, data=None):
+    process = stack.start(name, "keystead-backend", "--listen", LISTEN, "--data", data or stack.path(name),
+                          "--tenants", pki.tenants, *pki.backend.options(pki.admission), *options, env=env)
+    return Hop(process, "grpc", pki.backend.spiffe, pki.provider_roots)
+
+
+def gateway_arguments(pki, tenant, leaf, upstream, state, listen=LISTEN):
+    """`leaf` serves the LAN and calls the next hop."""
+    return ["--listen", listen, *leaf.options(pki.roots(tenant)), "--upstream", upstream.address, "--upstream-id",
+            upstream.spiffe, "--upstream-roots", upstream.roots, "--state", state]
+
+
+def start_gateway(stack, pki, tenant, name, upstream, *options, state=None, process_name=None, env=None):
+    """A gateway called `name` in the tenant; it joins by label where options say --label-out."""
+    leaf = pki.leaf(tenant, "gateway", name, "--server")
+    process_name = process_name or name
+    process = stack.start(process_name, "keystead-gateway",
+                          *gateway_arguments(pki, tenant, leaf, upstream, state or stack.path(process_name)), *options,
+                          env=env)
+    return Hop(process, "lan", leaf.spiffe, pki.roots(tenant))
+
+
+def pin_port(process, port):
+    """So that a restart is found where it was."""
+    process.replace_option("--listen", process.address(port))
+
+
+class Balancer:
+    """What one balancer listener of an Infra is told. `server`: the identity it shows; `upstreams`: tenant → (leaf, hop)."""
+
+    def __init__(self, name, server, client_roots, upstreams):
+        self.name = name
+        self.server = server
+        self.client_roots = client_roots
+        self.upstreams = upstreams
+
+    def options(self):
+        yield "--balancer"
+        yield (f"name={self.name},listen={LISTEN},chain={self.server.chain},key={self.server.key},"
+               f"roots={self.client_roots}")
+        for tenant, (leaf, hop) in self.upstreams.items():
+            yield "--upstream"
+            yield (f"balancer={self.name},tenant={tenant},address={hop.address},chain={leaf.chain},key={leaf.key},"
+                   f"roots={hop.roots},server={hop.spiffe}")
+
+
+class Infra:
+    """One keystead-infra-sim and its control connection."""
+
+    def __init__(self, stack, pki, name, balancers=(), relays=None, canaries=(), admin_tenant=ACME):
+        self.stack = stack
+        self._admin = pki.leaf(admin_tenant, "admin", "attacker")
+        server = pki.leaf(admin_tenant, "service", "infra-control", "--server")
+        self._roots = pki.roots(admin_tenant)
+        self._server = server
+        arguments = ["--tenants", pki.tenants, "--control-listen", LISTEN,
+                     *server.options(self._roots, "control-")]
+        for balancer in balancers:
+            arguments += balancer.options()
+        for listener, upstream in (relays or {}).items():
+            arguments += ["--tcp", f"name={listener},listen={LISTEN},upstream={upstream}"]
+        for canary in canaries:
+            arguments += ["--canary", canary]
+        self.process = stack.start(name, "keystead-infra-sim", *arguments)
+
+    def ctl(self, *words, patience=20):
+        result = self.stack.run("keystead-infra-sim", "ctl", "--control", self.process.address("control"), "--server",
+                                self._server.spiffe, *self._admin.options(self._roots), "--json", *words,
+                                patience=patience)
+        return json.loads(result.stdout) if result.stdout.strip() else {}
+
+    def arm(self, kind, listener=None, direction=None, target=None, topic=None, count=1, seed=1, delay_ms=None,
+            instantiation=None):
+        words = ["arm", "--kind", kind, "--count", count, "--seed", seed]
+        for flag, value in (("--listener", listener), ("--direction", direction), ("--target", target),
+                            ("--topic-prefix", topic), ("--delay-ms", delay_ms), ("--instantiation", instantiation)):
+            if value is not None:
+                words += [flag, value]
+        return int(self.ctl(*words)["attack"])
+
+    def disarm(self, attack=0):
+        self.ctl("disarm", "--attack", attack)
+
+    def injections(self, attack=0):
+        return self.ctl("injections", "--attack", attack).get("injections", [])
+
+    def seen(self, last=1000):
+        return self.ctl("seen", "--last", last)
+
+    def wait_injected(self, attack, count=1, patience=None):
+        def enough():
+            found = self.injections(attack)
+            return found if len(found) >= count else None
+        return harness.wait_until(enough, f"{count} injections of attack {attack}", patience)
+
+
+def expect(condition, message):
+    if not condition:
+        raise Failure(message)
