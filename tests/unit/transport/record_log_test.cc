@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <random>
+#include <set>
 
 #include "core/base/limits.h"
 #include "core/storage/fault_injection_fs.h"
@@ -318,6 +319,41 @@ TEST_F(RecordLogTest, RetentionByAge) {
     return log_->Trim(t, log.ref, {.max_age = absl::Hours(1)}, changes).status();
   });
   EXPECT_EQ(store_->GetBounds(log.ref)->first, 8u);
+}
+
+// Power fails at random points. What was acknowledged is there, and what is sent again comes once.
+TEST_F(RecordLogTest, SurvivesPowerFailures) {
+  SeededRandom lost(7);
+  std::mt19937 random(7);
+  uint64_t sent = 0;
+  uint64_t acknowledged = 0;
+  for (int crash = 0; crash < 15; ++crash) {
+    faults_->PowerOffAfter(1 + random() % 40);
+    for (int i = 0; i < 60; ++i) {
+      std::vector<Payload> groups;
+      for (uint32_t g = 0; g <= random() % 5; ++g) {
+        groups.push_back(TestGroup(TestHeader(1), {{sent, "a"}, {sent + 1, "b"}}));
+        sent += 2;
+      }
+      if (!AppendAll(groups).ok()) break;
+      acknowledged = sent;
+    }
+    log_.reset();
+    store_.reset();
+    faults_->DropUnsynced(lost);
+    Open();
+    ASSERT_NE(store_, nullptr);
+    ASSERT_GE(Records(1).size(), acknowledged) << "after crash " << crash;
+    // The publisher sends again from somewhere before what it knows.
+    sent = acknowledged >= 40 ? acknowledged - 40 : 0;
+    for (; sent < acknowledged; sent += 2) Append(TestHeader(1), {{sent, "a"}, {sent + 1, "b"}});
+  }
+  for (sent = 0; sent < acknowledged; sent += 2) Append(TestHeader(1), {{sent, "a"}, {sent + 1, "b"}});
+  const auto records = Records(1);
+  EXPECT_GT(acknowledged, 100u);
+  std::set<uint64_t> once;
+  for (const auto& [sequence, bytes] : records) EXPECT_TRUE(once.insert(sequence).second) << sequence;
+  EXPECT_GE(once.size(), acknowledged);
 }
 
 // Against a model: random groups of several streams, in order, late, repeated, as variants, with restarts and
