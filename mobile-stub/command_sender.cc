@@ -1,0 +1,210 @@
+#include "mobile-stub/command_sender.h"
+
+#include <map>
+
+#include "core/crypto/hash.h"
+#include "core/sealing/stream_writer.h"
+#include "mobile-stub/members.h"
+
+namespace keystead::mobile {
+namespace {
+
+constexpr size_t kMaxAnswers = 256;
+
+// Answers that came from one device, by the command they answer.
+class Answers final : public WatchObserver {
+ public:
+  explicit Answers(const MemberId& target) : target_(target) {}
+
+  void OnRecord(const ReadRecord& record) override {
+    if (record.kind != kinds::kAnswer || record.place->sender != target_) return;
+    if (record.place->topic != Topic::Of(TopicKind::kState, target_) || record.after_removal) return;
+    const absl::StatusOr<Answer> answer = ParseAnswer(record.body);
+    if (!answer.ok()) return;
+    absl::MutexLock lock(&mutex_);
+    if (answers_.size() >= kMaxAnswers) answers_.clear();
+    answers_[answer->command_hash] = *answer;
+  }
+
+  absl::StatusOr<Answer> Await(const Digest& command, absl::Time deadline) {
+    const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answers_.contains(command); };
+    absl::MutexLock lock(&mutex_);
+    if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) {
+      return absl::DeadlineExceededError("the device did not answer in time; whether it acted is not known");
+    }
+    return answers_[command];
+  }
+
+ private:
+  const MemberId target_;
+  absl::Mutex mutex_;
+  std::map<Digest, Answer> answers_ ABSL_GUARDED_BY(mutex_);
+};
+
+// What a hop said to one group.
+class Delivery {
+ public:
+  absl::Status Publish(const Engine& engine, Payload group, absl::Time deadline) {
+    PublisherCallbacks on;
+    on.on_durable = [this](uint64_t) {
+      absl::MutexLock lock(&mutex_);
+      done_ = true;
+    };
+    on.on_refused = [this](uint64_t, const GroupRefusal& refusal) {
+      absl::MutexLock lock(&mutex_);
+      status_.Update(refusal.status);
+    };
+    PublisherOptions options;
+    options.backoff = {.initial = absl::Milliseconds(100), .max = absl::Seconds(1)};
+    Publisher publisher(engine.channel(), std::move(on), options);
+    publisher.Start();
+    KS_RETURN_IF_ERROR(publisher.Enqueue(std::move(group)).status());
+    bool done = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      done = mutex_.AwaitWithDeadline(absl::Condition(&done_), deadline);
+    }
+    publisher.Stop();
+    if (!done) return absl::DeadlineExceededError("the next hop did not take the command in time");
+    absl::MutexLock lock(&mutex_);
+    if (status_.ok()) return status_;
+    return absl::Status(status_.code(),
+                        absl::StrCat("the next hop refused the command: ", status_.message()));
+  }
+
+ private:
+  absl::Mutex mutex_;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+bool Usable(const std::optional<Reader::SenderWord>& word, const std::optional<BootId>& not_boot) {
+  return word.has_value() && word->liveness == Liveness::kLive &&
+         (!not_boot.has_value() || word->freshness.boot != *not_boot);
+}
+
+// The device's newest verified word: it has echoed a probe of this session, so it was said just now.
+absl::StatusOr<Reader::SenderWord> AwaitWord(WatchSession& session, const MemberId& target,
+                                             const std::optional<BootId>& not_boot, bool force,
+                                             absl::Time deadline) {
+  while (absl::Now() < deadline) {
+    session.ProbeNow();
+    const absl::Time slice = std::min(deadline, absl::Now() + absl::Seconds(1));
+    while (absl::Now() < slice) {
+      std::optional<Reader::SenderWord> word = session.LastWord(target);
+      if (Usable(word, not_boot)) return *std::move(word);
+      session.AwaitStreams([first = true](const auto&) mutable { return !std::exchange(first, false); },
+                           slice - absl::Now());
+    }
+  }
+  std::optional<Reader::SenderWord> word = session.LastWord(target);
+  if (Usable(word, not_boot)) return *std::move(word);
+  if (!word.has_value()) {
+    return absl::FailedPreconditionError("nothing verified was heard from the device: is it on?");
+  }
+  if (force && (!not_boot.has_value() || word->freshness.boot != *not_boot)) return *std::move(word);
+  return absl::FailedPreconditionError(
+      "the device did not answer a probe, its last word may be old: use --force to try with that");
+}
+
+}  // namespace
+
+absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& command) {
+  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine.state().Begin());
+  KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
+  const Topic topic = Topic::Of(TopicKind::kCommand, command.target);
+  const Member::Identity& self = member.identity();
+  KS_ASSIGN_OR_RETURN(const SenderKey key,
+                      member.ring().SenderKeyFor(member.ring().epoch(), topic, self.self));
+  Opening opening;
+  KS_ASSIGN_OR_RETURN(opening.previous, engine.state().LastStream(topic));
+  const auto freshness = [&] {
+    return member.MakeFreshness(engine.boot(), engine.clock().Uptime(),
+                                absl::ToUnixSeconds(engine.clock().Now()));
+  };
+  opening.freshness = freshness();
+
+  Bytes record;
+  const StreamWriter::Config config{self.tenant, self.id, topic, self.self, member.ring().epoch(), {}};
+  KS_ASSIGN_OR_RETURN(const auto writer, StreamWriter::Open(config, key, self.ik, opening, engine.clock(),
+                                                            engine.random(), record));
+  const StreamPlace& place = writer->place();
+  GroupBuilder group(
+      GroupHeader{place.tenant, place.id, place.topic, place.sender, place.epoch, place.stream});
+  KS_RETURN_IF_ERROR(group.Append(0, record));
+
+  SignedPlace signed_place;
+  signed_place.tenant = place.tenant;
+  signed_place.id = place.id;
+  signed_place.topic = place.topic;
+  signed_place.sender = place.sender;
+  signed_place.stream = place.stream;
+  signed_place.epoch = place.epoch;
+  signed_place.sequence = writer->next_sequence();
+  KS_ASSIGN_OR_RETURN(const Bytes object,
+                      SignObject(self.ik, kinds::kCommand, signed_place, EncodeCommand(command)));
+  record.clear();
+  KS_ASSIGN_OR_RETURN(uint64_t at, writer->Seal(kinds::kCommand, object, record));
+  KS_RETURN_IF_ERROR(group.Append(at, record));
+  record.clear();
+  KS_ASSIGN_OR_RETURN(at, writer->SealCheckpoint(freshness(), true, record));
+  KS_RETURN_IF_ERROR(group.Append(at, record));
+  KS_RETURN_IF_ERROR(engine.state().SaveLastStream(topic, writer->AsPrevious()));
+  return SealedCommand{group.Take(), crypto::Sha256(object)};
+}
+
+absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
+                                        const ProgressFn& progress) {
+  KS_RETURN_IF_ERROR(engine.RequireHop());
+  const absl::Time deadline = absl::Now() + request.timeout;
+  SendOutcome outcome;
+  MemberId self;
+  {
+    KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
+    self = member.identity().self;
+    KS_ASSIGN_OR_RETURN(outcome.target, FindMember(member.chain(), request.target));
+    const RosterEntry& entry = *member.chain().roster().Find(outcome.target);
+    outcome.device_id = DeviceIdOf(entry);
+    if (entry.kind != MemberKind::kDevice) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(outcome.device_id, " is no device: it takes no commands"));
+    }
+  }
+  Answers answers(outcome.target);
+  WatchOptions watch;
+  watch.only = {outcome.target};
+  watch.heads = false;
+  watch.remember_throughout = false;
+  watch.probe_interval = absl::ZeroDuration();  // AwaitWord asks itself
+  watch.limits.stale_age = absl::InfiniteDuration();
+  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &answers, watch));
+  std::optional<BootId> not_boot;
+  for (outcome.attempts = 1;; ++outcome.attempts) {
+    if (progress) progress({"probing", outcome.device_id, ""});
+    // Leaves time for the answer.
+    const absl::Time word_by = request.force ? absl::Now() + (deadline - absl::Now()) / 3 : deadline;
+    KS_ASSIGN_OR_RETURN(const Reader::SenderWord word,
+                        AwaitWord(*session, outcome.target, not_boot, request.force, word_by));
+    outcome.word = word.liveness;
+    KS_ASSIGN_OR_RETURN(outcome.counter, engine.state().NextCommandCounter());
+    const absl::Duration since = engine.clock().Uptime() - word.received_at;
+    const Command command{outcome.target,
+                          self,
+                          outcome.counter,
+                          word.freshness.boot,
+                          CommandDeadline(word.freshness.uptime, since, request.time_to_live),
+                          request.operation};
+    const absl::Time begun = absl::Now();
+    KS_ASSIGN_OR_RETURN(const SealedCommand sealed, SealCommand(engine, command));
+    outcome.command_hash = sealed.hash;
+    if (progress) progress({"sent", outcome.device_id, ""});
+    Delivery delivery;
+    KS_RETURN_IF_ERROR(delivery.Publish(engine, sealed.group, deadline));
+    KS_ASSIGN_OR_RETURN(outcome.answer, answers.Await(sealed.hash, deadline));
+    outcome.round_trip = absl::Now() - begun;
+    if (outcome.answer.result != CommandResult::kReboot || outcome.attempts > 1) return outcome;
+    not_boot = word.freshness.boot;
+  }
+}
+
+}  // namespace keystead::mobile

@@ -1,0 +1,44 @@
+// Telling a device to do something, and hearing from it that it did.
+#pragma once
+
+#include <string>
+
+#include "core/sealing/command.h"
+#include "mobile-stub/watch_session.h"
+
+namespace keystead::mobile {
+
+struct SendRequest {
+  std::string target;  // a member, by any of its names (members.h)
+  Operation operation;
+  absl::Duration time_to_live = absl::Seconds(30);  // how long it may take to reach the device
+  absl::Duration timeout = absl::Seconds(30);       // how long to wait for the device's word and its answer
+  bool force = false;  // also when the device's last word is no echo of this app's probe
+};
+
+struct SendOutcome {
+  MemberId target;
+  std::string device_id;
+  uint64_t counter = 0;
+  Digest command_hash;  // SHA-256 of the signed command
+  Answer answer;
+  int attempts = 1;  // 2: the device had been restarted meanwhile
+  Liveness word = Liveness::kHistory;
+  absl::Duration round_trip;  // from the last sealing to the verified answer
+};
+
+// Blocks. FAILED_PRECONDITION: nothing live was heard from the device (see force); DEADLINE_EXCEEDED: no
+// answer; PERMISSION_DENIED and the like: the hop refused the command. What the device answered, be it a
+// refusal, is an outcome.
+absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
+                                        const ProgressFn& progress);
+
+// The command as a whole stream of its own (opening, command, end), sealed under the newest keys. Remembers
+// where the stream ends before it returns, so the next one can say what came before it.
+struct SealedCommand {
+  Payload group;
+  Digest hash;  // of the signed command
+};
+absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& command);
+
+}  // namespace keystead::mobile

@@ -1,0 +1,120 @@
+#include "mobile-stub/device_board.h"
+
+#include <algorithm>
+
+#include "mobile-stub/members.h"
+
+namespace keystead::mobile {
+namespace {
+
+constexpr size_t kMaxChannels = 64;  // per device, shown
+
+void AddFlag(std::vector<std::string>& flags, std::string flag) {
+  if (std::ranges::find(flags, flag) == flags.end()) flags.push_back(std::move(flag));
+}
+
+}  // namespace
+
+std::vector<std::string> FlagsOf(const StreamStatus& stream) {
+  std::vector<std::string> flags;
+  for (const SequenceRange& range : stream.missing) {
+    if (flags.size() >= 4) break;
+    flags.push_back(absl::StrCat("missing ", range.first, "..", range.last));
+  }
+  if (stream.conflicts > 0) flags.emplace_back("conflict");
+  if (stream.stale) flags.emplace_back("stale");
+  if (stream.tail_unknown) flags.emplace_back("tail unknown");
+  if (stream.cloned) flags.emplace_back("cloned or rolled back");
+  if (stream.broken) flags.emplace_back("contradicted");
+  for (const Loss& loss : stream.losses) {
+    if (flags.size() >= 8) break;
+    flags.push_back(
+        absl::StrCat("lost ", loss.first_sequence, "..", loss.last_sequence, " (", loss.reason, ")"));
+  }
+  return flags;
+}
+
+void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+  Device& device = devices_[record.place->sender];
+  // The newest of each channel is enough.
+  uint64_t seen = 0;
+  for (int i = batch.readings_size() - 1; i >= 0; --i) {
+    const v1::Reading& reading = batch.readings(i);
+    if (reading.channel() >= kMaxChannels || static_cast<int>(reading.channel()) >= batch.channels_size())
+      continue;
+    if ((seen >> reading.channel() & 1) != 0) continue;
+    seen |= uint64_t{1} << reading.channel();
+    const v1::Channel& channel = batch.channels(static_cast<int>(reading.channel()));
+    if (device.values.size() >= kMaxChannels && !device.values.contains(channel.name())) continue;
+    Value& value = device.values[channel.name()];
+    const int64_t taken = batch.taken_unix_us() + reading.taken_delta_us();
+    if (record.filled && taken < value.shown.taken_unix_us) continue;  // a gap that closed late
+    value.shown = {channel.unit(), reading.value(), reading.quality(), taken, record.confirmed};
+    value.stream = record.place->stream;
+    value.sequence = record.sequence;
+  }
+}
+
+void DeviceBoard::OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
+  const auto device = devices_.find(place.sender);
+  if (device == devices_.end()) return;
+  for (auto& [name, value] : device->second.values) {
+    if (value.stream != place.stream || value.sequence < range.first || value.sequence > range.last) continue;
+    value.shown.confirmed = true;
+  }
+}
+
+void DeviceBoard::OnAlarm(const SecurityEvent& event) {
+  if (event.kind != SecurityEventKind::kProviderRolledBack) return;
+  const absl::StatusOr<MemberId> sender = MemberId::FromHex(event.sender);
+  if (sender.ok()) devices_[*sender].provider_rolled_back = true;
+}
+
+void DeviceBoard::OnMembership(const MembershipChain& chain) {
+  const std::vector<MemberId> writers = Writers(chain.roster());
+  for (const MemberId& member : writers) devices_[member];
+  for (auto& [member, device] : devices_) {
+    device.row.member = member;
+    device.row.device_id = DeviceIdOf(chain, member);
+    const auto kind = kinds_.find(member);
+    if (kind != kinds_.end()) device.row.kind = kind->second;
+    device.removed = chain.roster().Find(member) == nullptr;
+    device.writes = device.removed || std::ranges::find(writers, member) != writers.end();
+  }
+}
+
+void DeviceBoard::OnState(const std::vector<StreamStatus>& streams) {
+  for (auto& [member, device] : devices_) {
+    device.row.liveness = "history";
+    device.row.received = device.row.pending = 0;
+    device.row.flags.clear();
+    if (device.removed) device.row.flags.emplace_back("after removal");
+    if (device.provider_rolled_back) device.row.flags.emplace_back("provider rolled back");
+  }
+  std::map<MemberId, Liveness> best;
+  for (const StreamStatus& stream : streams) {
+    const auto device = devices_.find(stream.place.sender);
+    if (device == devices_.end()) continue;
+    DeviceRow& row = device->second.row;
+    for (std::string& flag : FlagsOf(stream)) AddFlag(row.flags, std::move(flag));
+    if (!stream.current) continue;
+    row.received += stream.received;
+    row.pending += stream.pending;
+    Liveness& liveness = best[stream.place.sender];
+    liveness = std::max(liveness, stream.liveness);
+    row.liveness = std::string(LivenessName(liveness));
+  }
+}
+
+std::vector<DeviceRow> DeviceBoard::Rows() const {
+  std::vector<DeviceRow> rows;
+  for (const auto& [member, device] : devices_) {
+    if (!device.writes) continue;
+    rows.push_back(device.row);
+    for (const auto& [name, value] : device.values) rows.back().channels[name] = value.shown;
+  }
+  std::ranges::sort(rows, {}, &DeviceRow::device_id);
+  return rows;
+}
+
+}  // namespace keystead::mobile

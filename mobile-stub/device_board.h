@@ -1,0 +1,64 @@
+// What the owner wants to see: for each device its newest values and what may be believed of them.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "mobile-stub/watch_session.h"
+
+namespace keystead::mobile {
+
+struct ChannelValue {
+  std::string unit;  // UCUM
+  double value = 0;  // may be NaN where the quality is bad
+  v1::Quality quality = v1::QUALITY_UNSPECIFIED;
+  int64_t taken_unix_us = 0;  // by the device's clock: shown, not trusted
+  bool confirmed = false;     // its sender has signed for it
+};
+
+struct DeviceRow {
+  MemberId member;
+  std::string device_id;
+  std::string kind;
+  std::map<std::string, ChannelValue> channels;
+  std::string liveness = "history";
+  uint64_t received = 0;  // records of the streams in which it writes now
+  uint64_t pending = 0;
+  std::vector<std::string> flags;  // "stale", "missing 4..9", "conflict", …
+};
+
+// An observer to be called by another one, or by a session. Not thread-safe beyond that.
+class DeviceBoard final : public WatchObserver {
+ public:
+  explicit DeviceBoard(std::map<MemberId, std::string> kinds) : kinds_(std::move(kinds)) {}
+
+  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) override;
+  void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override;
+  void OnAlarm(const SecurityEvent& event) override;
+  void OnMembership(const MembershipChain& chain) override;
+  void OnState(const std::vector<StreamStatus>& streams) override;
+
+  std::vector<DeviceRow> Rows() const;  // by device id
+
+ private:
+  struct Value {
+    ChannelValue shown;
+    StreamId stream;
+    uint64_t sequence = 0;
+  };
+  struct Device {
+    DeviceRow row;
+    std::map<std::string, Value> values;
+    bool provider_rolled_back = false;
+    bool removed = false;
+    bool writes = false;
+  };
+  std::map<MemberId, std::string> kinds_;
+  std::map<MemberId, Device> devices_;
+};
+
+// The words for what is wrong with a stream, empty when nothing is.
+std::vector<std::string> FlagsOf(const StreamStatus& stream);
+
+}  // namespace keystead::mobile

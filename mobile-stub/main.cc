@@ -1,0 +1,138 @@
+// keystead-mobile-stub: the owner's app on the command line.
+#include <CLI/CLI.hpp>
+
+#include "core/program/program.h"
+#include "mobile-stub/verbs.h"
+
+namespace keystead::mobile {
+namespace {
+
+struct Options {
+  CommonOptions common;
+  PairOptions pair;
+  WatchVerbOptions watch;
+  SendOptions send;
+  RawOptions raw, binding;
+  std::string courier, member;
+  double remove_wait = 10, status_wait = 5;
+};
+
+void AddCommon(CLI::App& app, CommonOptions& common) {
+  app.add_option("--state", common.engine.state_folder, "This app's folder (mode 0700, made when missing)");
+  app.add_option("--next-hop", common.engine.next_hop, "HOST:PORT of the gateway, balancer or backend");
+  app.add_option("--next-hop-id", common.engine.next_hop_id,
+                 "SPIFFE id expected there; its last element may be *");
+  AddCertificateOptions(app, common.engine.tls, "", false);
+  app.add_flag("--json", common.json, "One JSON object a line");
+}
+
+void AddPair(CLI::App& app, Options& o) {
+  CLI::App& pair = *app.add_subcommand("pair", "Make devices yours, by their labels");
+  pair.add_option("--label-file", o.pair.label_files,
+                  "Label file (mode 0600), or - for standard input; repeatable")
+      ->required()
+      ->allow_extra_args(false);
+  pair.add_option("--recovery-out", o.pair.recovery_out,
+                  "Write the recovery key to this new file, not the terminal");
+  pair.add_option("--wait", o.pair.wait_seconds, "Seconds for the device to answer, then to open a stream")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  CLI::App& courier = *app.add_subcommand("add-courier", "Let a balancer carry records; it gets no keys");
+  courier.add_option("spiffe-id", o.courier, "Its transport identity")->required();
+  CLI::App& remove = *app.add_subcommand("remove", "Put a member out; everybody else gets new keys");
+  remove.add_option("member", o.member, "Member id, its start, or device id")->required();
+  remove.add_option("--wait", o.remove_wait, "Seconds to wait until the others write under new keys")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_subcommand("members", "Who belongs, with which rights");
+}
+
+void AddWatch(CLI::App& app, Options& o) {
+  CLI::App& watch = *app.add_subcommand("watch", "Live values, verified");
+  watch.add_option("--duration", o.watch.duration_seconds, "Seconds; 0: until stopped")
+      ->check(CLI::NonNegativeNumber);
+  watch.add_flag("--once", o.watch.once, "Show what there is and end");
+  watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
+  watch.add_flag("--stats", o.watch.stats, "Count only, and print a summary at the end");
+}
+
+void AddSend(CLI::App& app, Options& o) {
+  CLI::App& send =
+      *app.add_subcommand("send", "Tell a device to do something, and wait for its signed answer");
+  send.add_option("device", o.send.target, "Member id, its start, or device id")->required();
+  send.add_option("command", o.send.operation, "on, off, brightness, …")
+      ->required()
+      ->check([](const std::string& name) {
+        const bool fits =
+            !name.empty() && name.size() <= 32 &&
+            name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string::npos;
+        return fits ? std::string() : "a command is 1 to 32 characters of a-z, 0-9 and -";
+      });
+  send.add_option("argument", o.send.argument, "A whole number, for commands that take one");
+  send.add_option("--ttl", o.send.ttl_seconds, "Seconds within which the device must get it")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  send.add_option("--timeout", o.send.timeout_seconds, "Seconds to wait for the answer")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  send.add_flag("--force", o.send.force, "Also when the device's last word may be old");
+}
+
+void AddRaw(CLI::App& app, Options& o) {
+  CLI::App& raw = *app.add_subcommand("raw", "What the next hop holds, as it holds it");
+  CLI::App& binding =
+      *app.add_subcommand("verify-binding", "With real records: does the seal alone bind every outer field?");
+  o.binding.last = 64;
+  for (auto [sub, to] : {std::pair(&raw, &o.raw), std::pair(&binding, &o.binding)}) {
+    sub->add_option("--topic", to->topic, "Only this topic");
+    sub->add_option("--last", to->last, "Newest records of each topic")
+        ->check(CLI::Range(1, 100000))
+        ->capture_default_str();
+    sub->add_option("--wait", to->wait_seconds, "Seconds")->check(CLI::PositiveNumber)->capture_default_str();
+  }
+  CLI::App& status = *app.add_subcommand("status", "Streams, epochs, alarms");
+  status.add_option("--wait", o.status_wait, "Seconds for the next hop to send what is new")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+absl::Status Dispatch(const Options& o, Program& program) {
+  const std::string verb = program.app().get_subcommands().front()->get_name();
+  if (verb == "pair") return RunPair(o.common, o.pair, program);
+  if (verb == "add-courier") return RunAddCourier(o.common, o.courier);
+  if (verb == "remove") return RunRemove(o.common, o.member, o.remove_wait, program);
+  if (verb == "members") return RunMembers(o.common);
+  if (verb == "watch") return RunWatch(o.common, o.watch, program);
+  if (verb == "send") return RunSend(o.common, o.send);
+  if (verb == "status") return RunStatus(o.common, o.status_wait);
+  if (verb == "raw") return RunRaw(o.common, o.raw);
+  return RunVerifyBinding(o.common, o.binding);
+}
+
+int Main(int argc, char** argv) {
+  Program program("keystead-mobile-stub",
+                  "The owner's app: pairs devices by their labels, shows what they say and what of it may be "
+                  "believed, and tells them what to do.",
+                  "KEYSTEAD_MOBILE");
+  Options options;
+  CLI::App& app = program.app();
+  AddCommon(app, options.common);
+  AddPair(app, options);
+  AddWatch(app, options);
+  AddSend(app, options);
+  AddRaw(app, options);
+  app.require_subcommand(1);
+  for (CLI::App* verb : app.get_subcommands({})) verb->fallthrough();
+  bool wrong_request = false;
+  const int code = program.Run(argc, argv, [&] {
+    const absl::Status status = Dispatch(options, program);
+    wrong_request = absl::IsInvalidArgument(status);
+    return status;
+  });
+  return code == 1 && wrong_request ? 2 : code;
+}
+
+}  // namespace
+}  // namespace keystead::mobile
+
+int main(int argc, char** argv) { return keystead::mobile::Main(argc, argv); }

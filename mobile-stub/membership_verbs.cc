@@ -1,0 +1,256 @@
+// pair, add-courier, remove, members.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_join.h"
+#include "mobile-stub/members.h"
+#include "mobile-stub/pairing.h"
+#include "mobile-stub/verbs.h"
+#include "mobile-stub/views.h"
+
+namespace keystead::mobile {
+namespace {
+
+using nlohmann::json;
+
+absl::Status WriteSecret(int fd, const SecretBytes& text) {
+  ByteView left = text.ExposeSecret();
+  while (!left.empty()) {
+    const ssize_t n = write(fd, left.data(), left.size());
+    if (n <= 0) return absl::ErrnoToStatus(errno, "cannot write the recovery key");
+    left = left.subspan(static_cast<size_t>(n));
+  }
+  return write(fd, "\n", 1) == 1 ? absl::OkStatus()
+                                 : absl::ErrnoToStatus(errno, "cannot write the recovery key");
+}
+
+// Shown once, on the terminal or into a new file that only its owner may read; never kept.
+RecoverySink SinkFor(const std::string& path) {
+  return [path](const SecretBytes& text) -> absl::Status {
+    if (path.empty()) {
+      std::fprintf(stderr, "Recovery key. Write it down: it is shown this once and not kept.\n");
+      std::fflush(stderr);
+      return WriteSecret(STDERR_FILENO, text);
+    }
+    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path, " for the recovery key"));
+    absl::Status status = WriteSecret(fd, text);
+    if (status.ok() && fsync(fd) != 0)
+      status = absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path));
+    close(fd);
+    if (!status.ok()) unlink(path.c_str());
+    return status;
+  };
+}
+
+ProgressFn ProgressTo(bool as_json) {
+  return [as_json](const Progress& p) {
+    if (as_json) {
+      PrintJson({{"event", "progress"}, {"step", p.event}, {"device", p.who}, {"detail", p.detail}});
+    } else {
+      std::fprintf(stderr, "%s: %s%s%s\n", p.who.c_str(), p.event.c_str(), p.detail.empty() ? "" : ": ",
+                   Printable(p.detail).c_str());
+    }
+  };
+}
+
+// Who of `members` has opened no stream in `epoch` when `patience` is over; asks the hop.
+absl::StatusOr<std::vector<MemberId>> AwaitStreamsOf(const Engine& engine, std::vector<MemberId> members,
+                                                     uint64_t epoch, absl::Duration patience,
+                                                     Program& program,
+                                                     const std::function<void(size_t left)>& tell) {
+  if (members.empty() || patience <= absl::ZeroDuration()) return members;
+  WatchObserver nobody;
+  WatchOptions watch;
+  watch.remember_throughout = false;
+  watch.limits.stale_age = absl::InfiniteDuration();
+  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &nobody, watch));
+  const auto opened = [&](const std::vector<StreamStatus>& streams) {
+    for (const StreamStatus& s : streams) {
+      if (s.opened && s.place.epoch == epoch) std::erase(members, s.place.sender);
+    }
+    return members.empty();
+  };
+  const absl::Time deadline = absl::Now() + patience;
+  size_t told = 0;
+  while (absl::Now() < deadline && !session->AwaitStreams(opened, absl::Milliseconds(500))) {
+    if (members.size() != told) tell(members.size());
+    told = members.size();
+    if (program.termination().WaitFor(absl::ZeroDuration())) break;
+  }
+  KS_RETURN_IF_ERROR(session->Stop());
+  return members;
+}
+
+std::vector<std::string> Names(const Engine& engine, const std::vector<MemberId>& members) {
+  std::vector<std::string> out;
+  const absl::StatusOr<Member> member = engine.state().LoadMember();
+  for (const MemberId& id : members)
+    out.push_back(member.ok() ? DeviceIdOf(member->chain(), id) : id.Short());
+  return out;
+}
+
+absl::StatusOr<std::vector<std::string>> WaitFor(const CommonOptions& common, const Engine& engine,
+                                                 const std::vector<MemberId>& members, uint64_t epoch,
+                                                 double wait_seconds, Program& program) {
+  const auto tell = [&](size_t left) {
+    if (!common.json)
+      std::fprintf(stderr, "waiting for %zu of %zu in epoch %llu\n", left, members.size(),
+                   static_cast<unsigned long long>(epoch));
+  };
+  if (!common.json && !members.empty() && wait_seconds > 0) {
+    for (const std::string& name : Names(engine, members))
+      std::fprintf(stderr, "waiting for %s\n", name.c_str());
+  }
+  KS_ASSIGN_OR_RETURN(const std::vector<MemberId> left,
+                      AwaitStreamsOf(engine, members, epoch, absl::Seconds(wait_seconds), program, tell));
+  return Names(engine, left);
+}
+
+absl::StatusOr<PairRequest> ReadLabels(const PairOptions& options) {
+  PairRequest request;
+  request.patience = absl::Seconds(options.wait_seconds);
+  for (const std::string& path : options.label_files) {
+    absl::StatusOr<membership::Label> label = membership::ReadLabelFile(path);
+    if (!label.ok()) {
+      return absl::Status(label.status().code(),
+                          absl::StrCat("label ", path, ": ", label.status().message()));
+    }
+    request.labels.push_back(*std::move(label));
+  }
+  return request;
+}
+
+}  // namespace
+
+absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program) {
+  KS_ASSIGN_OR_RETURN(const PairRequest request, ReadLabels(options));
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  KS_ASSIGN_OR_RETURN(const PairOutcome outcome,
+                      PairDevices(*engine, request, SinkFor(options.recovery_out), ProgressTo(common.json)));
+  std::vector<MemberId> writing;
+  {
+    KS_ASSIGN_OR_RETURN(const Member member, engine->state().LoadMember());
+    const std::vector<MemberId> writers = Writers(member.chain().roster());
+    for (const PairedDevice& device : outcome.paired) {
+      if (std::ranges::find(writers, device.member) != writers.end()) writing.push_back(device.member);
+    }
+  }
+  KS_ASSIGN_OR_RETURN(const std::vector<std::string> waiting,
+                      WaitFor(common, *engine, writing, outcome.epoch, options.wait_seconds, program));
+  json paired = json::array();
+  json failed = json::array();
+  for (const PairedDevice& device : outcome.paired) {
+    paired.push_back(
+        {{"device", device.device_id}, {"kind", device.kind}, {"member", device.member.ToHex()}});
+    if (!common.json) {
+      std::printf("paired %s (%s), member %s, epoch %llu\n", device.device_id.c_str(),
+                  Printable(device.kind).c_str(), device.member.Short().c_str(),
+                  static_cast<unsigned long long>(outcome.epoch));
+    }
+  }
+  for (const FailedDevice& device : outcome.failed) {
+    failed.push_back({{"device", device.device_id}, {"reason", Std(device.status.message())}});
+  }
+  if (common.json) {
+    PrintJson({{"event", "paired"},
+               {"instantiation", outcome.id.ToHex()},
+               {"epoch", outcome.epoch},
+               {"paired", paired},
+               {"failed", failed},
+               {"waiting", waiting}});
+  }
+  if (!outcome.failed.empty()) {
+    const FailedDevice& first = outcome.failed.front();
+    return absl::Status(first.status.code(), absl::StrCat(first.device_id, ": ", first.status.message(),
+                                                          outcome.failed.size() > 1 ? " (and others)" : ""));
+  }
+  if (!waiting.empty() && options.wait_seconds > 0) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("added, but still waiting for ", absl::StrJoin(waiting, ", "), " to open a stream"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id) {
+  KS_ASSIGN_OR_RETURN(const SpiffeId courier, SpiffeId::Parse(spiffe_id));
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  KS_ASSIGN_OR_RETURN(const Member member, AddCourier(*engine, courier));
+  const RosterEntry& entry = *member.chain().roster().FindByTransport(courier.str());
+  if (common.json) {
+    json out = JsonOf(entry, member.chain());
+    out["event"] = "courier_added";
+    out["epoch"] = member.chain().epoch();
+    PrintJson(out);
+  } else {
+    std::printf("added %s as a courier, epoch %llu\n", courier.str().c_str(),
+                static_cast<unsigned long long>(member.chain().epoch()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunRemove(const CommonOptions& common, const std::string& name, double wait_seconds,
+                       Program& program) {
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  KS_ASSIGN_OR_RETURN(const Member member, RemoveMember(*engine, name));
+  KS_ASSIGN_OR_RETURN(const std::vector<std::string> waiting,
+                      WaitFor(common, *engine, Writers(member.chain().roster()), member.chain().epoch(),
+                              wait_seconds, program));
+  if (common.json) {
+    PrintJson(
+        {{"event", "removed"}, {"member", name}, {"epoch", member.chain().epoch()}, {"waiting", waiting}});
+    return absl::OkStatus();
+  }
+  std::printf("removed %s, epoch %llu\n", name.c_str(),
+              static_cast<unsigned long long>(member.chain().epoch()));
+  for (const std::string& device : waiting) std::printf("waiting for %s\n", device.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status RunMembers(const CommonOptions& common) {
+  EngineOptions options = common.engine;
+  options.next_hop.clear();
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(options));
+  KS_ASSIGN_OR_RETURN(const Member member, engine->state().LoadMember());
+  KS_ASSIGN_OR_RETURN(const auto kinds, engine->state().LoadKinds());
+  const MembershipChain& chain = member.chain();
+  if (chain.empty()) return absl::FailedPreconditionError("nothing was paired yet: run 'pair' first");
+  json members = json::array();
+  if (!common.json) {
+    std::printf("instantiation %s of %s, epoch %llu\n", chain.id().ToHex().c_str(),
+                chain.tenant().str().c_str(), static_cast<unsigned long long>(chain.epoch()));
+  }
+  for (const RosterEntry& entry : chain.roster().entries()) {
+    json one = JsonOf(entry, chain);
+    const auto kind = kinds.find(entry.member);
+    one["device_kind"] = kind == kinds.end() ? json() : json(kind->second);
+    one["self"] = entry.member == member.identity().self;
+    if (!common.json) {
+      std::printf("%s  %-20s %-8s %-14s since epoch %llu%s\n", entry.member.ToHex().c_str(),
+                  DeviceIdOf(entry).c_str(), std::string(MemberKindName(entry.kind)).c_str(),
+                  kind == kinds.end() ? "" : Printable(kind->second).c_str(),
+                  static_cast<unsigned long long>(MemberSince(chain, entry.member)),
+                  one["self"].get<bool>() ? "  (this app)" : "");
+      for (const Right& right : entry.rights) {
+        std::printf("    %s%s %s\n", right.read ? "read" : "", right.write ? "write" : "",
+                    right.topic.str().c_str());
+      }
+    }
+    members.push_back(std::move(one));
+  }
+  if (common.json) {
+    PrintJson({{"event", "members"},
+               {"tenant", chain.tenant().str()},
+               {"instantiation", chain.id().ToHex()},
+               {"epoch", chain.epoch()},
+               {"head", chain.head().hash.ToHex()},
+               {"members", members}});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace keystead::mobile

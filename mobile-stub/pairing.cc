@@ -1,0 +1,202 @@
+#include "mobile-stub/pairing.h"
+
+#include <algorithm>
+#include <deque>
+#include <optional>
+
+#include "core/observe/security_event.h"
+#include "core/sealing/joining.h"
+#include "mobile-stub/members.h"
+
+namespace keystead::mobile {
+namespace {
+
+constexpr absl::Duration kSlice = absl::Seconds(2);
+constexpr absl::Duration kGlance = absl::Milliseconds(50);
+constexpr size_t kMaxTries = 4;  // announcements answered: each takes a place in a mailbox of 16
+
+// One label: from announcement to M2.
+class Join {
+ public:
+  Join(const Engine& engine, const Member& member, const membership::Label& label, const ProgressFn& progress)
+      : engine_(engine), member_(member), label_(label), progress_(progress), hop_(engine.hop()) {}
+
+  absl::StatusOr<JoinedMember> Run(absl::Duration patience) {
+    if (label_.tenant != member_.identity().tenant) {
+      return absl::InvalidArgumentError(absl::StrCat("the label is of tenant ", label_.tenant.str(),
+                                                     ", this app belongs to ",
+                                                     member_.identity().tenant.str()));
+    }
+    KS_ASSIGN_OR_RETURN(announcements_, AnnouncementBox(label_.setup_code));
+    const absl::Time deadline = absl::Now() + patience;
+    Tell("waiting_for_announcement", "");
+    while (absl::Now() < deadline) {
+      const absl::Duration left = deadline - absl::Now();
+      KS_RETURN_IF_ERROR(
+          LookForAnnouncements(tries_.empty() ? std::min(left, kSlice) : std::min(left, kGlance)));
+      if (tries_.empty()) continue;
+      absl::StatusOr<std::optional<JoinedMember>> joined =
+          LookForM2(std::min(deadline - absl::Now(), kSlice));
+      KS_RETURN_IF_ERROR(joined.status());
+      if (joined->has_value()) return **std::move(joined);
+    }
+    if (tries_.empty()) {
+      return absl::FailedPreconditionError(
+          "it did not announce itself: is it switched on, armed, and at the same next hop? If somebody else "
+          "paired it, this device is not yours yet: reset it");
+    }
+    return absl::FailedPreconditionError("this device is not yours yet: reset it");
+  }
+
+ private:
+  void Tell(std::string_view event, std::string_view detail) const {
+    if (progress_) progress_({std::string(event), label_.device_id, std::string(detail)});
+  }
+
+  void Refuse(std::string_view what, const absl::Status& why) const {
+    Report({.kind = SecurityEventKind::kJoinRefused,
+            .tenant = label_.tenant.str(),
+            .instantiation = member_.identity().id.ToHex(),
+            .peer = label_.device_id,
+            .detail = absl::StrCat(Absl(what), ": ", why.message())});
+    Tell("refused", absl::StrCat(Absl(what), ": ", why.message()));
+  }
+
+  absl::Status LookForAnnouncements(absl::Duration patience) {
+    KS_ASSIGN_OR_RETURN(const auto messages, hop_.Await(announcements_, seen_announcements_, patience));
+    seen_announcements_ += static_cast<uint32_t>(messages.size());
+    // The newest that verifies: older ones are of an earlier arming.
+    for (auto message = messages.rbegin(); message != messages.rend(); ++message) {
+      if (const auto announcement = VerifyAnnouncement(AsBytes(*message), label_); !announcement.ok()) {
+        Refuse("an announcement that does not verify", announcement.status());
+        continue;
+      }
+      if (*message == answered_ || tries_.size() >= kMaxTries) return absl::OkStatus();
+      answered_ = *message;
+      return SendM1(AsBytes(*message));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status SendM1(ByteView announcement) {
+    Tell("announced", "");
+    const Member::Identity& id = member_.identity();
+    const JoinInitiator::Owner owner{id.tenant, id.id, id.self, &id.ik, id.k.public_key()};
+    KS_ASSIGN_OR_RETURN(JoinInitiator join,
+                        JoinInitiator::Start(label_, announcement, owner, engine_.random().NewId<MemberId>(),
+                                             absl::ToUnixSeconds(engine_.clock().Now()), engine_.random()));
+    KS_RETURN_IF_ERROR(hop_.Put(join.m1_box(), join.m1(), absl::Seconds(10)));
+    Tell("m1_sent", "");
+    if (tries_.empty() || tries_.back().m2_box() != join.m2_box()) seen_m2_ = 0;
+    tries_.push_back(std::move(join));
+    return absl::OkStatus();
+  }
+
+  // The label says who the device is: it must not take the place of another in the roster.
+  absl::Status CheckTransport(const JoinedMember& joined) const {
+    const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(joined.transport);
+    if (id.ok() && id->tenant() == label_.tenant && id->id() == label_.device_id &&
+        (id->role() == Role::kDevice || id->role() == Role::kGateway)) {
+      return absl::OkStatus();
+    }
+    return absl::PermissionDeniedError(
+        "the device names a transport identity that is not the one of its label");
+  }
+
+  absl::StatusOr<std::optional<JoinedMember>> LookForM2(absl::Duration patience) {
+    KS_ASSIGN_OR_RETURN(const auto messages, hop_.Await(tries_.back().m2_box(), seen_m2_, patience));
+    seen_m2_ += static_cast<uint32_t>(messages.size());
+    for (const std::string& message : messages) {
+      absl::Status why;
+      for (const JoinInitiator& join : tries_) {
+        absl::StatusOr<JoinedMember> joined = join.Finish(AsBytes(message));
+        if (joined.ok()) {
+          KS_RETURN_IF_ERROR(CheckTransport(*joined));
+          Tell("joined", joined->kind);
+          return std::optional<JoinedMember>(*std::move(joined));
+        }
+        why = joined.status();
+      }
+      Refuse("a message that is no answer to M1", why);
+    }
+    return std::optional<JoinedMember>();
+  }
+
+  const Engine& engine_;
+  const Member& member_;
+  const membership::Label& label_;
+  const ProgressFn& progress_;
+  const HopClient hop_;
+  MailboxName announcements_;
+  uint32_t seen_announcements_ = 0;
+  uint32_t seen_m2_ = 0;
+  std::string answered_;
+  std::deque<JoinInitiator> tries_;
+};
+
+Newcomer NewcomerOf(const JoinedMember& joined) {
+  Newcomer newcomer;
+  newcomer.entry.member = joined.member;
+  newcomer.entry.kind = joined.kind == "gateway" ? MemberKind::kGateway : MemberKind::kDevice;
+  newcomer.entry.transport = joined.transport;
+  newcomer.entry.ik = joined.ik;
+  newcomer.entry.k = joined.k;
+  if (newcomer.entry.kind == MemberKind::kDevice) newcomer.entry.rights = DefaultDeviceRights(joined.member);
+  newcomer.join = joined.join.Clone();
+  newcomer.acceptance = joined.acceptance;
+  return newcomer;
+}
+
+// Adds them all; a device that was a member before and was reset comes in the place of what it was.
+CommitRequest RequestFor(const std::vector<JoinedMember>& joined, const Roster& roster) {
+  CommitRequest request;
+  for (const JoinedMember& device : joined) {
+    Newcomer newcomer = NewcomerOf(device);
+    for (const RosterEntry& entry : roster.entries()) {
+      const bool same_key = !entry.ik.empty() && entry.ik == device.ik;
+      if (!same_key && entry.transport != device.transport) continue;
+      if (std::ranges::find(request.remove, entry.member) == request.remove.end()) {
+        request.remove.push_back(entry.member);
+      }
+    }
+    request.add.push_back(std::move(newcomer));
+  }
+  return request;
+}
+
+}  // namespace
+
+absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest& request,
+                                        const RecoverySink& recovery, const ProgressFn& progress) {
+  KS_RETURN_IF_ERROR(engine.RequireHop());
+  KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
+  KS_RETURN_IF_ERROR(EnsureInstantiation(engine, recovery));
+  PairOutcome outcome;
+  std::vector<JoinedMember> joined;
+  {
+    KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
+    outcome.id = member.identity().id;
+    outcome.epoch = member.chain().epoch();
+    for (const membership::Label& label : request.labels) {
+      absl::StatusOr<JoinedMember> device = Join(engine, member, label, progress).Run(request.patience);
+      if (!device.ok()) {
+        outcome.failed.push_back({label.device_id, device.status()});
+        continue;
+      }
+      outcome.paired.push_back({label.device_id, device->kind, device->member});
+      joined.push_back(*std::move(device));
+    }
+  }
+  if (joined.empty()) return outcome;
+  KS_ASSIGN_OR_RETURN(const Member member, ChangeMembership(engine, [&](const Member& now) {
+                        return absl::StatusOr<CommitRequest>(RequestFor(joined, now.chain().roster()));
+                      }));
+  outcome.epoch = member.chain().epoch();
+  for (const PairedDevice& device : outcome.paired) {
+    KS_RETURN_IF_ERROR(engine.state().AddKind(device.member, device.kind));
+    if (progress) progress({"committed", device.device_id, ""});
+  }
+  return outcome;
+}
+
+}  // namespace keystead::mobile

@@ -1,0 +1,55 @@
+// The subcommands, each as its options and a function that runs it and prints.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/program/program.h"
+#include "mobile-stub/engine.h"
+
+namespace keystead::mobile {
+
+struct CommonOptions {
+  EngineOptions engine;
+  bool json = false;
+};
+
+struct PairOptions {
+  std::vector<std::string> label_files;
+  std::string recovery_out;
+  double wait_seconds = 30;
+};
+struct WatchVerbOptions {
+  double duration_seconds = 0;  // 0: until told to stop
+  bool once = false;
+  bool no_probe = false;
+  bool stats = false;
+};
+struct SendOptions {
+  std::string target;
+  std::string operation;
+  std::optional<int64_t> argument;
+  double ttl_seconds = 30;
+  double timeout_seconds = 30;
+  bool force = false;
+};
+struct RawOptions {
+  std::string topic;
+  size_t last = 5;
+  double wait_seconds = 10;
+};
+
+// Each returns OK exactly when what was asked for is done. INVALID_ARGUMENT: the request itself is wrong.
+absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program);
+absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id);
+absl::Status RunRemove(const CommonOptions& common, const std::string& member, double wait_seconds,
+                       Program& program);
+absl::Status RunMembers(const CommonOptions& common);
+absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& options, Program& program);
+absl::Status RunSend(const CommonOptions& common, const SendOptions& options);
+absl::Status RunStatus(const CommonOptions& common, double wait_seconds);
+absl::Status RunRaw(const CommonOptions& common, const RawOptions& options);
+absl::Status RunVerifyBinding(const CommonOptions& common, const RawOptions& options);
+
+}  // namespace keystead::mobile

@@ -1,0 +1,520 @@
+#include "mobile-stub/watch_session.h"
+
+#include <algorithm>
+
+#include "core/observe/log.h"
+#include "mobile-stub/members.h"
+
+namespace keystead::mobile {
+namespace {
+
+constexpr size_t kPauseAbove = 16 << 20;  // queued bytes of groups
+constexpr size_t kResumeBelow = 8 << 20;
+constexpr size_t kMaxForeignAlarms = 1024;
+constexpr absl::Duration kBeat = absl::Milliseconds(200);
+constexpr absl::Duration kHeadEvery = absl::Hours(1);
+
+// The session whose lock this thread holds: security events reported meanwhile are its own.
+thread_local WatchSession* current_session = nullptr;
+
+class Section {
+ public:
+  explicit Section(WatchSession* session) : before_(current_session) { current_session = session; }
+  ~Section() { current_session = before_; }
+  Section(const Section&) = delete;
+  Section& operator=(const Section&) = delete;
+
+ private:
+  WatchSession* const before_;
+};
+
+StreamPlace PlaceOf(const GroupHeader& header) {
+  return {header.tenant, header.instantiation, header.topic, header.sender, header.epoch, header.stream};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<WatchSession>> WatchSession::Start(const Engine& engine,
+                                                                  WatchObserver* observer,
+                                                                  const WatchOptions& options) {
+  KS_RETURN_IF_ERROR(engine.RequireHop());
+  KS_ASSIGN_OR_RETURN(Member member, engine.state().LoadMember());
+  if (member.chain().empty())
+    return absl::FailedPreconditionError("nothing was paired yet: run 'pair' first");
+  std::optional<AppState::Lock> reading;
+  if (options.remember_throughout) {
+    absl::StatusOr<AppState::Lock> lock = engine.state().LockReading();
+    if (lock.ok()) reading = *std::move(lock);
+  }
+  KS_ASSIGN_OR_RETURN(ReaderMemory memory, engine.state().LoadReaderMemory());
+  std::unique_ptr<WatchSession> session(
+      new WatchSession(engine, observer, options, std::move(member), std::move(memory)));
+  session->reading_ = std::move(reading);
+  KS_RETURN_IF_ERROR(session->Begin());
+  return session;
+}
+
+WatchSession::WatchSession(const Engine& engine, WatchObserver* observer, const WatchOptions& options,
+                           Member member, ReaderMemory memory)
+    : engine_(engine),
+      observer_(observer),
+      options_(options),
+      member_(std::move(member)),
+      finished_(std::move(memory.finished)),
+      alarms_before_(std::move(memory.alarms)),
+      generation_(memory.generation),
+      executor_(std::make_unique<Executor>(1)) {
+  reader_ = std::make_unique<Reader>(member_.identity().self, options.limits, &member_.ring(),
+                                     &member_.chain(), &engine.clock(), static_cast<ReaderListener*>(this));
+  if (!memory.snapshot.empty()) {
+    if (const absl::Status s = reader_->Restore(memory.snapshot); !s.ok()) {
+      Log(LogLevel::kWarning, "reader_memory_lost", {{"reason", Std(s.message())}});
+    }
+  }
+  for (const auto& [topic, at] : memory.positions) {
+    TopicState& state = topics_[topic];
+    state.safe = at;
+    state.log = at.log;
+    state.next = at.next;
+  }
+  inbox_ = std::make_unique<KeyringInbox>(
+      engine, &member_,
+      KeyringInbox::Events{.before_change = [] {},
+                           .after_change = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { MembershipChanged(); },
+                           .on_duplicate = [this](const StreamPlace& place,
+                                                  uint64_t sequence) { OnDuplicate(place, sequence); }});
+}
+
+absl::Status WatchSession::Begin() {
+  SubscriberOptions options;
+  options.backoff = options_.backoff;
+  {
+    absl::MutexLock lock(&mutex_);
+    options.tenant = member_.identity().tenant;
+    options.instantiation = member_.identity().id;
+    words_ = std::make_unique<KeyringPublisher>(engine_.channel(), &engine_.random(), options_.backoff);
+  }
+  // Two calls: while the roster changes, the hop may refuse the topics of one, but never keyring.
+  keyring_ = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(false), options);
+  data_ = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(true), options);
+  SetSecurityEventObserver([this](const SecurityEvent& event) { OnSecurityEvent(event); });
+  {
+    absl::MutexLock lock(&mutex_);
+    const Section section(this);
+    const TopicState& keyring = topics_[Topic::Keyring()];
+    KS_RETURN_IF_ERROR(keyring_->Add({{Topic::Keyring(), keyring.log, keyring.next}}));
+    MembershipChanged();
+    Beat(engine_.clock().Uptime());
+  }
+  keyring_->Start();
+  data_->Start();
+  timer_ = std::thread([this] { RunTimer(); });
+  return absl::OkStatus();
+}
+
+WatchSession::~WatchSession() {
+  if (const absl::Status s = Stop(); !s.ok()) {
+    Log(LogLevel::kError, "reader_memory_not_saved", {{"reason", Std(s.message())}});
+  }
+}
+
+absl::Status WatchSession::Stop() {
+  if (stopped_) return absl::OkStatus();
+  stopped_ = true;
+  if (data_ != nullptr) data_->Stop();
+  if (keyring_ != nullptr) keyring_->Stop();
+  executor_->Drain();
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+  if (timer_.joinable()) timer_.join();
+  const absl::Status saved = Save();
+  reading_.reset();
+  SetSecurityEventObserver(nullptr);
+  absl::MutexLock lock(&mutex_);
+  words_->Stop();
+  return saved;
+}
+
+// From the hop
+// ------------------------------------------------------------------------------------------------------------
+
+SubscriberCallbacks WatchSession::CallbacksFor(bool is_data) {
+  SubscriberCallbacks on;
+  on.on_entries = [this, is_data](const TopicBatch& batch) { Enqueue(batch, is_data); };
+  on.on_log = [this](const Topic& topic, const LogId& log, uint64_t) {
+    Post([this, topic, log]() ABSL_NO_THREAD_SAFETY_ANALYSIS { NewLog(topic, log); }, 0);
+  };
+  on.on_caught_up = [this](const Topic& topic) {
+    Post([this, topic]() ABSL_NO_THREAD_SAFETY_ANALYSIS { CaughtUp(topic); }, 0);
+  };
+  on.on_disconnected = [this](const absl::Status& why) {
+    Post(
+        [this, text = std::string(why.message())]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          connected_ = false;
+          observer_->OnConnection(false, text);
+        },
+        0);
+  };
+  return on;
+}
+
+void WatchSession::Enqueue(const TopicBatch& batch, bool is_data) {
+  size_t bytes = 0;
+  for (const Payload& group : batch.groups) bytes += group->size();
+  std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
+  if (is_data) {
+    absl::MutexLock lock(&queue_mutex_);
+    if (queued_bytes_ + bytes > kPauseAbove && !paused_) {
+      paused_ = true;
+      data_->Pause();
+    }
+  }
+  Post([this, topic = batch.topic, log = batch.log_id, first = batch.first_offset,
+        groups = std::move(groups)]() ABSL_NO_THREAD_SAFETY_ANALYSIS { Take(topic, log, first, groups); },
+       bytes);
+}
+
+void WatchSession::Post(std::function<void()> job, size_t bytes) {
+  {
+    absl::MutexLock lock(&queue_mutex_);
+    queued_bytes_ += bytes;
+  }
+  executor_->Post([this, job = std::move(job), bytes] {
+    {
+      absl::MutexLock lock(&mutex_);
+      const Section section(this);
+      job();
+      changed_.SignalAll();
+    }
+    bool resume = false;
+    {
+      absl::MutexLock lock(&queue_mutex_);
+      queued_bytes_ -= bytes;
+      resume = paused_ && queued_bytes_ < kResumeBelow;
+      if (resume) paused_ = false;
+    }
+    if (resume) data_->Resume();
+  });
+}
+
+void WatchSession::NewLog(const Topic& topic, const LogId& log) {
+  TopicState& state = topics_[topic];
+  state.fresh = true;
+  state.changed_log = state.log != log;
+  if (state.changed_log) state.next = 0;
+  state.log = log;
+  if (!connected_) observer_->OnConnection(true, "");
+  connected_ = true;
+}
+
+void WatchSession::Take(const Topic& topic, const LogId& log, uint64_t first_offset,
+                        const std::vector<Payload>& groups) {
+  TopicState& state = topics_[topic];
+  // From the first entry: another log, or the same one put back to an earlier state.
+  if (state.fresh && (state.changed_log || first_offset < state.next)) reader_->BeginPass(topic);
+  state.fresh = false;
+  state.changed_log = false;
+  state.log = log;
+  for (const Payload& payload : groups) TakeGroup(topic, payload);
+  state.next = first_offset + groups.size();
+  dirty_ = true;
+}
+
+void WatchSession::TakeGroup(const Topic& topic, const Payload& payload) {
+  const absl::StatusOr<GroupView> group = GroupView::Parse(*payload, headers_);
+  if (!group.ok()) {
+    Report({.kind = SecurityEventKind::kMalformed,
+            .tenant = member_.identity().tenant.str(),
+            .instantiation = member_.identity().id.ToHex(),
+            .topic = topic.str(),
+            .detail = "the hop delivered a group that does not parse"});
+    return;
+  }
+  const StreamPlace place = PlaceOf(group->header());
+  for (const RecordView& record : group->records()) {
+    if (place.topic == Topic::Keyring()) {
+      inbox_->Take(place, record.sequence, record.cose);
+    } else if (KnownFinished(place, record.sequence)) {
+      OnDuplicate(place, record.sequence);
+    } else {
+      reader_->Accept(place, record.sequence, record.cose);
+    }
+  }
+}
+
+bool WatchSession::KnownFinished(const StreamPlace& place, uint64_t sequence) {
+  if (finished_.empty()) return false;
+  const auto at = finished_.find(place.stream);
+  return at != finished_.end() && at->second.topic == place.topic && at->second.sender == place.sender &&
+         at->second.epoch == place.epoch && sequence < at->second.count;
+}
+
+void WatchSession::CaughtUp(const Topic& topic) {
+  TopicState& state = topics_[topic];
+  if (state.fresh && state.changed_log) reader_->BeginPass(topic);  // the new log is empty
+  state.fresh = false;
+  state.changed_log = false;
+  state.caught_up = true;
+  if (topic.is_sealed()) reader_->CaughtUp(topic);
+}
+
+void WatchSession::MembershipChanged() {
+  reader_->MembershipChanged();
+  std::vector<SubscriberTopic> wanted;
+  for (const Topic& topic : WrittenTopics(member_.chain(), limits::kMaxTopicsPerSubscription)) {
+    if (!options_.only.empty() && std::ranges::find(options_.only, topic.member()) == options_.only.end()) {
+      continue;
+    }
+    const TopicState& state = topics_[topic];
+    wanted.push_back({topic, state.log, state.next});
+  }
+  if (const absl::Status s = data_->Add(std::move(wanted)); !s.ok()) {
+    Log(LogLevel::kWarning, "too_many_topics", {{"reason", Std(s.message())}});
+  }
+  head_at_ = absl::ZeroDuration();  // tell everybody which commit is the newest
+  observer_->OnMembership(member_.chain());
+}
+
+// In time
+// ------------------------------------------------------------------------------------------------------------
+
+void WatchSession::RunTimer() {
+  while (true) {
+    bool save = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!stopping_ && !probe_now_) changed_.WaitWithTimeout(&mutex_, kBeat);
+      if (stopping_) return;
+      const Section section(this);
+      const absl::Duration now = engine_.clock().Uptime();
+      Beat(now);
+      save = dirty_ && now >= save_at_ && options_.remember_throughout;
+      if (save) save_at_ = now + options_.save_interval;
+    }
+    if (!save) continue;
+    if (const absl::Status s = Save(); !s.ok()) {
+      Log(LogLevel::kError, "reader_memory_not_saved", {{"reason", Std(s.message())}});
+    }
+  }
+}
+
+void WatchSession::Beat(absl::Duration now) {
+  DeliverForeignAlarms();
+  const bool probing = options_.probe_interval > absl::ZeroDuration();
+  if (probe_now_ || (probing && now >= probe_at_)) Probe();
+  if (options_.heads && now >= head_at_) SendHead();
+  if (now < state_at_) return;
+  state_at_ = now + absl::Seconds(1);
+  reader_->Tick();
+  observer_->OnState(reader_->Status());
+  changed_.SignalAll();
+}
+
+void WatchSession::Probe() {
+  probe_now_ = false;
+  probe_at_ = engine_.clock().Uptime() + options_.probe_interval;
+  if (!member_.belongs()) return;
+  const absl::Status sent = words_->SendProbe(member_, reader_->NewProbe(engine_.random()));
+  if (!sent.ok()) Log(LogLevel::kInfo, "probe_not_sent", {{"reason", Std(sent.message())}});
+}
+
+void WatchSession::SendHead() {
+  head_at_ = engine_.clock().Uptime() + kHeadEvery;
+  if (!member_.belongs()) return;
+  absl::StatusOr<uint64_t> hseq = engine_.state().NextHeadSequence();
+  absl::Status sent = hseq.status();
+  if (hseq.ok()) sent = words_->SendHead(member_, *hseq, absl::ToUnixSeconds(engine_.clock().Now()));
+  if (!sent.ok()) Log(LogLevel::kWarning, "head_not_sent", {{"reason", Std(sent.message())}});
+}
+
+void WatchSession::ProbeNow() {
+  absl::MutexLock lock(&mutex_);
+  probe_now_ = true;
+  changed_.SignalAll();
+}
+
+// What was seen
+// ------------------------------------------------------------------------------------------------------------
+
+// Streams of ended epochs that were read to their signed end without a gap, and whose sender goes on under
+// newer keys: their keys are dropped and only the fact remains.
+void WatchSession::FinishStreams(const std::vector<StreamStatus>& streams) {
+  using Slot = std::tuple<uint64_t, Topic, MemberId>;
+  std::map<Slot, bool> whole;
+  std::map<std::pair<Topic, MemberId>, uint64_t> newest;
+  for (const StreamStatus& s : streams) {
+    if (s.opened)
+      newest[{s.place.topic, s.place.sender}] =
+          std::max(newest[{s.place.topic, s.place.sender}], s.place.epoch);
+    const bool read = s.ended && s.missing.empty() && s.received == s.next && s.pending <= 1;
+    const auto [at, first] = whole.emplace(Slot{s.place.epoch, s.place.topic, s.place.sender}, read);
+    if (!first) at->second = at->second && read;
+  }
+  for (const StreamStatus& s : streams) {
+    const Slot slot{s.place.epoch, s.place.topic, s.place.sender};
+    if (s.place.epoch >= member_.ring().epoch() || finished_.contains(s.place.stream) || !whole[slot])
+      continue;
+    if (newest[{s.place.topic, s.place.sender}] <= s.place.epoch) continue;
+    finished_[s.place.stream] = {s.place.topic, s.place.sender, s.place.epoch, s.next};
+    member_.ring().DropSender(s.place.epoch, s.place.topic, s.place.sender);
+  }
+}
+
+ReaderMemory WatchSession::Seen() {
+  ReaderMemory memory;
+  const std::vector<StreamStatus> streams = reader_->Status();
+  std::set<Topic> holding;
+  for (const StreamStatus& s : streams) {
+    uint64_t missing = 0;
+    for (const SequenceRange& range : s.missing) missing += range.last - range.first + 1;
+    if (s.received > s.next - std::min(s.next, missing)) holding.insert(s.place.topic);
+  }
+  for (auto& [topic, state] : topics_) {
+    if (!holding.contains(topic)) state.safe = {state.log, state.next};
+    if (state.safe.log != LogId()) memory.positions[topic] = state.safe;
+  }
+  memory.snapshot = reader_->Snapshot();
+  FinishStreams(streams);
+  memory.finished = finished_;
+  memory.alarms = alarms_before_;
+  for (const auto& [kind, count] : alarms_) memory.alarms[kind] += count;
+  memory.generation = generation_;
+  return memory;
+}
+
+absl::Status WatchSession::Save() {
+  if (!reading_.has_value()) {
+    absl::StatusOr<AppState::Lock> lock = engine_.state().LockReading();
+    if (!lock.ok()) return absl::OkStatus();  // somebody else remembers
+    reading_ = *std::move(lock);
+  }
+  const absl::Status saved = Remember();
+  return absl::IsAborted(saved) ? absl::OkStatus() : saved;
+}
+
+absl::Status WatchSession::Remember() {
+  ReaderMemory seen;
+  uint64_t epoch = 0;
+  size_t finished_before = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    const Section section(this);
+    dirty_ = false;
+    finished_before = finished_.size();
+    seen = Seen();
+    epoch = member_.ring().epoch();
+  }
+  KS_RETURN_IF_ERROR(engine_.state().SaveReaderMemory(seen));
+  {
+    absl::MutexLock lock(&mutex_);
+    generation_ = seen.generation;
+  }
+  if (seen.finished.size() == finished_before) return absl::OkStatus();
+  // Only now that it is remembered what they opened, keys of finished streams go.
+  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine_.state().Begin());
+  KS_ASSIGN_OR_RETURN(Member stored, engine_.state().LoadMember());
+  for (const auto& [stream, f] : seen.finished) {
+    if (f.epoch < epoch) stored.ring().DropSender(f.epoch, f.topic, f.sender);
+  }
+  return engine_.state().SaveMember(stored);
+}
+
+// To the observer
+// ------------------------------------------------------------------------------------------------------------
+
+void WatchSession::OnRecord(const ReadRecord& record) {
+  if (record.kind != kinds::kReadings && record.kind != kinds::kReport) return observer_->OnRecord(record);
+  const bool parsed = batch_.ParseFromArray(record.body.data(), static_cast<int>(record.body.size()));
+  if (parsed && static_cast<size_t>(batch_.readings_size()) <= limits::kMaxReadingsPerBatch) {
+    return observer_->OnReadings(record, batch_);
+  }
+  Report({.kind = parsed ? SecurityEventKind::kLimitExceeded : SecurityEventKind::kMalformed,
+          .tenant = record.place->tenant.str(),
+          .instantiation = record.place->id.ToHex(),
+          .topic = record.place->topic.str(),
+          .sender = record.place->sender.ToHex(),
+          .stream = record.place->stream.ToHex(),
+          .epoch = record.place->epoch,
+          .sequence = record.sequence,
+          .detail = "readings that do not parse, or too many in one record"});
+}
+
+void WatchSession::OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
+  observer_->OnConfirmed(place, range);
+}
+void WatchSession::OnMissing(const StreamPlace& place, const SequenceRange& range) {
+  observer_->OnMissing(place, range);
+}
+void WatchSession::OnDuplicate(const StreamPlace& place, uint64_t sequence) {
+  observer_->OnDuplicate(place, sequence);
+}
+
+void WatchSession::OnSecurityEvent(const SecurityEvent& event) {
+  if (current_session == this) return Ring(event);
+  absl::MutexLock lock(&queue_mutex_);
+  if (foreign_alarms_.size() < kMaxForeignAlarms) foreign_alarms_.push_back(event);
+}
+
+void WatchSession::DeliverForeignAlarms() {
+  std::vector<SecurityEvent> events;
+  {
+    absl::MutexLock lock(&queue_mutex_);
+    events.swap(foreign_alarms_);
+  }
+  for (const SecurityEvent& event : events) Ring(event);
+}
+
+void WatchSession::Ring(const SecurityEvent& event) {
+  ++alarms_[std::string(SecurityEventName(event.kind))];
+  dirty_ = true;
+  observer_->OnAlarm(event);
+}
+
+// Asked from outside
+// ------------------------------------------------------------------------------------------------------------
+
+bool WatchSession::AwaitCaughtUp(absl::Duration patience) {
+  return AwaitStreams(
+      [this](const std::vector<StreamStatus>&) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+        if (!topics_[Topic::Keyring()].caught_up) return false;
+        const std::vector<SubscriberTopic> topics = data_->Positions();
+        return std::ranges::all_of(topics, [this](const SubscriberTopic& t) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+          return topics_[t.topic].caught_up;
+        });
+      },
+      patience);
+}
+
+bool WatchSession::AwaitStreams(const StreamsDone& done, absl::Duration patience) {
+  const absl::Time deadline = absl::Now() + patience;
+  absl::MutexLock lock(&mutex_);
+  while (!done(reader_->Status())) {
+    if (changed_.WaitWithDeadline(&mutex_, deadline)) return done(reader_->Status());
+  }
+  return true;
+}
+
+std::vector<StreamStatus> WatchSession::Streams() const {
+  absl::MutexLock lock(&mutex_);
+  return reader_->Status();
+}
+
+std::optional<Reader::SenderWord> WatchSession::LastWord(const MemberId& sender) const {
+  absl::MutexLock lock(&mutex_);
+  return reader_->LastWord(sender);
+}
+
+uint64_t WatchSession::epoch() const {
+  absl::MutexLock lock(&mutex_);
+  return member_.chain().epoch();
+}
+
+std::map<std::string, uint64_t> WatchSession::AlarmCounts() const {
+  absl::MutexLock lock(&mutex_);
+  return alarms_;
+}
+
+}  // namespace keystead::mobile
