@@ -71,6 +71,13 @@ TEST_F(BackendTransportTest, ForeignTenantAndUnknownGetOneAnswer) {
   EXPECT_GE(Events(SecurityEventKind::kNotPermitted), 9u);
 }
 
+// What the mutant tenant_filter_off breaks, end to end.
+TEST_F(BackendTransportTest, AForeignTenantGetsNoCiphertext) {
+  ASSERT_TRUE(Bulb().Publish(FromBulb(1)).refusals.empty());
+  EXPECT_EQ(Spy().Subscribe(home_, {telemetry_})->Next(), std::nullopt);
+  EXPECT_EQ(As(kGlobex, Role::kGateway, "hall").Subscribe(home_, {telemetry_})->Next(), std::nullopt);
+}
+
 TEST_F(BackendTransportTest, RightsDecidePerTopic) {
   const StreamId stream = NewStream();
   const auto publish = [&](Peer& peer, const MemberId& sender, const Topic& topic) {
