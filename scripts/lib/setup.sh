@@ -17,11 +17,13 @@ die() {
 # shellcheck disable=SC2034
 {
   # build: to configure and build everything. test: what the tests call. all: the long runs of `scripts/test --all`.
+  # bench: what scripts/bench compares with.
   packages_build=(g++ cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
     libcli11-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev python3 procps util-linux ca-certificates)
   packages_test=(git zbar-tools shellcheck clang-tidy clang-format binutils)
   packages_all=(clang libclang-rt-14-dev llvm)
+  packages_bench=(mosquitto libmosquitto-dev nats-server libnats-dev)
 }
 
 # Shows a long command's output as one line every few seconds; the whole of it goes into the log file named first.

@@ -1,0 +1,263 @@
+"""Measures the whole path device → gateway → backend → app, its parts and its peers, side by side in one run.
+
+Prints a table and, with --json, writes every figure. docs/benchmark.md explains them.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+os.environ.setdefault("KEYSTEAD_BIN_DIR", str(ROOT / "build/release/bin"))
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+
+import harness  # noqa: E402
+from harness import Stack, wait_until  # noqa: E402
+from product import ACME, LISTEN, Pki, start_backend  # noqa: E402
+
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def say(text):
+    print(f"== {text}", flush=True)
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident_bytes(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Path:
+    """One home on one backend: gateway, app and `count` devices of one process, paired, and the devices' process ended again."""
+
+    def __init__(self, stack, count):
+        self.stack = stack
+        self.count = count
+        self.pki = Pki(stack, tenants=(ACME,))
+        self.backend = start_backend(stack, self.pki)
+        leaf = self.pki.leaf(ACME, "gateway", "hall", "--server")
+        self.gateway = stack.start("gateway", "keystead-gateway", "--listen", LISTEN, "--upstream", self.backend.address,
+                                   "--upstream-id", self.backend.spiffe, "--upstream-roots", self.backend.roots,
+                                   "--state", stack.path("gateway-state"), "--label-out", stack.path("hall.label"),
+                                   "--queue-bytes", 1 << 30, *leaf.options(self.pki.roots(ACME)))
+        self.gateway_leaf = leaf
+        phone = self.pki.leaf(ACME, "app", "phone")
+        self.app = ["--state", stack.path("phone"), "--next-hop", self.backend.address, "--next-hop-id",
+                    self.backend.spiffe, *phone.options(self.backend.roots)]
+        self.pki._issue("--tenant", ACME, "--role", "device", "--id-prefix", "d-", "--count", str(count))
+        self.labels = stack.path("labels")
+        os.mkdir(self.labels, 0o700)
+        self.pair(stack.path("hall.label"))
+        devices = self.devices("join", "--labels-out", self.labels, "--interval", 3600)
+        wait_until(lambda: len(list(pathlib.Path(self.labels).glob("*.label"))) == count, "labels", 60)
+        self.pair(*sorted(str(path) for path in pathlib.Path(self.labels).glob("*.label")))
+        wait_until(lambda: len(devices.log.find("joined")) >= count, "devices that joined", 120)
+        devices.terminate()
+
+    def pair(self, *labels):
+        words = [word for label in labels for word in ("--label-file", label)]
+        self.stack.run("keystead-mobile-stub", *self.app, "pair", *words, patience=300)
+
+    def devices(self, name, *options):
+        folder = os.path.join(self.pki.tenants, ACME, "device")
+        return self.stack.start(f"devices-{name}", "keystead-device-sim", "--state", self.stack.path("devices"), "--ids",
+                                "d-", "--count", self.count, "--certs", folder, "--roots", self.pki.roots(ACME),
+                                "--next-hop", self.gateway.address("lan"), "--next-hop-id", self.gateway_leaf.spiffe,
+                                *options, ports=False)
+
+    def measure(self, name, seconds, *load):
+        """Runs a load for `seconds` and returns what the app saw and what each process spent."""
+        watch = self.stack.start(f"watch-{name}", "keystead-mobile-stub", *self.app, "--json", "watch", "--stats",
+                                 "--duration", seconds + 3, ports=False)
+        time.sleep(1)  # the app is reading before the load begins; not measured
+        devices = self.devices(name, "--duration", seconds, *load)
+        time.sleep(1)  # connections; the window below lies inside the load
+        processes = {"device": devices, "gateway": self.gateway, "backend": self.backend.process, "app": watch}
+        begun = {role: cpu_seconds(process.popen.pid) for role, process in processes.items()}
+        start = time.monotonic()
+        time.sleep(max(1.0, seconds - 2))
+        spent = {role: cpu_seconds(process.popen.pid) - begun[role] for role, process in processes.items()}
+        window = time.monotonic() - start
+        devices.wait(60)
+        watch.wait(60)
+        summary = json.loads(pathlib.Path(watch.output).read_text().splitlines()[-1])
+        rate = summary["readings_per_second"]
+        summary["cpu_us_per_reading"] = {role: 1e6 * used / window / rate if rate else None
+                                         for role, used in spent.items()}
+        return summary
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_port(port, process):
+    def open_now():
+        if process.poll() is not None:
+            raise harness.Failure(f"the broker ended with {process.returncode}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    wait_until(open_now, f"port {port}", 20)
+
+
+def peer(stack, pki, name, command, seconds, connections):
+    """Starts a broker of ours on loopback, runs the client program against it, ends it."""
+    port = free_port()
+    leaf = pki.leaf(ACME, "gateway", "bench", "--server")
+    folder = stack.path(f"{name}-{connections}")
+    os.mkdir(folder, 0o700)
+    config = os.path.join(folder, "broker.conf")
+    pathlib.Path(config).write_text(command["config"](port, leaf, pki.roots(ACME), folder))
+    broker = subprocess.Popen([command["broker"], "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              cwd=folder)
+    stack.on_close(broker.kill)
+    try:
+        wait_port(port, broker)
+        begun = cpu_seconds(broker.pid)
+        device = pki.leaf(ACME, "device", "bench")
+        result = stack.run(command["client"], "--port", port, "--roots", pki.roots(ACME), "--chain", device.chain, "--key",
+                           device.key, "--connections", connections, "--seconds", seconds, patience=seconds + 60)
+        figures = json.loads(result.stdout)
+        rate = figures["received_per_second"]
+        figures["broker_cpu_us_per_reading"] = 1e6 * (cpu_seconds(broker.pid) - begun) / seconds / rate if rate else None
+        return figures
+    finally:
+        broker.terminate()
+        broker.wait(10)
+
+
+def mosquitto_config(port, leaf, roots, folder):
+    return (f"listener {port} 127.0.0.1\ncafile {roots}\ncertfile {leaf.chain}\nkeyfile {leaf.key}\n"
+            f"require_certificate true\ntls_version tlsv1.3\nallow_anonymous true\nmax_inflight_messages 0\n"
+            f"max_queued_messages 0\nuser root\npersistence false\n")
+
+
+def nats_config(port, leaf, roots, folder):
+    return (f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder}/js" }}\n'
+            f'tls {{ cert_file: "{leaf.chain}", key_file: "{leaf.key}", ca_file: "{roots}", verify: true, '
+            f'min_version: "1.3" }}\n')
+
+
+PEERS = {
+    "mosquitto QoS 1": {"broker": "/usr/sbin/mosquitto", "client": "keystead-bench-mosquitto", "config": mosquitto_config},
+    "NATS JetStream": {"broker": "nats-server", "client": "keystead-bench-nats", "config": nats_config},
+}
+
+
+def measure_parts(stack, seconds):
+    pki = Pki(stack, tenants=(ACME,))
+    pki.leaf(ACME, "gateway", "bench", "--server")
+    pki.leaf(ACME, "device", "bench")
+    result = stack.run("keystead-bench-parts", "--pki", pki.folder, "--scratch", stack.folder, "--seconds", seconds,
+                       patience=seconds * 10 + 60)
+    parts = json.loads(result.stdout)
+    cost = lambda part: parts[part]["cpu_us_per_reading"]  # noqa: E731
+    # One seal, three hops, two synced appends, one open: what the path does, and nothing else.
+    in_sum = cost("seal_16k") + 3 * cost("grpc_hop_128k") + 2 * cost("append_16k") + cost("open_16k")
+    parts["sum_cpu_us_per_reading"] = in_sum
+    parts["allowed_readings_per_second"] = os.cpu_count() * 1e6 / in_sum
+    return parts
+
+
+def idle_memory(stack, count):
+    """Resident memory of gateway and backend for each further device that is connected and says nothing."""
+    path = Path(stack, count)
+    before = {"gateway": resident_bytes(path.gateway.popen.pid), "backend": resident_bytes(path.backend.process.popen.pid)}
+    devices = path.devices("idle", "--interval", 3600)
+    wait_until(lambda: len(devices.log.find("connected")) >= count, "connected devices", 120)
+    after = {"gateway": resident_bytes(path.gateway.popen.pid), "backend": resident_bytes(path.backend.process.popen.pid)}
+    own = resident_bytes(devices.popen.pid)
+    devices.terminate()
+    return {"devices": count, "gateway_bytes_per_device": (after["gateway"] - before["gateway"]) / count,
+            "backend_bytes_per_device": (after["backend"] - before["backend"]) / count,
+            "device_sim_bytes_per_device": own / count}
+
+
+def show(name, figures, aim=""):
+    rate = figures["readings_per_second"]
+    cpu = figures["cpu_us_per_reading"]
+    spent = "  ".join(f"{role} {value:.2f}" for role, value in cpu.items() if value is not None)
+    latency = figures["latency_us"]
+    print(f"   {name}: {rate:,.0f} readings/s  p50 {latency['p50'] / 1000:.2f} ms  p99 {latency['p99'] / 1000:.2f} ms  "
+          f"CPU µs/reading: {spent}  {aim}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=int, default=8, help="length of each measurement")
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--json", help="write every figure to this file")
+    parser.add_argument("--no-peers", action="store_true", help="without mosquitto and NATS")
+    options = parser.parse_args()
+    results = {"machine": {"cores": os.cpu_count(), "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}}
+    wanted = lambda name: options.only in name  # noqa: E731
+    seconds = options.seconds
+
+    if wanted("parts"):
+        say("parts: AES-GCM, a mutual-TLS stream and synced appends by themselves")
+        with Stack("bench-parts") as stack:
+            results["parts"] = measure_parts(stack, max(2, seconds / 3))
+        parts = results["parts"]
+        print(f"   in sum {parts['sum_cpu_us_per_reading']:.2f} µs CPU a reading: "
+              f"{parts['allowed_readings_per_second']:,.0f} readings/s on {os.cpu_count()} cores", flush=True)
+
+    cases = [
+        ("batches of 64", 4, ["--batch", 64], "aim 400,000/s and 0.7 of the parts"),
+        ("unbatched, 16 devices", 16, ["--batch", 1], "aim 100,000/s"),
+        ("unbatched, 100 devices", 100, ["--batch", 1], "aim 100,000/s"),
+        ("one at a time", 1, ["--batch", 1, "--readings-per-second", 200], "aim p50 < 1 ms"),
+        ("100,000/s in batches", 4, ["--batch", 64, "--readings-per-second", 100000], "aim p50 <= 1.5 ms, p99 <= 5 ms"),
+    ]
+    for name, devices, load, aim in cases:
+        if not wanted(name):
+            continue
+        say(f"whole path: {name}, {devices} device{'s' if devices > 1 else ''}")
+        with Stack("bench") as stack:
+            results[name] = Path(stack, devices).measure("load", seconds, *load)
+        show(name, results[name], aim)
+    batches, parts = results.get("batches of 64"), results.get("parts")
+    if batches and parts:
+        ratio = batches["readings_per_second"] / parts["allowed_readings_per_second"]
+        results["ratio_to_parts"] = ratio
+        print(f"   batches of 64: {ratio:.2f} of what the parts allow, "
+              f"{batches['readings_per_second'] * 256 / 1e6:,.0f} MB/s of payload", flush=True)
+
+    if wanted("memory"):
+        say("memory per idle connected device")
+        with Stack("bench-idle") as stack:
+            results["memory"] = idle_memory(stack, 200)
+        print("   " + "  ".join(f"{key} {value:,.0f}" for key, value in results["memory"].items()), flush=True)
+
+    if not options.no_peers and wanted("peers"):
+        for name, command in PEERS.items():
+            for connections in (1, 16, 100):
+                say(f"peer: {name}, {connections} connections")
+                with Stack("bench-peer") as stack:
+                    pki = Pki(stack, tenants=(ACME,))
+                    figures = peer(stack, pki, "peer", command, seconds, connections)
+                results[f"{name}, {connections}"] = figures
+                print(f"   {figures['received_per_second']:,.0f} readings/s received, broker CPU µs/reading "
+                      f"{figures['broker_cpu_us_per_reading'] or 0:.2f}", flush=True)
+
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
