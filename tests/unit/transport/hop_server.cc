@@ -66,8 +66,9 @@ void TestHop::Committed(std::span<const StoredGroup> groups, const absl::Status&
   if (status.ok()) committed_groups += groups.size();
 }
 
-HopServer::HopServer(const TransportServiceOptions& options)
+HopServer::HopServer(const TransportServiceOptions& options, std::vector<grpc::Service*> more)
     : options_(options),
+      more_(std::move(more)),
       path_(std::filesystem::path(::testing::TempDir()) /
             ("hop_" + RandomSource::System().NewId<LogId>().ToHex())),
       resolver_(std::make_shared<PrincipalResolver>(&directory_, &deny_list_)),
@@ -94,8 +95,12 @@ void HopServer::Start() {
   options.listen_address = "127.0.0.1:" + std::to_string(port_);
   options.credentials = Must(MakeServerCredentials({.files = TestPki::Shared().Backend()}));
   options.resolver = resolver_;
-  options.policy = AuthorizationPolicy{{kPublishMethod, RoleSet::All()}, {kSubscribeMethod, RoleSet::All()}};
+  options.policy = AuthorizationPolicy{{kPublishMethod, RoleSet::All()},
+                                       {kSubscribeMethod, RoleSet::All()},
+                                       {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
+                                       {"/keystead.v1.Rendezvous/Await", RoleSet::All()}};
   options.services = {service_->service()};
+  options.services.insert(options.services.end(), more_.begin(), more_.end());
   server_ = std::make_unique<RunningServer>(Must(StartServer(options)));
   port_ = server_->port();
 }

@@ -55,12 +55,16 @@ class TestHop final : public Hop {
 
 class HopServer {
  public:
-  explicit HopServer(const TransportServiceOptions& options = TransportServiceOptions());
+  // `more` are served beside Transport; the rendezvous is open to every role.
+  explicit HopServer(const TransportServiceOptions& options = TransportServiceOptions(),
+                     std::vector<grpc::Service*> more = {});
   ~HopServer();
 
   void Start();
   void Stop();  // as a program does it: nothing is lost that was acknowledged
   std::shared_ptr<grpc::Channel> DialAs(Role role) const;  // a connection of its own
+
+  std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
 
   TestHop& hop() { return hop_; }
   TransportService& service() { return *service_; }
@@ -70,6 +74,7 @@ class HopServer {
 
  private:
   const TransportServiceOptions options_;
+  const std::vector<grpc::Service*> more_;
   std::string path_;
   int port_ = 0;
   TenantDirectory directory_;

@@ -1,0 +1,51 @@
+#include "tests/unit/member/test_rendezvous.h"
+
+namespace keystead::testing {
+
+grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* request, v1::PutResponse*) {
+  absl::MutexLock lock(&mutex_);
+  boxes_[request->box()].push_back(request->message());
+  return grpc::Status::OK;
+}
+
+grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::AwaitRequest* request,
+                                   v1::AwaitResponse* response) {
+  absl::MutexLock lock(&mutex_);
+  const absl::Time until = absl::Now() + absl::Seconds(1);
+  const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return fail_ > 0 || boxes_[request->box()].size() > request->after();
+  };
+  while (!ready() && absl::Now() < until && !context->IsCancelled())
+    mutex_.AwaitWithTimeout(absl::Condition(&ready), absl::Milliseconds(20));
+  if (fail_ > 0) {
+    --fail_;
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "as asked");
+  }
+  const std::vector<std::string>& box = boxes_[request->box()];
+  if (box.size() <= request->after()) return grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "nothing yet");
+  for (size_t i = request->after(); i < box.size(); ++i) response->add_messages(box[i]);
+  return grpc::Status::OK;
+}
+
+void TestRendezvous::Drop(const std::string& message_box, const std::string& message) {
+  absl::MutexLock lock(&mutex_);
+  boxes_[message_box].push_back(message);
+}
+
+void TestRendezvous::Lose() {
+  absl::MutexLock lock(&mutex_);
+  boxes_.clear();
+}
+
+void TestRendezvous::FailNextAwait() {
+  absl::MutexLock lock(&mutex_);
+  ++fail_;
+}
+
+std::vector<std::string> TestRendezvous::Box(const std::string& name) const {
+  absl::MutexLock lock(&mutex_);
+  const auto at = boxes_.find(name);
+  return at == boxes_.end() ? std::vector<std::string>() : at->second;
+}
+
+}  // namespace keystead::testing

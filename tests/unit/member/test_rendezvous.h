@@ -1,0 +1,33 @@
+// Mailboxes as a hop keeps them, that can be lost and looked into.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/synchronization/mutex.h"
+#include "keystead/v1/rendezvous.grpc.pb.h"
+
+namespace keystead::testing {
+
+// Await answers at once where there is something and otherwise holds its thread for a short while.
+class TestRendezvous final : public v1::Rendezvous::Service {
+ public:
+  grpc::Status Put(grpc::ServerContext* context, const v1::PutRequest* request,
+                   v1::PutResponse* response) override;
+  grpc::Status Await(grpc::ServerContext* context, const v1::AwaitRequest* request,
+                     v1::AwaitResponse* response) override;
+
+  void Drop(const std::string& message_box,
+            const std::string& message);  // as somebody on the path would put it
+  void Lose();                            // as a restarted hop
+  void FailNextAwait();
+  std::vector<std::string> Box(const std::string& name) const;
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
+  int fail_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace keystead::testing
