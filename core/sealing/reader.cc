@@ -10,9 +10,35 @@
 namespace keystead {
 namespace {
 
-bool IsSignedKind(std::string_view kind) {
-  return kind == kinds::kOpening || kind == kinds::kCheckpoint || kind == kinds::kCommand ||
-         kind == kinds::kAnswer || kind == kinds::kReport || kind == kinds::kLoss;
+bool IsSignedKind(std::string_view kind) { return kind != kinds::kReadings; }
+
+// What may stand where. An answer among readings, or a command among answers, is nobody's honest record.
+bool BelongsIn(TopicKind topic, std::string_view kind) {
+  if (kind == kinds::kOpening || kind == kinds::kCheckpoint || kind == kinds::kLoss) return true;
+  switch (topic) {
+    case TopicKind::kTelemetry:
+      return kind == kinds::kReadings;
+    case TopicKind::kCommand:
+      return kind == kinds::kCommand;
+    case TopicKind::kState:
+      return kind == kinds::kAnswer || kind == kinds::kReport;
+    case TopicKind::kKeyring:
+      return false;
+  }
+  return false;
+}
+
+// The bodies this folder acts on itself: one that is malformed never counts as a record.
+bool IsWellFormed(const StreamPlace& place, uint64_t sequence, std::string_view kind, ByteView payload) {
+  if (kind == kinds::kOpening) {
+    const absl::StatusOr<Opening> opening = ParseOpening(payload);
+    return opening.ok() && (!opening->previous.has_value() || opening->previous->stream != place.stream);
+  }
+  if (kind == kinds::kCheckpoint) {
+    const absl::StatusOr<Checkpoint> checkpoint = ParseCheckpoint(payload);
+    return checkpoint.ok() && checkpoint->count == sequence;
+  }
+  return kind != kinds::kLoss || ParseLoss(payload).ok();
 }
 
 SignedPlace PlaceOf(const StreamPlace& stream, uint64_t sequence) {
@@ -50,19 +76,29 @@ void Reader::Alarm(SecurityEventKind kind, const StreamPlace& place, uint64_t se
   listener_->OnAlarm(kind, place, sequence, detail);
 }
 
-// Null when no stream of this id is known yet, or when the id is taken by a stream at another place.
-Reader::Stream* Reader::FindOrOpen(const StreamPlace& place) {
+void Reader::Refuse(Stream& stream, SecurityEventKind kind, uint64_t sequence, std::string_view why) {
+  ++stream.refused;
+  Alarm(kind, stream.place, sequence, why);
+}
+
+Reader::Stream* Reader::Find(const StreamPlace& place) {
   if (last_ != nullptr && last_->place == place) return last_;
-  const auto at = streams_.find(place.stream);
+  const auto at = streams_.find(KeyOf(place));
   if (at == streams_.end() || at->second->place != place) return nullptr;
   last_ = at->second.get();
   return last_;
 }
 
-// A stream that is kept only if its first record opens: headers alone cost a hostile hop nothing.
-Reader::Stream* Reader::NewStream(const StreamPlace& place) {
-  if (streams_.contains(place.stream) || streams_.size() >= limits_.max_streams) return nullptr;
-  if (place.tenant != chain_->tenant() || place.id != chain_->id()) return nullptr;
+Reader::Stream* Reader::FindOfSame(const Stream& stream, const StreamId& id) {
+  const auto at = streams_.find(StreamKey(stream.place.topic, stream.place.sender, id));
+  return at == streams_.end() ? nullptr : at->second.get();
+}
+
+// A stream that could stand at this place. It is kept only if its first record opens: headers alone cost a
+// hostile hop's reader no memory.
+std::unique_ptr<Reader::Stream> Reader::MakeStream(const StreamPlace& place) const {
+  if (place.tenant != chain_->tenant() || place.id != chain_->id() || !place.topic.is_sealed())
+    return nullptr;
   const SignedCommit* commit = chain_->At(place.epoch);
   const RosterEntry* sender = commit == nullptr ? nullptr : commit->body.roster.Find(place.sender);
   if (sender == nullptr || !commit->body.roster.MayWrite(*sender, place.topic)) return nullptr;
@@ -73,50 +109,88 @@ Reader::Stream* Reader::NewStream(const StreamPlace& place) {
   auto stream = std::make_unique<Stream>(place, *std::move(cipher));
   stream->sender = sender;
   stream->after_removal = chain_->roster().Find(place.sender) == nullptr;
+  return stream;
+}
+
+// Null when the stream is not to be kept although its record opened.
+Reader::Stream* Reader::Keep(std::unique_ptr<Stream> stream, uint64_t sequence, bool is_signed) {
+  const StreamPlace& place = stream->place;
+  std::unique_ptr<Sender>& sender = senders_[SenderKeyOf(place.topic, place.sender)];
+  if (sender == nullptr) sender = std::make_unique<Sender>();
+  if (const auto old = sender->retired.find(place.stream); old != sender->retired.end()) {
+    if (old->second.epoch == place.epoch && sequence < old->second.count) {
+      listener_->OnDuplicate(place, sequence);
+    } else {
+      Alarm(SecurityEventKind::kConflict, place, sequence,
+            "a record beyond the end of a stream that was read");
+    }
+    return nullptr;
+  }
+  const size_t of_sender = sender->streams.size();
+  const auto unsigned_ones = static_cast<size_t>(
+      std::ranges::count_if(sender->streams, [](const Stream* s) { return !s->has_signed; }));
+  // A stream whose opening comes first is the sender's own and needs no such bound.
+  const bool too_many = streams_.contains(KeyOf(place)) || streams_.size() >= limits_.max_streams ||
+                        of_sender >= 2 * limits_.max_streams_per_sender ||
+                        (!is_signed && unsigned_ones >= limits_.max_unsigned_streams);
+  if (too_many) {
+    Alarm(SecurityEventKind::kLimitExceeded, place, sequence, "too many streams of this sender");
+    return nullptr;
+  }
   Stream* raw = stream.get();
-  streams_.emplace(place.stream, std::move(stream));
+  streams_.emplace(KeyOf(place), std::move(stream));
+  sender->streams.push_back(raw);
+  last_ = raw;
+  if (of_sender + 1 > limits_.max_streams_per_sender) retire_due_ = true;
   return raw;
 }
 
-// The content of a record that opens and, where its kind or topic asks for it, is signed by the sender.
-bool Reader::OpenContent(Stream& stream, uint64_t sequence, ByteView record, Bytes& content) {
-  if (!stream.cipher.Open(sequence, record, content).ok()) {
-    ++stream.refused;
-    Alarm(SecurityEventKind::kOpenFailed, stream.place, sequence, "the record does not open at this place");
+// Whether the record opens into content_ and is what may stand at this place, signed by the sender where its
+// kind or topic asks for it.
+bool Reader::OpenContent(Stream& stream, uint64_t sequence, ByteView record, bool& is_signed) {
+  if (!stream.cipher.Open(sequence, record, content_).ok()) {
+    Refuse(stream, SecurityEventKind::kOpenFailed, sequence, "the record does not open at this place");
     return false;
   }
-  const absl::StatusOr<ContentView> view = ParseContent(content);
-  if (!view.ok()) {
-    ++stream.refused;
-    Alarm(SecurityEventKind::kMalformed, stream.place, sequence,
-          "the record opens, but its content is malformed");
+  const absl::StatusOr<ContentView> view = ParseContent(content_);
+  if (!view.ok() || !BelongsIn(stream.place.topic.kind(), view->kind) ||
+      (sequence == 0) != (view->kind == kinds::kOpening)) {
+    Refuse(stream, SecurityEventKind::kMalformed, sequence,
+           "the record opens, but its content is not of a kind that may stand there");
     return false;
   }
-  const bool is_signed = IsSignedKind(view->kind);
-  if (!is_signed && (view->kind != kinds::kReadings || stream.place.topic.signs_every_record())) {
-    ++stream.refused;
-    Alarm(SecurityEventKind::kMalformed, stream.place, sequence, "content of an unknown or unsigned kind");
+  is_signed = IsSignedKind(view->kind);
+  if (!is_signed) return true;
+  const absl::StatusOr<ByteView> payload =
+      stream.sender == nullptr
+          ? absl::UnauthenticatedError("no sender")
+          : VerifyObject(view->body, stream.sender->ik, view->kind, PlaceOf(stream.place, sequence));
+  if (!payload.ok()) {
+    Refuse(stream, SecurityEventKind::kSignatureInvalid, sequence,
+           "the record opens, but its sender did not sign it");
     return false;
   }
-  if (is_signed &&
-      !VerifyObject(view->body, stream.sender->ik, view->kind, PlaceOf(stream.place, sequence)).ok()) {
-    ++stream.refused;
-    Alarm(SecurityEventKind::kSignatureInvalid, stream.place, sequence,
-          "the record opens, but its sender did not sign it");
+  if (!IsWellFormed(stream.place, sequence, view->kind, *payload)) {
+    Refuse(stream, SecurityEventKind::kMalformed, sequence, "what the sender signed is malformed");
     return false;
   }
   return true;
 }
 
 void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record) {
-  Stream* stream = FindOrOpen(place);
-  const bool is_new = stream == nullptr;
-  if (is_new) {
-    stream = NewStream(place);
-    if (stream == nullptr) {
+  if (sequence >= limits_.records_per_stream) {
+    Alarm(SecurityEventKind::kLimitExceeded, place, sequence, "no stream has so many records");
+    return;
+  }
+  Stream* stream = Find(place);
+  std::unique_ptr<Stream> fresh;
+  if (stream == nullptr) {
+    fresh = MakeStream(place);
+    if (fresh == nullptr) {
       Alarm(SecurityEventKind::kOpenFailed, place, sequence, "no stream of a member can stand at this place");
       return;
     }
+    stream = fresh.get();
   }
   const Digest digest = crypto::Sha256(record);
   const StreamTrack::Arrival arrival = stream->track.Classify(sequence, digest);
@@ -126,47 +200,73 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
     listener_->OnDuplicate(place, sequence);
     return;
   }
-  if (!OpenContent(*stream, sequence, record, content_)) {
-    if (is_new) streams_.erase(place.stream);
+  bool is_signed = false;
+  if (!OpenContent(*stream, sequence, record, is_signed)) return;
+  if (fresh != nullptr) {
+    stream = Keep(std::move(fresh), sequence, is_signed);
+    if (stream == nullptr) return;
+  }
+  stream->has_signed = stream->has_signed || is_signed;
+  if (stream->closed_at.has_value() && sequence >= *stream->closed_at) {
+    Refuse(*stream, SecurityEventKind::kConflict, sequence, "a record beyond the end that the sender signed");
     return;
   }
-  if (is_new) last_ = stream;
   stream->pass_end = std::max(stream->pass_end, sequence + 1);
   switch (arrival) {
     case StreamTrack::Arrival::kConflict:
-      ++stream->conflicts;
-      stream->track.NoteVariant(sequence, digest);
-      Alarm(SecurityEventKind::kConflict, place, sequence, "two different records at one sequence");
-      return;
+      Contradict(*stream, sequence, digest);
+      break;
     case StreamTrack::Arrival::kOld:
       ++stream->duplicates;
       listener_->OnDuplicate(place, sequence);
-      return;
+      break;
     case StreamTrack::Arrival::kDuplicate:  // only in the mutant that has no window
-      Deliver(*stream, sequence, content_, false);
-      return;
+      Deliver(*stream, sequence, content_, false, false);
+      break;
     case StreamTrack::Arrival::kTooFarAhead:
       DeclareGap(*stream, sequence);
+      Place(*stream, sequence, digest);
       break;
     case StreamTrack::Arrival::kNew:
+      Place(*stream, sequence, digest);
       break;
   }
-  Place(*stream, sequence, digest, std::move(content_));
+  UpdateHole(*stream);
+  if (retire_due_) RetireStreams();
 }
 
-void Reader::Place(Stream& stream, uint64_t sequence, const Digest& digest, Bytes content) {
+// content_ holds a second record that opens at a taken sequence.
+void Reader::Contradict(Stream& stream, uint64_t sequence, const Digest& digest) {
+  ++stream.conflicts;
+  Alarm(SecurityEventKind::kConflict, stream.place, sequence, "two different records at one sequence");
+  StreamTrack::Outcome outcome;
+  if (stream.variant_bytes + content_.size() > limits_.max_variant_bytes) return;
+  // Kept first: the variant may be what settles its segment at once.
+  const std::pair key(sequence, digest);
+  stream.variant_bytes += content_.size();
+  stream.variants.insert_or_assign(key, content_);
+  if (!stream.track.NoteVariant(sequence, digest, outcome)) {
+    stream.variant_bytes -= content_.size();
+    stream.variants.erase(key);
+  }
+  Report(stream, outcome, sequence);
+}
+
+// content_ holds a record that opened, and is new.
+void Reader::Place(Stream& stream, uint64_t sequence, const Digest& digest) {
   const uint64_t frontier = stream.track.frontier();
   const StreamTrack::Outcome outcome = stream.track.Note(sequence, digest);
   if (sequence <= frontier) {
     if (sequence == frontier) stream.track.AdvanceTo(frontier + 1);
-    Deliver(stream, sequence, content, sequence < frontier);
+    Bytes content = std::move(content_);
+    Deliver(stream, sequence, content, sequence < frontier, false);
     content_ = std::move(content);  // keeps its capacity for the next record
     DeliverReady(stream);
   } else {
-    if (stream.held.empty()) stream.hole_since = clock_->Uptime();
-    stream.held_bytes += content.size();
-    stream.held.emplace(sequence, std::move(content));
-    if (stream.held_bytes > limits_.max_held_bytes) DeclareGap(stream, stream.held.begin()->first);
+    stream.held_bytes += content_.size();
+    stream.held.emplace(sequence, std::move(content_));
+    content_ = Bytes();
+    while (stream.held_bytes > limits_.max_held_bytes) DeclareGap(stream, stream.held.begin()->first);
   }
   Report(stream, outcome, sequence);
 }
@@ -176,9 +276,8 @@ void Reader::DeliverReady(Stream& stream) {
     auto next = stream.held.extract(stream.held.begin());
     stream.held_bytes -= next.mapped().size();
     stream.track.AdvanceTo(next.key() + 1);
-    Deliver(stream, next.key(), next.mapped(), false);
+    Deliver(stream, next.key(), next.mapped(), false, false);
   }
-  if (stream.held.empty()) stream.hole_since = absl::InfiniteDuration();
 }
 
 // Everything before `up_to` that is not here is missing; what is held in between is delivered.
@@ -196,10 +295,20 @@ void Reader::DeclareGap(Stream& stream, uint64_t up_to) {
     DeliverReady(stream);
   }
   DeliverReady(stream);
-  if (!stream.held.empty()) stream.hole_since = clock_->Uptime();
 }
 
-void Reader::Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled) {
+// Each hole has the whole grace, counted from when the frontier came to it.
+void Reader::UpdateHole(Stream& stream) {
+  const uint64_t frontier = stream.track.frontier();
+  if (stream.held.empty() && stream.closed_at.value_or(0) <= frontier) {
+    stream.hole_since = absl::InfiniteDuration();
+  } else if (stream.hole_since == absl::InfiniteDuration() || stream.hole_at != frontier) {
+    stream.hole_since = clock_->Uptime();
+    stream.hole_at = frontier;
+  }
+}
+
+void Reader::Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled, bool replaces) {
   const absl::StatusOr<ContentView> view = ParseContent(content);
   if (!view.ok()) return;  // verified on arrival
   ReadRecord record;
@@ -208,12 +317,14 @@ void Reader::Deliver(Stream& stream, uint64_t sequence, ByteView content, bool f
   record.kind = view->kind;
   record.body = view->body;
   record.sender = stream.sender;
+  record.confirmed = replaces;
   record.filled = filled;
+  record.replaces = replaces;
   record.after_removal = stream.after_removal;
   if (IsSignedKind(view->kind)) {
     record.confirmed = true;
     record.signed_object = view->body;
-    const absl::StatusOr<ByteView> payload = UnverifiedPayload(view->body);
+    const absl::StatusOr<ByteView> payload = UnverifiedPayload(view->body);  // verified on arrival
     if (!payload.ok()) return;
     record.body = *payload;
     HandleSigned(stream, record);
@@ -221,58 +332,29 @@ void Reader::Deliver(Stream& stream, uint64_t sequence, ByteView content, bool f
   listener_->OnRecord(record);
 }
 
-void Reader::Report(const Stream& stream, const StreamTrack::Outcome& outcome, uint64_t sequence) {
+void Reader::Report(Stream& stream, const StreamTrack::Outcome& outcome, uint64_t sequence) {
   for (const SequenceRange& range : outcome.confirmed) listener_->OnConfirmed(stream.place, range);
-  if (outcome.swapped.has_value()) {
-    Alarm(SecurityEventKind::kConflict, stream.place, *outcome.swapped,
+  for (const StreamTrack::Swap& swap : outcome.swapped) {
+    Alarm(SecurityEventKind::kConflict, stream.place, swap.sequence,
           "the sender confirms the other record, not the one that was shown first");
+    const auto content = stream.variants.find({swap.sequence, swap.record});
+    if (content != stream.variants.end()) Deliver(stream, swap.sequence, content->second, false, true);
   }
   if (outcome.broken) {
+    stream.broken = true;
     Alarm(SecurityEventKind::kHashChainBroken, stream.place, sequence,
           "the sender's checkpoint contradicts the records before it");
   }
-}
-
-void Reader::Tick() {
-  const absl::Duration now = clock_->Uptime();
-  for (auto& [id, stream] : streams_) {
-    if (now - stream->hole_since >= limits_.gap_grace && stream->hole_since != absl::InfiniteDuration()) {
-      DeclareGap(*stream, stream->held.empty() ? stream->told_end.value_or(0) : stream->held.begin()->first);
-      if (stream->held.empty()) stream->hole_since = absl::InfiniteDuration();
-    }
-  }
-  for (auto& [key, sender] : senders_) {
-    Stream* current = sender->current;
-    const TopicKind kind = key.first.kind();
-    if (current == nullptr || current->ended || current->stale || key.second == self_) continue;
-    if (kind != TopicKind::kTelemetry && kind != TopicKind::kState) continue;
-    if (now - current->last_word_at < limits_.stale_age) continue;
-    current->stale = true;
-    Alarm(SecurityEventKind::kStale, current->place, current->track.end(), "no fresh word from this sender");
-  }
-}
-
-void Reader::BeginPass(const Topic& topic) {
-  for (auto& [id, stream] : streams_) {
-    if (stream->place.topic != topic) continue;
-    stream->pass_end = 0;
-    stream->in_pass = true;
-  }
-}
-
-void Reader::CaughtUp(const Topic& topic) {
-  for (auto& [id, stream] : streams_) {
-    if (stream->place.topic != topic || !stream->in_pass) continue;
-    stream->in_pass = false;
-    const auto sender = senders_.find(SenderKeyOf(topic, stream->place.sender));
-    // Retention may drop a whole old stream, never the end of the newest.
-    if (sender == senders_.end() || sender->second->current != stream.get()) continue;
-    if (stream->pass_end < stream->track.end()) {
-      Alarm(SecurityEventKind::kProviderRolledBack, stream->place, stream->pass_end,
-            absl::StrCat("this hop has records up to ", stream->pass_end, " of ", stream->track.end(),
-                         " seen before"));
-    }
-  }
+  const auto decided = [&](uint64_t at) {
+    return std::ranges::any_of(outcome.confirmed,
+                               [&](const SequenceRange& r) { return at >= r.first && at <= r.last; }) ||
+           std::ranges::any_of(outcome.swapped, [&](const auto& swap) { return swap.sequence == at; });
+  };
+  std::erase_if(stream.variants, [&](const auto& variant) {
+    if (!decided(variant.first.first)) return false;
+    stream.variant_bytes -= variant.second.size();
+    return true;
+  });
 }
 
 }  // namespace keystead

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,8 +27,13 @@ struct ReaderLimits {
   absl::Duration stale_age = absl::Seconds(45);  // no fresh word for so long: stale
   absl::Duration gap_grace = absl::Seconds(2);   // how long a hole may close before it is called missing
   absl::Duration probe_memory = absl::Minutes(10);
-  size_t max_held_bytes = 4 << 20;  // out of order, per stream
-  size_t max_streams = 16384;
+  size_t max_held_bytes = 4 << 20;     // out of order, per stream
+  size_t max_variant_bytes = 1 << 20;  // second records at one sequence, per stream
+  size_t max_streams = 16384;          // not retired, of all senders
+  size_t max_streams_per_sender = 64;  // likewise, per topic: nobody can take the room of others
+  // Of one sender in one topic, of which nothing signed was read: every reader of the topic could forge them.
+  size_t max_unsigned_streams = 8;
+  uint64_t records_per_stream = limits::StreamLimits{}.records;
 };
 
 enum class Liveness { kHistory, kLate, kLive };
@@ -43,15 +49,18 @@ struct ReadRecord {
   const RosterEntry* sender = nullptr;  // as of the record's epoch
   bool confirmed = false;               // signed itself; otherwise pending until OnConfirmed
   bool filled = false;                  // belongs into a gap that was declared missing
-  bool after_removal = false;           // the sender no longer belongs
+  bool replaces = false;  // the sender confirms this record, not the one delivered before at this sequence
+  bool after_removal = false;  // the sender no longer belongs
 };
 
 // Called on the thread that calls the Reader, inside the call.
 class ReaderListener {
  public:
   virtual ~ReaderListener() = default;
-  // Each record once; in stream order except where `filled`.
+  // Each record once; in stream order except where `filled` or `replaces`.
   virtual void OnRecord(const ReadRecord& record) = 0;
+  // What was delivered as pending at these sequences is the sender's own. Where the sender confirms another
+  // record than the one delivered, the sequence is left out, and the other one is delivered with `replaces`.
   virtual void OnConfirmed(const StreamPlace& place, const SequenceRange& range) = 0;
   virtual void OnMissing(const StreamPlace& place, const SequenceRange& range) = 0;
   // The same bytes came again: ordinary at-least-once delivery, or a replay. Never delivered twice.
@@ -85,7 +94,7 @@ struct StreamStatus {
 };
 
 // Not thread-safe. `ring`, `chain`, `clock` and `listener` must outlive it; call MembershipChanged after
-// every change of ring or chain.
+// every change of ring or chain. Streams that are read to their end are remembered by name only.
 class Reader {
  public:
   Reader(MemberId self, const ReaderLimits& limits, const KeyRing* ring, const MembershipChain* chain,
@@ -102,7 +111,17 @@ class Reader {
   // again.
   void BeginPass(const Topic& topic);
   void CaughtUp(const Topic& topic);
+  // Also forgets streams whose keys are gone from the ring, and reports what was not read of them as lost.
   void MembershipChanged();
+  // Writing keys of older epochs that nothing is waiting for any more: drop them from the ring
+  // (KeyRing::DropSender), then call MembershipChanged.
+  struct SpentKey {
+    uint64_t epoch = 0;
+    Topic topic;
+    MemberId sender;
+    bool operator==(const SpentKey&) const = default;
+  };
+  std::vector<SpentKey> SpentKeys() const;
   // Who was heard where: whose keys of the epoch are still needed when the next begins.
   std::vector<std::pair<Topic, MemberId>> KnownSenders() const;
 
@@ -128,20 +147,33 @@ class Reader {
   struct Stream;
   struct Sender;
   using SenderKeyOf = std::pair<Topic, MemberId>;
+  // Whoever knows a stream id could use it for a stream of its own: the id alone names nothing.
+  using StreamKey = std::tuple<Topic, MemberId, StreamId>;
+  static StreamKey KeyOf(const StreamPlace& place) { return {place.topic, place.sender, place.stream}; }
 
-  Stream* FindOrOpen(const StreamPlace& place);
-  Stream* NewStream(const StreamPlace& place);
-  bool OpenContent(Stream& stream, uint64_t sequence, ByteView record, Bytes& content);
-  void Place(Stream& stream, uint64_t sequence, const Digest& digest, Bytes content);
+  Stream* Find(const StreamPlace& place);
+  Stream* FindOfSame(const Stream& stream, const StreamId& id);
+  std::unique_ptr<Stream> MakeStream(const StreamPlace& place) const;
+  Stream* Keep(std::unique_ptr<Stream> stream, uint64_t sequence, bool is_signed);
+  bool OpenContent(Stream& stream, uint64_t sequence, ByteView record, bool& is_signed);
+  void Refuse(Stream& stream, SecurityEventKind kind, uint64_t sequence, std::string_view why);
+  void Place(Stream& stream, uint64_t sequence, const Digest& digest);
+  void Contradict(Stream& stream, uint64_t sequence, const Digest& digest);
   void DeliverReady(Stream& stream);
-  void Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled);
-  void HandleSigned(Stream& stream, ReadRecord& record);
+  void Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled, bool replaces);
+  void HandleSigned(Stream& stream, const ReadRecord& record);
   void HandleOpening(Stream& stream, const Opening& opening);
   void HandleCheckpoint(Stream& stream, uint64_t sequence, const Checkpoint& checkpoint);
-  void CheckPredecessor(Stream& stream);
+  void HandleLoss(Stream& stream, const Loss& loss);
+  void CheckPredecessor(Stream& stream, const PreviousStream& previous);
+  void ChooseCurrent(Sender& sender, Stream& stream, const Opening& opening);
+  void Close(Stream& stream, uint64_t count);
   void HearFreshness(Stream& stream, const Freshness& freshness, uint64_t sequence);
   void DeclareGap(Stream& stream, uint64_t up_to);
-  void Report(const Stream& stream, const StreamTrack::Outcome& outcome, uint64_t sequence);
+  void UpdateHole(Stream& stream);
+  void Report(Stream& stream, const StreamTrack::Outcome& outcome, uint64_t sequence);
+  void RetireStreams();
+  void Forget(Stream& stream);
   void Alarm(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence, std::string_view detail);
   Liveness LivenessOf(const Stream& stream) const;
   StreamStatus StatusOf(const Stream& stream) const;
@@ -152,11 +184,12 @@ class Reader {
   const MembershipChain* const chain_;
   const Clock* const clock_;
   ReaderListener* const listener_;
-  absl::flat_hash_map<StreamId, std::unique_ptr<Stream>> streams_;
+  absl::flat_hash_map<StreamKey, std::unique_ptr<Stream>> streams_;
   std::map<SenderKeyOf, std::unique_ptr<Sender>> senders_;
   std::map<ProbeNonce, absl::Duration> probes_;  // own nonces → uptime when made
-  Stream* last_ = nullptr;
-  Bytes content_;
+  Stream* last_ = nullptr;                       // of the last record: most come in runs
+  bool retire_due_ = false;
+  Bytes content_;  // of the record at hand
 };
 
 }  // namespace keystead

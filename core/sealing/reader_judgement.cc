@@ -26,86 +26,120 @@ std::string_view LivenessName(Liveness liveness) {
   return "history";
 }
 
-void Reader::HandleSigned(Stream& stream, ReadRecord& record) {
+// Bodies were checked on arrival.
+void Reader::HandleSigned(Stream& stream, const ReadRecord& record) {
   if (record.kind == kinds::kOpening) {
-    const absl::StatusOr<Opening> opening = ParseOpening(record.body);
-    if (opening.ok() && record.sequence == 0) {
+    if (const absl::StatusOr<Opening> opening = ParseOpening(record.body); opening.ok()) {
       HandleOpening(stream, *opening);
-    } else {
-      Alarm(SecurityEventKind::kMalformed, stream.place, record.sequence,
-            "an opening that is malformed or not at 0");
     }
   } else if (record.kind == kinds::kCheckpoint) {
-    const absl::StatusOr<Checkpoint> checkpoint = ParseCheckpoint(record.body);
-    if (checkpoint.ok() && checkpoint->count == record.sequence) {
+    if (const absl::StatusOr<Checkpoint> checkpoint = ParseCheckpoint(record.body); checkpoint.ok()) {
       HandleCheckpoint(stream, record.sequence, *checkpoint);
-    } else {
-      Alarm(SecurityEventKind::kMalformed, stream.place, record.sequence, "a checkpoint that is malformed");
     }
   } else if (record.kind == kinds::kLoss) {
-    const absl::StatusOr<Loss> loss = ParseLoss(record.body);
-    if (!loss.ok()) return;
-    const auto lost = streams_.find(loss->stream);
-    Stream& about = lost == streams_.end() ? stream : *lost->second;
-    if (about.losses.size() < kMaxLosses) about.losses.push_back(*loss);
-    Alarm(SecurityEventKind::kLossReported, about.place, loss->first_sequence,
-          absl::StrCat("the sender lost records ", loss->first_sequence, " to ", loss->last_sequence, ": ",
-                       loss->reason));
+    if (const absl::StatusOr<Loss> loss = ParseLoss(record.body); loss.ok()) HandleLoss(stream, *loss);
   }
+}
+
+// A sender speaks of its own streams only.
+void Reader::HandleLoss(Stream& stream, const Loss& loss) {
+  Stream* lost = FindOfSame(stream, loss.stream);
+  Stream& about = lost == nullptr ? stream : *lost;
+  if (about.losses.size() < kMaxLosses) about.losses.push_back(loss);
+  StreamPlace place = about.place;
+  place.stream = loss.stream;
+  Alarm(SecurityEventKind::kLossReported, place, loss.first_sequence,
+        absl::StrCat("the sender lost records ", loss.first_sequence, " to ", loss.last_sequence, ": ",
+                     loss.reason));
 }
 
 void Reader::HandleOpening(Stream& stream, const Opening& opening) {
   stream.opened = true;
-  stream.opening = opening;
-  std::unique_ptr<Sender>& slot = senders_[SenderKeyOf(stream.place.topic, stream.place.sender)];
-  if (slot == nullptr) slot = std::make_unique<Sender>();
-  Sender& sender = *slot;
-
+  Sender& sender = *senders_.at(SenderKeyOf(stream.place.topic, stream.place.sender));
   std::optional<StreamId> predecessor;
   if (opening.previous.has_value()) predecessor = opening.previous->stream;
   if (sender.successors.size() < kMaxSuccessors) {
     const auto [known, first] = sender.successors.emplace(predecessor, stream.place.stream);
     if (!first && known->second != stream.place.stream) {
       stream.cloned = true;
-      if (const auto other = streams_.find(known->second); other != streams_.end())
-        other->second->cloned = true;
+      if (Stream* other = FindOfSame(stream, known->second); other != nullptr) other->cloned = true;
       Alarm(SecurityEventKind::kClonedOrRolledBack, stream.place, 0,
             "two streams of this sender name one predecessor");
     }
+  } else {
+    Alarm(SecurityEventKind::kLimitExceeded, stream.place, 0, "too many streams of this sender");
   }
-  const bool continues = sender.current == nullptr || sender.current->place.epoch <= stream.place.epoch;
-  if (continues) sender.current = &stream;
-  CheckPredecessor(stream);
+  ChooseCurrent(sender, stream, opening);
+  if (opening.previous.has_value()) CheckPredecessor(stream, *opening.previous);
   HearFreshness(stream, opening.freshness, 0);
 }
 
-void Reader::CheckPredecessor(Stream& stream) {
-  const std::optional<PreviousStream>& previous = stream.opening->previous;
-  if (!previous.has_value()) return;
-  if (!previous->end.has_value()) {
+// Which stream is the sender's newest follows from its own signed words, never from the order in which a hop
+// hands streams out: an old one that was held back must not take the place of a newer one.
+void Reader::ChooseCurrent(Sender& sender, Stream& stream, const Opening& opening) {
+  const Stream* current = sender.current;
+  bool newer = current == nullptr || stream.place.epoch > current->place.epoch;
+  if (!newer && stream.place.epoch == current->place.epoch) {
+    const bool named_before =
+        opening.previous.has_value() && opening.previous->stream == current->place.stream;
+    const bool same_boot =
+        current->last_word.has_value() && current->last_word->boot == opening.freshness.boot;
+    // Of two boots one cannot tell the order, unless the stream at hand was live: then only an echo of a
+    // newer probe replaces it (HearFreshness).
+    newer = named_before || (same_boot ? opening.freshness.uptime >= current->last_word->uptime
+                                       : !current->live_at.has_value());
+  }
+  if (newer) sender.current = &stream;
+  // Somebody may have named it as predecessor already.
+  for (size_t steps = 0; steps < sender.successors.size(); ++steps) {
+    const auto next = sender.successors.find(sender.current->place.stream);
+    if (next == sender.successors.end()) break;
+    Stream* follower = FindOfSame(stream, next->second);
+    if (follower == nullptr || !follower->opened) break;
+    sender.current = follower;
+  }
+}
+
+// The sender signed that `stream` has `count` records.
+void Reader::Close(Stream& stream, uint64_t count) {
+  if (stream.closed_at.has_value() && *stream.closed_at <= count) return;
+  stream.closed_at = count;
+  for (auto it = stream.held.lower_bound(count); it != stream.held.end();) {
+    stream.held_bytes -= it->second.size();
+    Refuse(stream, SecurityEventKind::kConflict, it->first, "a record beyond the end that the sender signed");
+    it = stream.held.erase(it);
+  }
+}
+
+void Reader::CheckPredecessor(Stream& stream, const PreviousStream& previous) {
+  if (!previous.end.has_value()) {
     stream.tail_unknown = true;
     Alarm(SecurityEventKind::kTailUnknown, stream.place, 0,
           "the sender does not know where its stream before ended");
     return;
   }
-  const auto at = streams_.find(previous->stream);
-  if (at == streams_.end()) return;  // before this reader's time
-  Stream& before = *at->second;
-  if (before.place.sender != stream.place.sender || before.place.topic != stream.place.topic) return;
-  const uint64_t count = previous->end->last_sequence + 1;
-  // The signed word in the new opening closes the old stream like a checkpoint.
-  Report(before, before.track.NoteCheckpoint(count, previous->end->hash), count);
-  if (before.track.frontier() < count) {
-    before.told_end = count;
-    before.hole_since = std::min(before.hole_since, clock_->Uptime());
+  Stream* before = FindOfSame(stream, previous.stream);
+  if (before == nullptr) return;  // before this reader's time, or read to its end
+  const uint64_t count = previous.end->last_sequence + 1;
+  if (count < before->track.confirmed_to()) {
+    stream.cloned = true;
+    Alarm(SecurityEventKind::kClonedOrRolledBack, stream.place, 0,
+          "the sender remembers less of its stream before than it had signed");
+    return;
   }
+  if (count > limits_.records_per_stream) return;
+  Close(*before, count);
+  // The signed word in the new opening closes the old stream like a checkpoint.
+  Report(*before, before->track.NoteCheckpoint(count, previous.end->hash), count);
+  UpdateHole(*before);
 }
 
 void Reader::HandleCheckpoint(Stream& stream, uint64_t sequence, const Checkpoint& checkpoint) {
-  const StreamTrack::Outcome outcome = stream.track.NoteCheckpoint(checkpoint.count, checkpoint.hash);
-  if (outcome.broken) stream.broken = true;
-  Report(stream, outcome, sequence);
-  if (checkpoint.end) stream.ended = true;
+  Report(stream, stream.track.NoteCheckpoint(checkpoint.count, checkpoint.hash), sequence);
+  if (checkpoint.end) {
+    stream.ended = true;
+    Close(stream, sequence + 1);
+  }
   HearFreshness(stream, checkpoint.freshness, sequence);
 }
 
@@ -119,7 +153,15 @@ void Reader::HearFreshness(Stream& stream, const Freshness& freshness, uint64_t 
     const auto own = probe.reader == self_ ? probes_.find(probe.nonce) : probes_.end();
     if (own != probes_.end()) stream.live_at = std::max(stream.live_at.value_or(own->second), own->second);
   }
+  Sender& sender = *senders_.at(SenderKeyOf(stream.place.topic, stream.place.sender));
+  if (stream.opened && stream.live_at.has_value() && sender.current != nullptr &&
+      stream.place.epoch >= sender.current->place.epoch && sender.current->live_at < stream.live_at) {
+    sender.current = &stream;
+  }
+  // A word that was held back and comes after a newer one says nothing new.
+  if (stream.last_word.has_value() && sequence <= stream.last_word_sequence) return;
   stream.last_word = freshness;
+  stream.last_word_sequence = sequence;
   stream.last_word_at = clock_->Uptime();
   stream.stale = false;
 }
@@ -131,21 +173,6 @@ Probe Reader::NewProbe(RandomSource& random) {
   const Probe probe{self_, random.NewId<ProbeNonce>()};
   probes_.emplace(probe.nonce, now);
   return probe;
-}
-
-void Reader::MembershipChanged() {
-  for (auto& [id, stream] : streams_) {
-    const SignedCommit* commit = chain_->At(stream->place.epoch);
-    stream->sender = commit == nullptr ? nullptr : commit->body.roster.Find(stream->place.sender);
-    if (stream->sender == nullptr) stream->sender = chain_->LastKnown(stream->place.sender);
-    stream->after_removal = chain_->roster().Find(stream->place.sender) == nullptr;
-  }
-}
-
-std::vector<std::pair<Topic, MemberId>> Reader::KnownSenders() const {
-  std::vector<std::pair<Topic, MemberId>> out;
-  for (const auto& [key, sender] : senders_) out.push_back(key);
-  return out;
 }
 
 Liveness Reader::LivenessOf(const Stream& stream) const {

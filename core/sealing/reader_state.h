@@ -2,7 +2,7 @@
 #pragma once
 
 #include <map>
-#include <set>
+#include <utility>
 
 #include "core/sealing/reader.h"
 #include "core/sealing/stream_writer.h"
@@ -19,8 +19,12 @@ struct Reader::Stream {
   const RosterEntry* sender = nullptr;  // as of the stream's epoch; MembershipChanged refreshes it
   std::map<uint64_t, Bytes> held;       // opened and verified, waiting for what comes before
   size_t held_bytes = 0;
+  std::map<std::pair<uint64_t, Digest>, Bytes> variants;  // second records, until a checkpoint decides
+  size_t variant_bytes = 0;
   absl::Duration hole_since = absl::InfiniteDuration();  // uptime when the frontier began to wait
-  std::optional<uint64_t> told_end;                      // the sender said the stream has so many records
+  uint64_t hole_at = 0;                                  // the frontier then
+  std::optional<uint64_t> closed_at;                     // the sender signed that there are so many records
+  bool has_signed = false;                               // something the sender signed was read
   bool opened = false;
   bool ended = false;
   bool stale = false;
@@ -33,16 +37,22 @@ struct Reader::Stream {
   uint64_t refused = 0;
   uint64_t pass_end = 0;  // highest sequence + 1 since BeginPass
   bool in_pass = false;
-  std::optional<Opening> opening;
   std::vector<Loss> losses;
   std::optional<Freshness> last_word;
+  uint64_t last_word_sequence = 0;
   absl::Duration last_word_at;
   std::optional<absl::Duration> live_at;  // when the newest echoed own probe was made
 };
 
 struct Reader::Sender {
+  struct Retired {
+    uint64_t epoch = 0;
+    uint64_t count = 0;  // records the stream had
+  };
   Stream* current = nullptr;
-  std::map<std::optional<StreamId>, StreamId> successors;  // predecessor → the stream that named it
+  std::vector<Stream*> streams;                            // not retired, oldest first
+  std::map<std::optional<StreamId>, StreamId> successors;  // predecessor → the stream that named it first
+  std::map<StreamId, Retired> retired;                     // read to the end: nothing of them is new any more
 };
 
 }  // namespace keystead

@@ -20,11 +20,12 @@ struct SequenceRange {
   bool operator==(const SequenceRange&) const = default;
 };
 
-// Not thread-safe. Memory is bounded by limits.h whatever a peer sends.
+// Not thread-safe. Memory is bounded whatever a peer sends (about 2 MiB at worst), and small for short
+// streams.
 class StreamTrack {
  public:
   // `initial` is h_0 of the stream.
-  explicit StreamTrack(const Digest& initial);
+  explicit StreamTrack(const Digest& initial) : base_hash_(initial) {}
 
   enum class Arrival {
     kNew,          // take it, after it has opened
@@ -35,17 +36,24 @@ class StreamTrack {
   };
   Arrival Classify(uint64_t sequence, const Digest& record) const;
 
+  // At this sequence the sender's checkpoint confirms another record than the one noted first.
+  struct Swap {
+    uint64_t sequence = 0;
+    Digest record;
+    bool operator==(const Swap&) const = default;
+  };
   // What became certain through a note or a checkpoint.
   struct Outcome {
-    std::vector<SequenceRange> confirmed;
-    bool broken = false;              // a signed checkpoint contradicts what was read before it
-    std::optional<uint64_t> swapped;  // the checkpoint confirms the other record at this sequence
+    std::vector<SequenceRange> confirmed;  // of the records noted first; never a swapped one
+    std::vector<Swap> swapped;
+    bool broken = false;  // a signed checkpoint contradicts what was read before it
   };
 
   // A record that opened, classified as new. Sequences below frontier() fill a declared gap.
   Outcome Note(uint64_t sequence, const Digest& record);
-  // A second record that opened at a taken sequence. False: kMaxVariantsPerSequence are known already.
-  bool NoteVariant(uint64_t sequence, const Digest& record);
+  // A second record that opened at a taken sequence, which a checkpoint may yet prefer. False, and forgotten:
+  // a checkpoint has decided already, or kMaxVariantsPerSequence are known.
+  bool NoteVariant(uint64_t sequence, const Digest& record, Outcome& outcome);
   // The signed word that records 0..count-1 have running hash `hash`.
   Outcome NoteCheckpoint(uint64_t count, const Digest& hash);
 
@@ -55,11 +63,12 @@ class StreamTrack {
   void DeclareMissing(uint64_t up_to);             // from frontier() to up_to - 1; moves the frontier
   uint64_t end() const { return end_; }            // highest sequence noted + 1
   uint64_t confirmed_to() const { return base_; }  // start of the segment no checkpoint has closed
+  const Digest& confirmed_hash() const { return base_hash_; }  // h at confirmed_to(), as the sender signed it
   uint64_t confirmed_count() const { return confirmed_count_; }
   uint64_t received() const { return received_; }
   std::vector<SequenceRange> missing() const;
-  // Hash over records 0..count-1 where a checkpoint or the records themselves tell it.
-  std::optional<Digest> HashAt(uint64_t count) const;
+  // Whether 0..count-1 are all here and confirmed.
+  bool Complete(uint64_t count) const;
 
  private:
   friend class ReaderSnapshot;
@@ -68,29 +77,38 @@ class StreamTrack {
     Digest digest;
     bool used = false;
   };
-  // Records first..first+digests.size()-1 between two signed hashes.
+  // Records first..first+records.size()-1 between two signed hashes.
   struct Segment {
     uint64_t first = 0;
     Digest from;
     Digest to;
     std::vector<std::optional<Digest>> records;
+    bool broken = false;  // complete, and said so; only another variant can still mend it
+    uint64_t end() const { return first + records.size(); }
   };
+  class ChainSearch;
 
-  Slot& SlotOf(uint64_t sequence) { return window_[sequence % window_.size()]; }
-  const Slot& SlotOf(uint64_t sequence) const { return window_[sequence % window_.size()]; }
+  const Slot* FindSlot(uint64_t sequence) const;
+  void SetSlot(uint64_t sequence, const Digest& record, bool replace);
   void SetInSegment(uint64_t sequence, const Digest& record, Outcome& outcome);
-  bool Settle(Segment& segment, Outcome& outcome);  // true: nothing more can come of it
+  std::deque<Segment>::iterator WaitingAt(uint64_t sequence);
+  bool Settle(Segment& segment, Outcome& outcome);  // true: done with it
+  void Confirm(const Segment& segment, const std::vector<Swap>& swaps, Outcome& outcome);
+  void Wait(Segment segment);
+  void SplitWaiting(uint64_t count, const Digest& hash, Outcome& outcome);
   void EraseMissing(uint64_t sequence);
+  void BoundMissing();
 
-  std::vector<Slot> window_;
+  std::vector<Slot> window_;  // grows to what the stream needs, at most the whole window
   uint64_t frontier_ = 0;
   uint64_t end_ = 0;
   uint64_t received_ = 0;
   uint64_t confirmed_count_ = 0;
   uint64_t base_ = 0;
   Digest base_hash_;
-  std::vector<std::optional<Digest>> open_;           // records from base_ on
-  std::deque<Segment> waiting_;                       // closed by a checkpoint, but with gaps
+  std::vector<std::optional<Digest>> open_;  // records from base_ on
+  std::deque<Segment> waiting_;              // closed by a checkpoint, but with gaps, or contradicting it
+  size_t waiting_records_ = 0;
   std::map<uint64_t, uint64_t> missing_;              // first → last
   std::map<uint64_t, std::vector<Digest>> variants_;  // other records at one sequence
 };
