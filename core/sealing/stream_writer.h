@@ -41,6 +41,7 @@ class StreamWriter {
                                                             const Opening& opening, const Clock& clock,
                                                             RandomSource& random, Bytes& out);
 
+  // Readings. INVALID_ARGUMENT for any other kind, and in topics whose records are signed one by one.
   absl::StatusOr<uint64_t> Seal(std::string_view kind, ByteView body, Bytes& out);
   absl::StatusOr<uint64_t> SealSigned(std::string_view kind, ByteView payload, Bytes& out);
   absl::StatusOr<uint64_t> SealCheckpoint(const Freshness& freshness, bool end, Bytes& out);
@@ -57,6 +58,8 @@ class StreamWriter {
  private:
   StreamWriter(const Config& config, const StreamPlace& place, RecordCipher cipher,
                const crypto::EcdsaKeyPair& ik, const Clock& clock);
+  absl::Status CheckRoom(size_t content_bytes) const;
+  absl::StatusOr<uint64_t> SignAndAppend(std::string_view kind, ByteView payload, Bytes& out);
   absl::StatusOr<uint64_t> Append(ByteView content, Bytes& out);
 
   const StreamPlace place_;
