@@ -8,10 +8,15 @@ absl::Status KeyRing::LeaveEpoch(uint64_t next,
                                  const std::vector<std::pair<Topic, MemberId>>& known_senders) {
   if (!epoch_.has_value()) return absl::OkStatus();
   if (next <= *epoch_) return absl::FailedPreconditionError("an epoch is entered once and in order");
+  std::map<SenderSlot, SenderKey> kept;
   for (const auto& [topic, sender] : known_senders) {
     absl::StatusOr<SenderKey> key = SenderKeyFor(*epoch_, topic, sender);
-    if (key.ok()) senders_.insert_or_assign(SenderSlot(*epoch_, topic, sender), *std::move(key));
+    if (key.ok()) kept.insert_or_assign(SenderSlot(*epoch_, topic, sender), *std::move(key));
   }
+  // What was granted for writing goes as well: nothing is sealed under an old epoch, and a member captured
+  // later must not give away what it wrote.
+  std::erase_if(senders_, [&](const auto& slot) { return std::get<0>(slot.first) == *epoch_; });
+  senders_.merge(kept);
   secret_ = EpochSecret();
   topics_.clear();
   return absl::OkStatus();
@@ -92,6 +97,8 @@ absl::StatusOr<KeyRing> KeyRing::Parse(const InstantiationId& id, const SecretBy
     KS_ASSIGN_OR_RETURN(ring.epoch_, r.ReadUint());
   }
   KS_ASSIGN_OR_RETURN(const ByteView secret, r.ReadBytes());
+  if (!secret.empty() && (none || secret.size() != kSecretBytes))
+    return absl::InvalidArgumentError("a stored epoch secret has no epoch or the wrong size");
   if (!secret.empty()) ring.secret_ = EpochSecret(SecretBytes::CopyOf(secret));
   KS_ASSIGN_OR_RETURN(const size_t topics, r.ReadArray());
   for (size_t i = 0; i < topics; ++i) {

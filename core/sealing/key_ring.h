@@ -19,8 +19,8 @@ class KeyRing {
   explicit KeyRing(InstantiationId id) : id_(id) {}
 
   // A new epoch, as its commit opens. Enter one with EnterEpoch (full member) or EnterGrants (everybody
-  // else). S of the epoch left stays for `known_senders` (and where S itself was granted) until DropSender or
-  // ForgetBefore; older E and T are wiped at once.
+  // else). S of the epoch left stays for `known_senders` until DropSender or ForgetBefore; all else of it is
+  // wiped at once: E, T, and the S for one's own writing.
   absl::Status EnterEpoch(uint64_t epoch, EpochSecret secret,
                           const std::vector<std::pair<Topic, MemberId>>& known_senders);
   absl::Status EnterGrants(uint64_t epoch, std::vector<Grant> grants,
