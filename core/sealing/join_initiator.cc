@@ -9,6 +9,10 @@
 
 namespace keystead {
 
+namespace {
+constexpr size_t kMaxKindBytes = 32;
+}
+
 using namespace joining;  // NOLINT: the folder's own words
 
 absl::StatusOr<Announcement> VerifyAnnouncement(ByteView object, const membership::Label& label) {
@@ -40,6 +44,8 @@ absl::StatusOr<Announcement> VerifyAnnouncement(ByteView object, const membershi
 absl::StatusOr<JoinInitiator> JoinInitiator::Start(const membership::Label& label, ByteView announcement,
                                                    const Owner& owner, const MemberId& newcomer, int64_t time,
                                                    RandomSource& random) {
+  if (label.tenant != owner.tenant)
+    return absl::InvalidArgumentError("the device is of another manufacturer");
   JoinInitiator join;
   KS_ASSIGN_OR_RETURN(join.device_, VerifyAnnouncement(announcement, label));
   join.tenant_ = owner.tenant;
@@ -97,10 +103,11 @@ absl::StatusOr<JoinedMember> JoinInitiator::Finish(ByteView m2) const {
   const SecretBytes s_d = SecretBytes::CopyOf(s_d_bytes);
   KS_ASSIGN_OR_RETURN(out.k, cose::ReadEcdhKey(r));
   KS_ASSIGN_OR_RETURN(out.boot, r.ReadId<BootId>());
-  KS_ASSIGN_OR_RETURN(const uint64_t uptime_ms, r.ReadUint());
+  KS_ASSIGN_OR_RETURN(const int64_t uptime_ms, r.ReadInt());
   KS_ASSIGN_OR_RETURN(const std::string_view kind, r.ReadText());
   KS_ASSIGN_OR_RETURN(const std::string_view transport, r.ReadText());
   KS_RETURN_IF_ERROR(r.Finish());
+  if (uptime_ms < 0 || kind.size() > kMaxKindBytes) return absl::InvalidArgumentError("M2 is malformed");
   if (answered != m1_hash || owner != owner_ckt_) return absl::UnauthenticatedError("M2 answers another M1");
 
   KS_ASSIGN_OR_RETURN(const Acceptance acceptance, VerifyAcceptance(acceptance_object, device_.ik));
@@ -109,8 +116,8 @@ absl::StatusOr<JoinedMember> JoinInitiator::Finish(ByteView m2) const {
     return absl::UnauthenticatedError("the acceptance in M2 is for something else");
   }
   out.member = newcomer_;
-  out.uptime = absl::Milliseconds(static_cast<int64_t>(uptime_ms));
-  out.kind = std::string(kind.substr(0, 32));
+  out.uptime = absl::Milliseconds(uptime_ms);
+  out.kind = std::string(kind);
   out.transport = std::string(transport);
   out.ik = device_.ik;
   out.acceptance = ToBytes(acceptance_object);

@@ -1,3 +1,4 @@
+#include "core/base/limits.h"
 #include "core/cose/cbor.h"
 #include "core/cose/cose_key.h"
 #include "core/cose/hpke_recipient.h"
@@ -60,6 +61,7 @@ absl::Status JoinResponder::Arm(const BootId& boot, absl::Duration uptime) {
                       SignObject(*identity_.ik, kinds::kAnnouncement, SignedPlace{}, w.bytes()));
   armed_boot_ = boot;
   armed_until_ = uptime + kArmedFor;
+  tries_ = 0;
   offer_.reset();
   state_ = State::kArmed;
   return absl::OkStatus();
@@ -87,12 +89,20 @@ void JoinResponder::Disarm() {
 absl::StatusOr<Bytes> JoinResponder::HandleM1(ByteView m1, const BootId& boot, absl::Duration uptime) {
   if (state_ == State::kOwned) return absl::FailedPreconditionError("the device has an owner");
   if (k_d_.empty()) return absl::FailedPreconditionError("the device is not armed");
+  // An offer that nobody took up is over after a day, its secrets with it.
+  if (offer_.has_value() && boot == offer_->boot && uptime > offer_->until_uptime) {
+    Disarm();
+    return absl::FailedPreconditionError("the offer is over: arm the device again");
+  }
   if (offer_.has_value() && offer_->m1_hash == crypto::Sha256(m1)) return offer_->m2;
   // Uptime counts within one boot only; after another boot a local act is needed again.
   if (boot != armed_boot_ || uptime > armed_until_) {
     if (!offer_.has_value()) Disarm();
     return absl::FailedPreconditionError("the device is not armed any more");
   }
+  if (tries_ >= limits::kMailboxTries) return absl::ResourceExhaustedError("too many tries for one arming");
+  ++tries_;
+  if (m1.size() > limits::kMailboxBytes) return absl::InvalidArgumentError("M1 is too long");
   return Answer(m1, boot, uptime);
 }
 

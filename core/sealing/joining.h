@@ -131,7 +131,8 @@ class JoinResponder {
 
   // M2 for this M1; the same bytes for the same M1. DATA_LOSS or UNAUTHENTICATED: not from somebody with the
   // label; ABORTED: contested, somebody else with the label tried as well, both are discarded;
-  // FAILED_PRECONDITION: not armed any more, or owned already.
+  // FAILED_PRECONDITION: not armed any more, the offer is over, or owned already; RESOURCE_EXHAUSTED:
+  // limits::kMailboxTries messages of this arming were none.
   absl::StatusOr<Bytes> HandleM1(ByteView m1, const BootId& boot, absl::Duration uptime);
 
   // The commit that adds this device has opened: owned, and the setup code is spent.
@@ -153,6 +154,7 @@ class JoinResponder {
   Bytes announcement_;
   BootId armed_boot_;
   absl::Duration armed_until_;
+  size_t tries_ = 0;  // since armed; not stored, since arming does not outlive the boot
   crypto::EcdhKeyPair k_d_;
   std::optional<Offer> offer_;
 };
