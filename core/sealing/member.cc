@@ -71,6 +71,7 @@ KeyringEffect Member::AcceptCommit(ByteView content, const StreamPlace& place,
   chain_ = std::move(next);
   bundles_.push_back(ToBytes(content));
   belongs_ = chain_.roster().Find(identity_.self) != nullptr;
+  std::erase_if(probes_, [&](const auto& probe) { return chain_.roster().Find(probe.first) == nullptr; });
   if (belongs_) return KeyringEffect::kEpoch;
   return belonged ? KeyringEffect::kRemoved : KeyringEffect::kNothing;
 }
@@ -105,14 +106,12 @@ KeyringEffect Member::AcceptNotice(const StreamPlace& place, uint64_t sequence, 
     if (!probe.ok())
       return Refuse(SecurityEventKind::kSignatureInvalid, place, sequence, "a probe that does not verify");
     if (chain_.roster().Find(probe->reader) == nullptr) return KeyringEffect::kNothing;
-    if (probes_.size() >= kMaxEchoedProbes && !probes_.contains(probe->reader))
-      return KeyringEffect::kNothing;
-    probes_[probe->reader] = probe->nonce;
+    NoteProbe(*probe);
     return KeyringEffect::kProbe;
   }
   if (kind == kinds::kHead) {
     const absl::StatusOr<Head> head = VerifyHead(body, sender->ik, signed_place);
-    if (!head.ok() || sender->kind != MemberKind::kOwner) {
+    if (!head.ok() || place.sender != commit->owner) {
       return Refuse(SecurityEventKind::kSignatureInvalid, place, sequence, "a head that does not verify");
     }
     if (head_.has_value() && head->hseq <= head_->hseq) return KeyringEffect::kNothing;
@@ -127,6 +126,20 @@ KeyringEffect Member::AcceptNotice(const StreamPlace& place, uint64_t sequence, 
   return Refuse(SecurityEventKind::kMalformed, place, sequence, "a keyring record of an unknown kind");
 }
 
+// The latest of each reader. With more readers than an echo has room for, the one not heard for longest goes,
+// an owner last: nobody else's probes may cost the owner its view.
+void Member::NoteProbe(const Probe& probe) {
+  probes_[probe.reader] = {probe.nonce, ++probes_heard_};
+  if (probes_.size() <= kMaxEchoedProbes) return;
+  const auto rank = [&](const auto& entry) {
+    const RosterEntry* reader = chain_.roster().Find(entry.first);
+    const bool owner = reader != nullptr && reader->kind == MemberKind::kOwner;
+    return std::pair(owner, entry.second.order);
+  };
+  probes_.erase(
+      std::ranges::min_element(probes_, [&](const auto& a, const auto& b) { return rank(a) < rank(b); }));
+}
+
 Freshness Member::MakeFreshness(const BootId& boot, absl::Duration uptime,
                                 std::optional<int64_t> time) const {
   Freshness f;
@@ -135,7 +148,7 @@ Freshness Member::MakeFreshness(const BootId& boot, absl::Duration uptime,
   f.uptime = uptime;
   f.time = time;
   f.hseq = head_.has_value() ? head_->hseq : 0;
-  for (const auto& [reader, nonce] : probes_) f.echoes.push_back({reader, nonce});
+  for (const auto& [reader, heard] : probes_) f.echoes.push_back({reader, heard.nonce});
   return f;
 }
 

@@ -71,6 +71,7 @@ class Member {
                              const std::vector<std::pair<Topic, MemberId>>& known_senders);
   KeyringEffect AcceptNotice(const StreamPlace& place, uint64_t sequence, std::string_view kind,
                              ByteView body);
+  void NoteProbe(const Probe& probe);
   KeyringEffect Refuse(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence,
                        std::string_view why) const;
 
@@ -80,7 +81,12 @@ class Member {
   bool belongs_ = false;
   std::vector<Bytes> bundles_;  // contents of the commits taken, oldest first
   std::optional<Head> head_;
-  std::map<MemberId, ProbeNonce> probes_;
+  struct HeardProbe {
+    ProbeNonce nonce;
+    uint64_t order = 0;
+  };
+  std::map<MemberId, HeardProbe> probes_;
+  uint64_t probes_heard_ = 0;
 };
 
 }  // namespace keystead
