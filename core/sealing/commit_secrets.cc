@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/base/limits.h"
 #include "core/cose/cose_key.h"
 #include "core/crypto/hash.h"
 
@@ -119,6 +120,8 @@ absl::StatusOr<NewCommit> MakeCommit(const MembershipChain& chain, const OwnerId
   }
   KS_ASSIGN_OR_RETURN(out.bundle.commit,
                       SignCommit(*owner.ik, owner.member, body, WrapsHash(out.bundle.wraps)));
+  if (out.bundle.EncodeContent().size() > limits::kMaxCommitBytes)
+    return absl::ResourceExhaustedError("the commit is too long: too many members or rights");
   return out;
 }
 

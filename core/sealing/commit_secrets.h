@@ -43,7 +43,8 @@ struct NewCommit {
 
 // The commit after the chain's head (commit 0 for an empty chain). `previous` is E of the head's epoch, null
 // for commit 0. INVALID_ARGUMENT: adds somebody twice, removes the owner or somebody unknown, or the roster
-// is malformed. Apply the result to the chain and enter it only after the registry took it.
+// is malformed. RESOURCE_EXHAUSTED: longer than limits::kMaxCommitBytes. Apply the result to the chain and
+// enter it only after the registry took it.
 absl::StatusOr<NewCommit> MakeCommit(const MembershipChain& chain, const OwnerIdentity& owner,
                                      const EpochSecret* previous, const CommitRequest& request,
                                      RandomSource& random);
