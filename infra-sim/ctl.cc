@@ -76,18 +76,39 @@ class Control {
  public:
   Control(const CtlArguments& arguments, const std::shared_ptr<grpc::Channel>& channel)
       : arguments_(arguments), stub_(v1::InfraControl::NewStub(channel)) {
-    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
-    context_.set_wait_for_ready(true);
+    Prepare(context_);
   }
 
   absl::Status Run() {
     if (arguments_.verb == "arm") return Arm();
+    if (arguments_.verb == "plan") return Plan();
     if (arguments_.verb == "disarm") return Disarm();
     if (arguments_.verb == "injections") return Injections();
     return Seen();
   }
 
  private:
+  static void Prepare(grpc::ClientContext& context) {
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    context.set_wait_for_ready(true);
+  }
+  // Many attacks over one connection.
+  absl::Status Plan() {
+    size_t number = 0;
+    for (std::string line; std::getline(std::cin, line);) {
+      ++number;
+      v1::ArmRequest request;
+      if (!google::protobuf::util::JsonStringToMessage(line, &request).ok()) {
+        return absl::InvalidArgumentError(absl::StrCat("line ", number, " is no ArmRequest in JSON"));
+      }
+      grpc::ClientContext context;
+      Prepare(context);
+      v1::ArmResponse response;
+      KS_RETURN_IF_ERROR(FromGrpc(stub_->Arm(&context, request, &response)));
+      std::cout << response.attack() << "\n";
+    }
+    return absl::OkStatus();
+  }
   absl::Status Arm() {
     v1::ArmRequest request = arguments_.arm;
     KS_ASSIGN_OR_RETURN(const v1::AttackKind kind, ParseAttackKind(arguments_.kind));

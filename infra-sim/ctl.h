@@ -13,7 +13,7 @@ struct CtlArguments {
   std::string address;  // host:port of the control listener
   CertificateFiles files;
   std::string server;  // SPIFFE id, whom to expect there
-  std::string verb;    // "arm", "disarm", "injections", "seen"
+  std::string verb;    // "arm", "plan", "disarm", "injections", "seen"
   std::string kind;    // "modify", "ack_and_drop", …
   std::string target;  // "cose_tag", … or empty
   std::string instantiation_hex;

@@ -65,6 +65,8 @@ CLI::App& AddCtl(CLI::App& app, CtlArguments& arguments, CtlFields& fields) {
   ctl.require_subcommand(1);
   ctl.fallthrough();
   AddArm(ctl, arguments, fields);
+  ctl.add_subcommand("plan",
+                     "arm what standard input says, an ArmRequest in JSON a line; prints their numbers");
   CLI::App& disarm = *ctl.add_subcommand("disarm", "end an attack, or all");
   disarm.add_option("--attack", arguments.attack, "its number; 0: all");
   CLI::App& injections = *ctl.add_subcommand("injections", "what was really done, record by record");
