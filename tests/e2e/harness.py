@@ -206,7 +206,8 @@ class Process:
 class Stack:
     """Processes and a temporary folder (mode 0700) that end together. KEYSTEAD_KEEP=1 or keep=True leaves the folder."""
 
-    def __init__(self, name="stack", keep=False, mutant=None):
+    def __init__(self, name="stack", keep=False, mutant=None, bins=None):
+        self.bins = pathlib.Path(bins) if bins else bin_dir()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"keystead-{name}-"))
         self.keep = keep or os.environ.get("KEYSTEAD_KEEP") == "1"
         self.processes = {}
@@ -229,11 +230,11 @@ class Stack:
         return str(self.folder.joinpath(*parts))
 
     def start(self, name, program, *arguments, ports=True, ready=True, env=None, stdin=None):
-        """Starts bin_dir()/program under a name that is unique in this stack."""
+        """Starts a program under a name that is unique in this stack."""
         old = self.processes.get(name)
         if old is not None and not old.ended():
             raise Failure(f"{name} is running already")
-        process = Process(self, name, [bin_dir() / program, *arguments], {**self.env, **(env or {})}, ports, stdin)
+        process = Process(self, name, [self.bins / program, *arguments], {**self.env, **(env or {})}, ports, stdin)
         self.processes[name] = process
         process.launch()
         if ports and ready:
@@ -242,7 +243,7 @@ class Stack:
 
     def run(self, program, *arguments, patience=30, check=True, env=None, input=None):
         """Runs a short command to its end. With check, Failure on any exit code but 0."""
-        command = [str(bin_dir() / program) if "/" not in str(program) else str(program), *map(str, arguments)]
+        command = [str(self.bins / program) if "/" not in str(program) else str(program), *map(str, arguments)]
         try:
             result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=patience,
                                     env={**self.env, **(env or {})}, cwd=self.folder, input=input,

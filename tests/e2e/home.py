@@ -132,7 +132,8 @@ class Home:
     `backend` is where the phone founds the instantiation and names couriers; `gateway_hop` and `app_hop` are the next hops
     of everyday life (default: the backend itself)."""
 
-    def __init__(self, stack, pki, tenant, name, backend, gateway_hop=None, app_hop=None, gateway_options=(), env=None):
+    def __init__(self, stack, pki, tenant, name, backend, gateway_hop=None, app_hop=None, gateway_options=(), env=None,
+                 gateway_state=None):
         self.stack = stack
         self.pki = pki
         self.tenant = tenant
@@ -142,7 +143,7 @@ class Home:
         self.env = env
         self.gateway_label = stack.path(f"{name}-gateway.label")
         self.gateway = product.start_gateway(stack, pki, tenant, f"{name}-gateway", gateway_hop or backend, "--label-out",
-                                             self.gateway_label, *gateway_options)
+                                             self.gateway_label, *gateway_options, state=gateway_state, env=env)
         self.app = App(stack, pki, tenant, f"{name}-phone", app_hop or backend)
         self.instantiation = None
 

@@ -1,5 +1,6 @@
 """How the five programs are put together: certificates, and one class per program on top of harness.Stack."""
 
+import base64
 import json
 import os
 
@@ -31,7 +32,7 @@ class Pki:
         self.stack = stack
         self.folder = stack.path(name)
         self.provider_name = provider
-        self._env = {"KEYSTEAD_ISSUE": str(harness.bin_dir() / "keystead-issue")}
+        self._env = {"KEYSTEAD_ISSUE": str(stack.bins / "keystead-issue")}
         stack.run(ROOT / "certs/make-pki", "--out", self.folder, "--provider", provider,
                   *[word for tenant in tenants for word in ("--tenant", tenant)], env=self._env)
         self.tenants = os.path.join(self.folder, "tenants")
@@ -138,11 +139,42 @@ class Infra:
             arguments += ["--canary", canary]
         self.process = stack.start(name, "keystead-infra-sim", *arguments)
 
+    def _control(self):
+        return ["ctl", "--control", self.process.address("control"), "--server", self._server.spiffe,
+                *self._admin.options(self._roots)]
+
     def ctl(self, *words, patience=20):
-        result = self.stack.run("keystead-infra-sim", "ctl", "--control", self.process.address("control"), "--server",
-                                self._server.spiffe, *self._admin.options(self._roots), "--json", *words,
-                                patience=patience)
+        result = self.stack.run("keystead-infra-sim", *self._control(), "--json", *words, patience=patience)
         return json.loads(result.stdout) if result.stdout.strip() else {}
+
+    def reboot(self):
+        """What a reboot of the box looks like: gone at once, then back on the same ports, with all attacks forgotten."""
+        ports = self.process.ports()
+        for at, word in enumerate(self.process.command):
+            for listener, port in ports.items():
+                if word.startswith(f"name={listener},"):
+                    self.process.command[at] = word.replace(f"listen={LISTEN}", f"listen=127.0.0.1:{port}")
+        if "--control-listen" in self.process.command:
+            self.process.replace_option("--control-listen", f"127.0.0.1:{ports['control']}")
+        self.process.kill()
+        self.process.relaunch()
+
+    def plan(self, attacks):
+        """Arms many at once; each is a dictionary of the arguments of arm(). Their numbers, in order."""
+        lines = []
+        for attack in attacks:
+            request = {"kind": "ATTACK_" + attack["kind"].upper(), "count": attack.get("count", 1),
+                       "seed": attack.get("seed", 1), "direction": attack.get("direction") or "",
+                       "listener": attack.get("listener") or "", "topic_prefix": attack.get("topic") or ""}
+            if attack.get("target"):
+                request["target"] = "TARGET_" + attack["target"].upper()
+            if attack.get("delay_ms"):
+                request["delay_ms"] = attack["delay_ms"]
+            if attack.get("instantiation"):
+                request["instantiation"] = base64.b64encode(bytes.fromhex(attack["instantiation"])).decode()
+            lines.append(json.dumps(request))
+        result = self.stack.run("keystead-infra-sim", *self._control(), "plan", input="\n".join(lines) + "\n")
+        return [int(line) for line in result.stdout.split()]
 
     def arm(self, kind, listener=None, direction=None, target=None, topic=None, count=1, seed=1, delay_ms=None,
             instantiation=None):
