@@ -107,6 +107,16 @@ absl::StatusOr<Reader::SenderWord> AwaitWord(WatchSession& session, const Member
       "the device did not answer a probe, its last word may be old: use --force to try with that");
 }
 
+// The answer names the signed object, which the writer made and sealed: so the record is opened again.
+absl::StatusOr<Digest> HashOfSigned(const SenderKey& key, const StreamPlace& place, uint64_t sequence,
+                                    ByteView record) {
+  KS_ASSIGN_OR_RETURN(RecordCipher cipher, RecordCipher::Create(key, place));
+  Bytes content;
+  KS_RETURN_IF_ERROR(cipher.Open(sequence, record, content));
+  KS_ASSIGN_OR_RETURN(const ContentView view, ParseContent(content));
+  return crypto::Sha256(view.body);
+}
+
 }  // namespace
 
 absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& command) {
@@ -133,24 +143,15 @@ absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& c
       GroupHeader{place.tenant, place.id, place.topic, place.sender, place.epoch, place.stream});
   KS_RETURN_IF_ERROR(group.Append(0, record));
 
-  SignedPlace signed_place;
-  signed_place.tenant = place.tenant;
-  signed_place.id = place.id;
-  signed_place.topic = place.topic;
-  signed_place.sender = place.sender;
-  signed_place.stream = place.stream;
-  signed_place.epoch = place.epoch;
-  signed_place.sequence = writer->next_sequence();
-  KS_ASSIGN_OR_RETURN(const Bytes object,
-                      SignObject(self.ik, kinds::kCommand, signed_place, EncodeCommand(command)));
   record.clear();
-  KS_ASSIGN_OR_RETURN(uint64_t at, writer->Seal(kinds::kCommand, object, record));
+  KS_ASSIGN_OR_RETURN(uint64_t at, writer->SealSigned(kinds::kCommand, EncodeCommand(command), record));
   KS_RETURN_IF_ERROR(group.Append(at, record));
+  KS_ASSIGN_OR_RETURN(const Digest hash, HashOfSigned(key, place, at, record));
   record.clear();
   KS_ASSIGN_OR_RETURN(at, writer->SealCheckpoint(freshness(), true, record));
   KS_RETURN_IF_ERROR(group.Append(at, record));
   KS_RETURN_IF_ERROR(engine.state().SaveLastStream(topic, writer->AsPrevious()));
-  return SealedCommand{group.Take(), crypto::Sha256(object)};
+  return SealedCommand{group.Take(), hash};
 }
 
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
@@ -175,6 +176,7 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
   watch.only = {outcome.target};
   watch.heads = false;
   watch.remember_throughout = false;
+  watch.from_the_beginning = request.force;     // the last word there is may have been read long ago
   watch.probe_interval = absl::ZeroDuration();  // AwaitWord asks itself
   watch.limits.stale_age = absl::InfiniteDuration();
   KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &answers, watch));

@@ -33,6 +33,7 @@ json RecordJson(const ReadRecord& record, const std::string& device) {
   out["kind"] = record.kind;
   out["confirmed"] = record.confirmed;
   out["filled"] = record.filled;
+  out["replaces"] = record.replaces;
   out["after_removal"] = record.after_removal;
   return out;
 }

@@ -15,13 +15,9 @@ cose::CborReader ReaderOf(ByteView encoded) {
 
 Bytes ReaderMemory::Encode() const {
   cose::CborWriter w;
-  w.Array(5).Uint(generation).Bstr(snapshot);
+  w.Array(4).Uint(generation).Bstr(snapshot);
   w.Array(positions.size());
   for (const auto& [topic, at] : positions) w.Array(3).Text(topic.str()).Bstr(at.log.view()).Uint(at.next);
-  w.Array(finished.size());
-  for (const auto& [stream, f] : finished) {
-    w.Array(5).Bstr(stream.view()).Text(f.topic.str()).Bstr(f.sender.view()).Uint(f.epoch).Uint(f.count);
-  }
   w.Array(alarms.size());
   for (const auto& [kind, count] : alarms) w.Array(2).Text(kind).Uint(count);
   return w.Take();
@@ -30,7 +26,7 @@ Bytes ReaderMemory::Encode() const {
 absl::StatusOr<ReaderMemory> ReaderMemory::Parse(ByteView encoded) {
   cose::CborReader r = ReaderOf(encoded);
   ReaderMemory out;
-  KS_RETURN_IF_ERROR(r.ReadArrayOf(5));
+  KS_RETURN_IF_ERROR(r.ReadArrayOf(4));
   KS_ASSIGN_OR_RETURN(out.generation, r.ReadUint());
   KS_ASSIGN_OR_RETURN(const ByteView snapshot, r.ReadBytes());
   out.snapshot = ToBytes(snapshot);
@@ -43,18 +39,6 @@ absl::StatusOr<ReaderMemory> ReaderMemory::Parse(ByteView encoded) {
     KS_ASSIGN_OR_RETURN(at.log, r.ReadId<LogId>());
     KS_ASSIGN_OR_RETURN(at.next, r.ReadUint());
     out.positions[topic] = at;
-  }
-  KS_ASSIGN_OR_RETURN(const size_t finished, r.ReadArray());
-  for (size_t i = 0; i < finished; ++i) {
-    KS_RETURN_IF_ERROR(r.ReadArrayOf(5));
-    KS_ASSIGN_OR_RETURN(const StreamId stream, r.ReadId<StreamId>());
-    KS_ASSIGN_OR_RETURN(const std::string_view text, r.ReadText());
-    Finished f;
-    KS_ASSIGN_OR_RETURN(f.topic, Topic::Parse(text));
-    KS_ASSIGN_OR_RETURN(f.sender, r.ReadId<MemberId>());
-    KS_ASSIGN_OR_RETURN(f.epoch, r.ReadUint());
-    KS_ASSIGN_OR_RETURN(f.count, r.ReadUint());
-    out.finished[stream] = f;
   }
   KS_ASSIGN_OR_RETURN(const size_t alarms, r.ReadArray());
   for (size_t i = 0; i < alarms; ++i) {

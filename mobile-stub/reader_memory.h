@@ -19,19 +19,10 @@ struct ReaderMemory {
     uint64_t next = 0;
     bool operator==(const Position&) const = default;
   };
-  // A stream of an ended epoch whose end was read without a gap: its key is gone, but its records are known.
-  struct Finished {
-    Topic topic;
-    MemberId sender;
-    uint64_t epoch = 0;
-    uint64_t count = 0;  // records
-    bool operator==(const Finished&) const = default;
-  };
 
   uint64_t generation = 0;  // rises with every time it is stored
   Bytes snapshot;           // Reader::Snapshot; empty: none
   std::map<Topic, Position> positions;
-  std::map<StreamId, Finished> finished;
   std::map<std::string, uint64_t> alarms;  // how often, by kind
 
   Bytes Encode() const;

@@ -13,6 +13,7 @@ constexpr size_t kResumeBelow = 8 << 20;
 constexpr size_t kMaxForeignAlarms = 1024;
 constexpr absl::Duration kBeat = absl::Milliseconds(200);
 constexpr absl::Duration kHeadEvery = absl::Hours(1);
+constexpr absl::Duration kKeepOldKeys = absl::Hours(24 * 30);
 
 // The session whose lock this thread holds: security events reported meanwhile are its own.
 thread_local WatchSession* current_session = nullptr;
@@ -42,11 +43,14 @@ absl::StatusOr<std::unique_ptr<WatchSession>> WatchSession::Start(const Engine& 
   if (member.chain().empty())
     return absl::FailedPreconditionError("nothing was paired yet: run 'pair' first");
   std::optional<AppState::Lock> reading;
-  if (options.remember_throughout) {
+  if (options.remember_throughout && !options.from_the_beginning) {
     absl::StatusOr<AppState::Lock> lock = engine.state().LockReading();
     if (lock.ok()) reading = *std::move(lock);
   }
-  KS_ASSIGN_OR_RETURN(ReaderMemory memory, engine.state().LoadReaderMemory());
+  ReaderMemory memory;
+  if (!options.from_the_beginning) {
+    KS_ASSIGN_OR_RETURN(memory, engine.state().LoadReaderMemory());
+  }
   std::unique_ptr<WatchSession> session(
       new WatchSession(engine, observer, options, std::move(member), std::move(memory)));
   session->reading_ = std::move(reading);
@@ -60,7 +64,6 @@ WatchSession::WatchSession(const Engine& engine, WatchObserver* observer, const 
       observer_(observer),
       options_(options),
       member_(std::move(member)),
-      finished_(std::move(memory.finished)),
       alarms_before_(std::move(memory.alarms)),
       generation_(memory.generation),
       executor_(std::make_unique<Executor>(1)) {
@@ -237,19 +240,10 @@ void WatchSession::TakeGroup(const Topic& topic, const Payload& payload) {
   for (const RecordView& record : group->records()) {
     if (place.topic == Topic::Keyring()) {
       inbox_->Take(place, record.sequence, record.cose);
-    } else if (KnownFinished(place, record.sequence)) {
-      OnDuplicate(place, record.sequence);
     } else {
       reader_->Accept(place, record.sequence, record.cose);
     }
   }
-}
-
-bool WatchSession::KnownFinished(const StreamPlace& place, uint64_t sequence) {
-  if (finished_.empty()) return false;
-  const auto at = finished_.find(place.stream);
-  return at != finished_.end() && at->second.topic == place.topic && at->second.sender == place.sender &&
-         at->second.epoch == place.epoch && sequence < at->second.count;
 }
 
 void WatchSession::CaughtUp(const Topic& topic) {
@@ -339,28 +333,24 @@ void WatchSession::ProbeNow() {
 // What was seen
 // ------------------------------------------------------------------------------------------------------------
 
-// Streams of ended epochs that were read to their signed end without a gap, and whose sender goes on under
-// newer keys: their keys are dropped and only the fact remains.
-void WatchSession::FinishStreams(const std::vector<StreamStatus>& streams) {
-  using Slot = std::tuple<uint64_t, Topic, MemberId>;
-  std::map<Slot, bool> whole;
-  std::map<std::pair<Topic, MemberId>, uint64_t> newest;
-  for (const StreamStatus& s : streams) {
-    if (s.opened)
-      newest[{s.place.topic, s.place.sender}] =
-          std::max(newest[{s.place.topic, s.place.sender}], s.place.epoch);
-    const bool read = s.ended && s.missing.empty() && s.received == s.next && s.pending <= 1;
-    const auto [at, first] = whole.emplace(Slot{s.place.epoch, s.place.topic, s.place.sender}, read);
-    if (!first) at->second = at->second && read;
-  }
-  for (const StreamStatus& s : streams) {
-    const Slot slot{s.place.epoch, s.place.topic, s.place.sender};
-    if (s.place.epoch >= member_.ring().epoch() || finished_.contains(s.place.stream) || !whole[slot])
+// Of epochs that are over: keys whose streams were read to their signed end, and all of those that ended too
+// long ago. What was not read of the latter is then reported as lost.
+std::vector<Reader::SpentKey> WatchSession::DropSpentKeys() {
+  std::vector<Reader::SpentKey> spent = reader_->SpentKeys();
+  const MembershipChain& chain = member_.chain();
+  const int64_t now = absl::ToUnixSeconds(engine_.clock().Now());
+  for (uint64_t epoch = 0; epoch < chain.epoch(); ++epoch) {
+    const SignedCommit* commit = chain.At(epoch);
+    const SignedCommit* next = chain.At(epoch + 1);
+    if (commit == nullptr || next == nullptr || now - next->body.time < absl::ToInt64Seconds(kKeepOldKeys))
       continue;
-    if (newest[{s.place.topic, s.place.sender}] <= s.place.epoch) continue;
-    finished_[s.place.stream] = {s.place.topic, s.place.sender, s.place.epoch, s.next};
-    member_.ring().DropSender(s.place.epoch, s.place.topic, s.place.sender);
+    for (const auto& [topic, sender] : SendersOf(commit->body.roster)) {
+      if (member_.ring().SenderKeyFor(epoch, topic, sender).ok()) spent.push_back({epoch, topic, sender});
+    }
   }
+  for (const Reader::SpentKey& key : spent) member_.ring().DropSender(key.epoch, key.topic, key.sender);
+  if (!spent.empty()) reader_->MembershipChanged();
+  return spent;
 }
 
 ReaderMemory WatchSession::Seen() {
@@ -377,8 +367,6 @@ ReaderMemory WatchSession::Seen() {
     if (state.safe.log != LogId()) memory.positions[topic] = state.safe;
   }
   memory.snapshot = reader_->Snapshot();
-  FinishStreams(streams);
-  memory.finished = finished_;
   memory.alarms = alarms_before_;
   for (const auto& [kind, count] : alarms_) memory.alarms[kind] += count;
   memory.generation = generation_;
@@ -386,6 +374,7 @@ ReaderMemory WatchSession::Seen() {
 }
 
 absl::Status WatchSession::Save() {
+  if (options_.from_the_beginning) return absl::OkStatus();
   if (!reading_.has_value()) {
     absl::StatusOr<AppState::Lock> lock = engine_.state().LockReading();
     if (!lock.ok()) return absl::OkStatus();  // somebody else remembers
@@ -397,28 +386,24 @@ absl::Status WatchSession::Save() {
 
 absl::Status WatchSession::Remember() {
   ReaderMemory seen;
-  uint64_t epoch = 0;
-  size_t finished_before = 0;
+  std::vector<Reader::SpentKey> spent;
   {
     absl::MutexLock lock(&mutex_);
     const Section section(this);
     dirty_ = false;
-    finished_before = finished_.size();
+    spent = DropSpentKeys();
     seen = Seen();
-    epoch = member_.ring().epoch();
   }
   KS_RETURN_IF_ERROR(engine_.state().SaveReaderMemory(seen));
   {
     absl::MutexLock lock(&mutex_);
     generation_ = seen.generation;
   }
-  if (seen.finished.size() == finished_before) return absl::OkStatus();
-  // Only now that it is remembered what they opened, keys of finished streams go.
+  if (spent.empty()) return absl::OkStatus();
+  // Only now that it is remembered what they opened do the keys go.
   KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine_.state().Begin());
   KS_ASSIGN_OR_RETURN(Member stored, engine_.state().LoadMember());
-  for (const auto& [stream, f] : seen.finished) {
-    if (f.epoch < epoch) stored.ring().DropSender(f.epoch, f.topic, f.sender);
-  }
+  for (const Reader::SpentKey& key : spent) stored.ring().DropSender(key.epoch, key.topic, key.sender);
   return engine_.state().SaveMember(stored);
 }
 

@@ -56,6 +56,8 @@ struct WatchOptions {
   // Remembers what is read for the next start: all the time, which keeps other sessions from doing so, or
   // once at the end if nobody else does.
   bool remember_throughout = true;
+  bool from_the_beginning =
+      false;  // reads all that the hop holds, as if for the first time, and remembers nothing
   absl::Duration save_interval = absl::Seconds(5);
   ReaderLimits limits;
   BackoffOptions backoff{.initial = absl::Milliseconds(100), .max = absl::Seconds(2)};
@@ -109,7 +111,6 @@ class WatchSession final : private ReaderListener {
   void TakeGroup(const Topic& topic, const Payload& payload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NewLog(const Topic& topic, const LogId& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CaughtUp(const Topic& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool KnownFinished(const StreamPlace& place, uint64_t sequence) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MembershipChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   // THREAD: the session's timer.
@@ -122,7 +123,7 @@ class WatchSession final : private ReaderListener {
   absl::Status Save() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Remember() ABSL_LOCKS_EXCLUDED(mutex_);
   ReaderMemory Seen() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void FinishStreams(const std::vector<StreamStatus>& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  std::vector<Reader::SpentKey> DropSpentKeys() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   void Ring(const SecurityEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnSecurityEvent(const SecurityEvent& event) ABSL_NO_THREAD_SAFETY_ANALYSIS;
@@ -145,7 +146,6 @@ class WatchSession final : private ReaderListener {
   std::unique_ptr<KeyringInbox> inbox_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<KeyringPublisher> words_ ABSL_GUARDED_BY(mutex_);
   std::map<Topic, TopicState> topics_ ABSL_GUARDED_BY(mutex_);
-  std::map<StreamId, ReaderMemory::Finished> finished_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> alarms_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> alarms_before_ ABSL_GUARDED_BY(mutex_);  // of earlier sessions
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,0 +1,204 @@
+#include "tests/unit/mobile_stub/home.h"
+
+#include <filesystem>
+
+#include "absl/synchronization/notification.h"
+#include "core/transport/status_mapping.h"
+
+namespace keystead::mobile::testing {
+grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* request, v1::PutResponse*) {
+  absl::MutexLock lock(&mutex_);
+  boxes_[request->box()].push_back(request->message());
+  return grpc::Status::OK;
+}
+
+void TestRendezvous::PutForged(const MailboxName& box, const std::string& message) {
+  absl::MutexLock lock(&mutex_);
+  boxes_[box.ToString()].push_back(message);
+}
+
+grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::AwaitRequest* request,
+                                   v1::AwaitResponse* response) {
+  const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return boxes_[request->box()].size() > request->after();
+  };
+  absl::MutexLock lock(&mutex_);
+  // Callers ask again; so none of them is held up when a test ends.
+  const absl::Time deadline =
+      std::min(absl::FromChrono(context->deadline()), absl::Now() + absl::Milliseconds(200));
+  if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) {
+    return {grpc::StatusCode::DEADLINE_EXCEEDED, ""};
+  }
+  const auto& messages = boxes_[request->box()];
+  for (size_t i = request->after(); i < messages.size(); ++i) response->add_messages(messages[i]);
+  return grpc::Status::OK;
+}
+
+void TestRegistry::PublishThrough(std::shared_ptr<grpc::Channel> channel) {
+  publisher_ = std::make_unique<Publisher>(std::move(channel), PublisherCallbacks());
+  publisher_->Start();
+}
+
+grpc::Status TestRegistry::Submit(grpc::ServerContext*, const v1::SubmitCommitRequest* request,
+                                  v1::SubmitCommitResponse* response) {
+  if (aborts > 0) {
+    --aborts;
+    return {grpc::StatusCode::ABORTED, "not the head"};
+  }
+  const auto bundle = CommitBundle::ParseContent(AsBytes(request->bundle()));
+  if (!bundle.ok()) return ToPeer(bundle.status());
+  absl::MutexLock lock(&mutex_);
+  if (chain_ == nullptr) {
+    chain_ = std::make_unique<MembershipChain>(*TenantName::Parse(request->tenant()),
+                                               *InstantiationId::FromBytes(request->instantiation()));
+  }
+  const auto effect = chain_->Apply(*bundle);
+  if (absl::IsAlreadyExists(effect.status())) return {grpc::StatusCode::ABORTED, "not the head"};
+  if (!effect.ok()) return ToPeer(effect.status());
+  if (!effect->repeated) {
+    bundles_.push_back(request->bundle());
+    ++commits;
+    GroupBuilder group(GroupHeader{chain_->tenant(), chain_->id(), Topic::Keyring(), chain_->head().owner,
+                                   chain_->epoch(), StreamId()});
+    EXPECT_TRUE(group.Append(0, AsBytes(request->bundle())).ok());
+    EXPECT_TRUE(publisher_->Enqueue(group.Take()).ok());
+  }
+  if (lost_answers > 0) {
+    --lost_answers;
+    return {grpc::StatusCode::DEADLINE_EXCEEDED, "lost"};
+  }
+  response->set_epoch(chain_->epoch());
+  response->set_head(chain_->head().hash.ToString());
+  return grpc::Status::OK;
+}
+
+grpc::Status TestRegistry::Fetch(grpc::ServerContext*, const v1::FetchCommitsRequest* request,
+                                 v1::FetchCommitsResponse* response) {
+  absl::MutexLock lock(&mutex_);
+  for (size_t i = request->from_epoch(); i < bundles_.size(); ++i) response->add_bundles(bundles_[i]);
+  return grpc::Status::OK;
+}
+
+Home::Home()
+    : folder_((std::filesystem::path(::testing::TempDir()) /
+               ("home_" + RandomSource::System().NewId<LogId>().ToHex()))
+                  .string()),
+      state_folder_(folder_ + "/app"),
+      hop_(std::make_unique<HomeHop>(folder_ + "/hop",
+                                     std::vector<grpc::Service*>{&registry_, &rendezvous_})) {
+  registry_.PublishThrough(Dial(Role::kService));
+}
+
+Home::~Home() {
+  registry_.Stop();
+  hop_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+std::unique_ptr<Engine> Home::App() const {
+  return Must(Engine::Over(state_folder_, Dial(Role::kApp), HomeHop::AppId()));
+}
+
+std::unique_ptr<TestDevice> Home::NewDevice(const std::string& id, const std::string& kind) {
+  return std::make_unique<TestDevice>(HomeHop::AppId().tenant(), id, kind, Dial(Role::kDevice));
+}
+
+PairOutcome Home::Pair(const std::vector<TestDevice*>& devices) {
+  PairRequest request;
+  request.patience = kPatience;
+  for (TestDevice* device : devices) {
+    device->Start();
+    request.labels.push_back(device->Label());
+  }
+  const auto engine = App();
+  PairOutcome outcome = Must(PairDevices(*engine, request, IgnoreRecovery(), nullptr));
+  EXPECT_TRUE(outcome.failed.empty()) << outcome.failed.front().status;
+  for (TestDevice* device : devices) device->AwaitEpoch(outcome.epoch);
+  return outcome;
+}
+
+void Home::Inject(Payload group) {
+  absl::Notification durable;
+  PublisherCallbacks on;
+  on.on_durable = [&](uint64_t) { durable.Notify(); };
+  Publisher publisher(Dial(Role::kService), std::move(on));
+  publisher.Start();
+  EXPECT_TRUE(publisher.Enqueue(std::move(group)).ok());
+  EXPECT_TRUE(durable.WaitForNotificationWithTimeout(kPatience));
+  publisher.Stop();
+}
+
+// Witness
+// --------------------------------------------------------------------------------------------------------
+
+void Witness::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+  absl::MutexLock lock(&mutex_);
+  for (const v1::Reading& reading : batch.readings()) {
+    readings_.push_back({record.place->sender, record.sequence, reading.value(), record.confirmed});
+  }
+  changed_.SignalAll();
+}
+void Witness::OnDuplicate(const StreamPlace& place, uint64_t sequence) {
+  absl::MutexLock lock(&mutex_);
+  duplicates_.emplace_back(place, sequence);
+  changed_.SignalAll();
+}
+void Witness::OnMissing(const StreamPlace& place, const SequenceRange& range) {
+  absl::MutexLock lock(&mutex_);
+  missing_.emplace_back(place, range);
+  changed_.SignalAll();
+}
+void Witness::OnConfirmed(const StreamPlace&, const SequenceRange& range) {
+  absl::MutexLock lock(&mutex_);
+  confirmed_ += range.last - range.first + 1;
+  changed_.SignalAll();
+}
+void Witness::OnAlarm(const SecurityEvent& event) {
+  absl::MutexLock lock(&mutex_);
+  alarms_.push_back(event);
+  changed_.SignalAll();
+}
+void Witness::OnMembership(const MembershipChain& chain) {
+  absl::MutexLock lock(&mutex_);
+  epoch_ = chain.epoch();
+  changed_.SignalAll();
+}
+std::vector<Witness::Seen> Witness::readings() const {
+  absl::MutexLock lock(&mutex_);
+  return readings_;
+}
+std::vector<SecurityEvent> Witness::alarms() const {
+  absl::MutexLock lock(&mutex_);
+  return alarms_;
+}
+std::vector<std::pair<StreamPlace, uint64_t>> Witness::duplicates() const {
+  absl::MutexLock lock(&mutex_);
+  return duplicates_;
+}
+std::vector<std::pair<StreamPlace, SequenceRange>> Witness::missing() const {
+  absl::MutexLock lock(&mutex_);
+  return missing_;
+}
+uint64_t Witness::confirmed() const {
+  absl::MutexLock lock(&mutex_);
+  return confirmed_;
+}
+uint64_t Witness::epoch() const {
+  absl::MutexLock lock(&mutex_);
+  return epoch_;
+}
+
+void Witness::Await(const std::function<bool(const Witness&)>& condition, const char* what) {
+  const absl::Time deadline = absl::Now() + kPatience;
+  while (!condition(*this)) {
+    absl::MutexLock lock(&mutex_);
+    if (absl::Now() >= deadline) {
+      ADD_FAILURE() << "waited in vain: " << what;
+      return;
+    }
+    changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(50));
+  }
+}
+
+}  // namespace keystead::mobile::testing

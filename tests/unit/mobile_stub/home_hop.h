@@ -1,0 +1,30 @@
+// The hop of a test home. Its insides stand apart, because core/transport/record_log.h and
+// core/sealing/key_schedule.h each have a TopicKey.
+#pragma once
+
+#include <grpcpp/channel.h>
+#include <grpcpp/impl/service_type.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/ids.h"
+#include "core/identity/spiffe_id.h"
+
+namespace keystead::mobile::testing {
+
+class HomeHop {
+ public:
+  HomeHop(const std::string& folder, const std::vector<grpc::Service*>& services);
+  ~HomeHop();
+  std::shared_ptr<grpc::Channel> Dial(Role role) const;  // a connection of its own
+  void RefuseSender(const MemberId& sender);
+  static SpiffeId AppId();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace keystead::mobile::testing

@@ -1,0 +1,232 @@
+#include "mobile-stub/watch_session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "mobile-stub/device_board.h"
+#include "mobile-stub/membership.h"
+#include "tests/unit/mobile_stub/home.h"
+
+namespace keystead::mobile {
+namespace {
+
+using testing::Home;
+using testing::Must;
+using testing::Witness;
+
+WatchOptions Quick() {
+  WatchOptions options;
+  options.probe_interval = absl::Milliseconds(300);
+  options.save_interval = absl::Milliseconds(200);
+  options.limits.gap_grace = absl::Milliseconds(300);
+  return options;
+}
+
+// A genuine record under the same outer fields, changed in its last byte: the tag.
+Payload WithBrokenTag(const Payload& group) {
+  GroupHeaderCache headers;
+  const GroupView view = Must(GroupView::Parse(*group, headers));
+  GroupBuilder out(view.header());
+  Bytes cose = ToBytes(view.records().front().cose);
+  cose.back() ^= 1;
+  EXPECT_TRUE(out.Append(view.records().front().sequence, cose).ok());
+  return out.Take();
+}
+
+// The same record under another sender's name.
+Payload UnderAnotherStream(const Payload& group) {
+  GroupHeaderCache headers;
+  const GroupView view = Must(GroupView::Parse(*group, headers));
+  GroupHeader header = view.header();
+  header.stream = RandomSource::System().NewId<StreamId>();
+  GroupBuilder out(header);
+  EXPECT_TRUE(out.Append(view.records().front().sequence, view.records().front().cose).ok());
+  return out.Take();
+}
+
+bool Has(const Witness& w, SecurityEventKind kind, const std::string& stream, uint64_t sequence) {
+  return std::ranges::any_of(w.alarms(), [&](const SecurityEvent& e) {
+    return e.kind == kind && e.stream == stream && e.sequence == sequence;
+  });
+}
+
+class WatchTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    device_ = home_.NewDevice("thermo");
+    home_.Pair({device_.get()});
+    engine_ = home_.App();
+    session_ = Must(WatchSession::Start(*engine_, &witness_, Quick()));
+    ASSERT_TRUE(session_->AwaitCaughtUp(testing::kPatience));
+  }
+  void AwaitReadings(size_t count) {
+    witness_.Await([&](const Witness& w) { return w.readings().size() >= count; }, "readings");
+  }
+
+  Home home_;
+  std::unique_ptr<testing::TestDevice> device_;
+  std::unique_ptr<Engine> engine_;
+  Witness witness_;
+  std::unique_ptr<WatchSession> session_;
+};
+
+TEST_F(WatchTest, ReadingsArePendingUntilACheckpointCoversThem) {
+  device_->SendReading(21.5);
+  AwaitReadings(1);
+  EXPECT_FALSE(witness_.readings()[0].confirmed);
+  EXPECT_EQ(witness_.readings()[0].value, 21.5);
+  device_->SendReading(22.5, true);
+  AwaitReadings(2);
+  witness_.Await([](const Witness& w) { return w.confirmed() >= 3; }, "opening and two readings confirmed");
+  EXPECT_TRUE(witness_.alarms().empty()) << witness_.alarms().front().detail;
+}
+
+TEST_F(WatchTest, EchoedProbeMakesAStreamLive) {
+  EXPECT_TRUE(session_->AwaitStreams(
+      [](const std::vector<StreamStatus>& streams) {
+        return std::ranges::any_of(streams,
+                                   [](const StreamStatus& s) { return s.liveness == Liveness::kLive; });
+      },
+      testing::kPatience));
+}
+
+TEST_F(WatchTest, WithoutProbesNothingIsLive) {
+  ASSERT_TRUE(session_->Stop().ok());
+  WatchOptions options = Quick();
+  options.probe_interval = absl::ZeroDuration();
+  session_ = Must(WatchSession::Start(*engine_, &witness_, options));
+  device_->SendReading(1, true);
+  AwaitReadings(1);
+  for (const StreamStatus& s : session_->Streams()) EXPECT_EQ(s.liveness, Liveness::kHistory);
+}
+
+TEST_F(WatchTest, ChangedRecordsAreRefusedOneByOne) {
+  const uint64_t at = device_->SendReading(1);
+  AwaitReadings(1);
+  const Payload genuine = device_->last_group();
+  GroupHeaderCache headers;
+  const std::string stream = Must(GroupView::Parse(*genuine, headers)).header().stream.ToHex();
+  home_.Inject(WithBrokenTag(genuine));
+  witness_.Await([&](const Witness& w) { return Has(w, SecurityEventKind::kOpenFailed, stream, at); },
+                 "the alarm about the broken tag");
+  const Payload moved = UnderAnotherStream(genuine);
+  const std::string other = Must(GroupView::Parse(*moved, headers)).header().stream.ToHex();
+  home_.Inject(moved);
+  witness_.Await([&](const Witness& w) { return Has(w, SecurityEventKind::kOpenFailed, other, at); },
+                 "the alarm about the moved record");
+  device_->SendReading(2);
+  AwaitReadings(2);
+  EXPECT_EQ(witness_.readings().size(), 2u);
+}
+
+TEST_F(WatchTest, GapIsReportedMissing) {
+  const uint64_t skipped = device_->SkipReading(1);
+  device_->SendReading(2);
+  witness_.Await([](const Witness& w) { return !w.missing().empty(); }, "missing");
+  EXPECT_EQ(witness_.missing()[0].second, (SequenceRange{skipped, skipped}));
+  AwaitReadings(1);
+}
+
+TEST_F(WatchTest, NextSessionGoesOnWhereThisOneEnded) {
+  device_->SendReading(1, true);
+  AwaitReadings(1);
+  ASSERT_TRUE(session_->Stop().ok());
+  Witness again;
+  session_ = Must(WatchSession::Start(*engine_, &again, Quick()));
+  device_->SendReading(2, true);
+  again.Await([](const Witness& w) { return !w.readings().empty(); }, "the new reading");
+  ASSERT_EQ(again.readings().size(), 1u);
+  EXPECT_EQ(again.readings()[0].value, 2);
+  ASSERT_TRUE(session_->Stop().ok());
+}
+
+TEST_F(WatchTest, LostPositionsDoNotDeliverTwice) {
+  const uint64_t at = device_->SendReading(1, true);
+  AwaitReadings(1);
+  ASSERT_TRUE(session_->Stop().ok());
+  ReaderMemory memory = Must(engine_->state().LoadReaderMemory());
+  memory.positions.clear();  // as on another hop
+  ASSERT_TRUE(engine_->state().SaveReaderMemory(memory).ok());
+  Witness again;
+  session_ = Must(WatchSession::Start(*engine_, &again, Quick()));
+  again.Await(
+      [&](const Witness& w) {
+        return std::ranges::any_of(w.duplicates(), [&](const auto& d) {
+          return d.second == at && d.first.topic.kind() == TopicKind::kTelemetry;
+        });
+      },
+      "the duplicate");
+  EXPECT_TRUE(again.readings().empty());
+  ASSERT_TRUE(session_->Stop().ok());
+}
+
+TEST_F(WatchTest, HopThatHoldsLessThanWasSeenIsNoticed) {
+  device_->SendReading(1, true);
+  AwaitReadings(1);
+  ASSERT_TRUE(session_->Stop().ok());
+  Home other;  // an empty log elsewhere
+  const auto engine = Must(Engine::Over(home_.state_folder(), other.Dial(Role::kApp), engine_->transport()));
+  Witness again;
+  session_ = Must(WatchSession::Start(*engine, &again, Quick()));
+  again.Await(
+      [](const Witness& w) {
+        return std::ranges::any_of(w.alarms(), [](const SecurityEvent& e) {
+          return e.kind == SecurityEventKind::kProviderRolledBack;
+        });
+      },
+      "provider rolled back");
+  ASSERT_TRUE(session_->Stop().ok());
+}
+
+TEST_F(WatchTest, FollowsAChangeMadeByAnotherProcess) {
+  device_->SendReading(1, true);
+  AwaitReadings(1);
+  const auto second = home_.NewDevice("second");
+  home_.Pair({second.get()});
+  witness_.Await([](const Witness& w) { return w.epoch() == 2; }, "epoch 2");
+  device_->AwaitEpoch(2);
+  second->SendReading(7);
+  device_->SendReading(8);
+  AwaitReadings(3);
+  EXPECT_TRUE(witness_.alarms().empty()) << witness_.alarms().front().detail;
+  ASSERT_TRUE(session_->Stop().ok());
+  EXPECT_EQ(Must(engine_->state().LoadMember()).chain().epoch(), 2u);
+}
+
+TEST_F(WatchTest, OneOfTwoSessionsRemembers) {
+  Witness other;
+  const auto beside = Must(WatchSession::Start(*engine_, &other, Quick()));
+  device_->SendReading(1, true);
+  other.Await([](const Witness& w) { return !w.readings().empty(); }, "readings beside");
+  AwaitReadings(1);
+  ASSERT_TRUE(beside->Stop().ok());
+  ASSERT_TRUE(session_->Stop().ok());
+  const ReaderMemory memory = Must(engine_->state().LoadReaderMemory());
+  EXPECT_GT(memory.positions.at(Topic::Of(TopicKind::kTelemetry, device_->self())).next, 0u);
+}
+
+TEST_F(WatchTest, BoardShowsValueAndWhatMayBeBelieved) {
+  ASSERT_TRUE(session_->Stop().ok());
+  DeviceBoard board({{device_->self(), "thermometer"}});
+  session_ = Must(WatchSession::Start(*engine_, &board, Quick()));
+  device_->SendReading(19.25, true);
+  const bool live = session_->AwaitStreams(
+      [&](const std::vector<StreamStatus>& streams) {
+        board.OnState(streams);
+        const std::vector<DeviceRow> rows = board.Rows();
+        return rows.size() == 1 && rows[0].channels.contains("temperature") && rows[0].liveness == "live" &&
+               rows[0].channels.at("temperature").confirmed;
+      },
+      testing::kPatience);
+  EXPECT_TRUE(live);
+  ASSERT_TRUE(session_->Stop().ok());
+  const DeviceRow row = board.Rows()[0];
+  EXPECT_EQ(row.device_id, "thermo");
+  EXPECT_EQ(row.kind, "thermometer");
+  EXPECT_EQ(row.channels.at("temperature").value, 19.25);
+  EXPECT_EQ(row.channels.at("temperature").unit, "Cel");
+  EXPECT_THAT(row.flags, ::testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace keystead::mobile
