@@ -262,7 +262,7 @@ class Stack:
     def explain(self):
         """What a reader of a failed test needs: the end of every log."""
         for process in self.processes.values():
-            state = "runs" if not process.ended() else f"ended with {process.popen.returncode}"
+            state = "runs" if not process.ended() else f"ended with {process.popen and process.popen.returncode}"
             print(f"--- {process.name}: {state}\n{process.tail()}", file=sys.stderr, flush=True)
         print(f"--- folder: {self.folder}{'' if self.keep else ' (KEYSTEAD_KEEP=1 keeps it)'}", file=sys.stderr, flush=True)
 

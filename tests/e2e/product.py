@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import time
 
 import harness
 from harness import Failure, ROOT
@@ -194,11 +195,17 @@ class Infra:
     def seen(self, last=1000):
         return self.ctl("seen", "--last", last)
 
-    def wait_injected(self, attack, count=1, patience=None):
-        def enough():
-            found = self.injections(attack)
-            return found if len(found) >= count else None
-        return harness.wait_until(enough, f"{count} injections of attack {attack}", patience)
+    def spent(self):
+        """The numbers of the attacks that were made as often as they were armed for."""
+        return {entry["attack"] for entry in self.process.log.find("attack_spent")}
+
+    def wait_spent(self, attacks, patience=None, meanwhile=lambda: None):
+        """Until all of `attacks` are spent, or the patience is over: the numbers of those that are not."""
+        deadline = time.monotonic() + (harness.PATIENCE if patience is None else patience)
+        while set(attacks) - self.spent() and time.monotonic() < deadline:
+            meanwhile()
+            time.sleep(harness.POLL)
+        return set(attacks) - self.spent()
 
 
 def expect(condition, message):

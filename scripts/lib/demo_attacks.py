@@ -1,0 +1,140 @@
+"""The attacks of the demonstration, what the equipment says it did, and who noticed each single record of it."""
+
+import base64
+import collections
+
+# What is armed, in this order: kind, target.
+OUTER = ("tenant", "instantiation", "topic", "sender", "epoch", "stream", "sequence")
+COSE = ("cose_protected", "cose_kid", "cose_partial_iv", "cose_ciphertext", "cose_tag")
+RECORD_ATTACKS = (
+    [("read", None)] + [("modify", target) for target in OUTER + COSE] +
+    [("ack_and_drop", None), ("delay", None), ("reorder", None), ("duplicate", None), ("replay", None)] +
+    [("splice", target) for target in OUTER] +
+    [("truncate", target) for target in (None, "cose_ciphertext", "cose_tag")] +
+    [("forge", target) for target in (None, "sequence", "stream", "cose_protected")] +
+    # At the end: with it the call ends, and what else was under way in it never arrives.
+    [("drop", None)])
+WIRE_ATTACKS = [("read", None), ("modify", None), ("drop", None), ("delay", None), ("reorder", None), ("duplicate", None),
+                ("replay", None), ("splice", None), ("truncate", None), ("forge", None), ("ack_and_drop", None)]
+
+# What an honest network may do as well: nothing has to be refused, but every record must come once and in its place.
+HARMLESS = ("read", "drop", "delay", "reorder", "duplicate", "replay")
+MEANING = {
+    "read": "read what passes", "modify": "change one field", "drop": "swallow it, unacknowledged", "delay": "hold it back",
+    "ack_and_drop": "acknowledge it, then swallow it", "reorder": "swap it with the next", "duplicate": "send it twice",
+    "replay": "send an old one again", "splice": "put it in another's place", "truncate": "cut it short",
+    "forge": "send one of its own",
+}
+
+
+def _hex(text):
+    return base64.b64decode(text or "").hex()
+
+
+def place_of(header, sequence):
+    return (_hex(header.get("stream")), int(sequence or 0))
+
+
+class Injection:
+    """One record that was attacked, as the equipment itself logged it."""
+
+    def __init__(self, hop, form, raw):
+        self.hop = hop
+        self.form = form
+        self.attack = int(raw["attack"])
+        self.kind = raw["kind"].removeprefix("ATTACK_").lower()
+        target = raw.get("target", "TARGET_UNSPECIFIED").removeprefix("TARGET_").lower()
+        self.target = None if target == "unspecified" else target
+        self.direction = raw.get("direction", "")
+        self.tenant = raw.get("tenant", "")
+        self.topic = raw.get("topic", "")
+        self.genuine = place_of(raw, raw.get("sequence"))
+        placed = raw.get("placed")
+        self.placed = place_of(placed, raw.get("placed_sequence")) if placed else None
+        self.placed_topic = placed.get("topic", "") if placed else ""
+        self.injected_sha256 = _hex(raw.get("injected_sha256"))
+        self.original_sha256 = _hex(raw.get("original_sha256"))
+        self.refused_code = int(raw.get("refused_code", 0))
+        self.refused_reason = raw.get("refused_reason", "")
+        self.detail = raw.get("detail", "")
+        self.verdict = None  # "refused", "noticed", "harmless"
+        self.by = ""         # who, and how
+        self.why = ""
+
+    def name(self):
+        return self.kind + (f" {self.target}" if self.target else "")
+
+    def __str__(self):
+        return (f"{self.hop}/{self.form} {self.direction} {self.name()} of {self.topic} {self.genuine[0][:8]}#{self.genuine[1]}"
+                + (f" placed at {self.placed[0][:8]}#{self.placed[1]}" if self.placed else "") + f" ({self.detail})")
+
+
+class Evidence:
+    """What everybody noticed, indexed by (stream, sequence): alarms, gaps, duplicates, deliveries, answers."""
+
+    def __init__(self):
+        self.alarms = collections.defaultdict(list)   # place → [(who, kind)]
+        self.missing = collections.defaultdict(list)  # stream → [(first, last, who)]
+        self.duplicates = collections.defaultdict(list)
+        self.delivered = collections.Counter()
+        self.held = {}                                # place → set of SHA-256 of what the backend holds there
+        self._cursors = {}
+
+    def take_security_log(self, who, log):
+        """Security events of one process's log that are new since the last call."""
+        start = self._cursors.get(id(log), 0)
+        entries = log.read()
+        self._cursors[id(log)] = len(entries)
+        for entry in entries[start:]:
+            if entry.get("event") == "security" and entry.get("stream"):
+                self.alarms[(entry["stream"], entry.get("sequence", 0))].append((who, entry["kind"]))
+
+    def take_watch(self, who, events):
+        start = self._cursors.get(id(events), 0)
+        entries = events.read()
+        self._cursors[id(events)] = len(entries)
+        for entry in entries[start:]:
+            event = entry.get("event")
+            if event == "record":
+                self.delivered[(entry["stream"], entry["sequence"])] += 1
+            elif event == "alarm" and entry.get("stream"):
+                self.alarms[(entry["stream"], entry["sequence"])].append((who, entry["kind"]))
+            elif event == "missing":
+                self.missing[entry["stream"]].append((entry["first"], entry["last"], who))
+            elif event == "duplicate":
+                self.duplicates[(entry["stream"], entry["sequence"])].append(who)
+
+    def gap_at(self, place):
+        for first, last, who in self.missing.get(place[0], ()):
+            if first <= place[1] <= last:
+                return who
+        return None
+
+
+ALARMS = {"open_failed", "signature_invalid", "replay", "conflict", "malformed", "commit_refused", "command_refused", "missing",
+          "hash_chain_broken", "fork", "limit_exceeded", "not_permitted", "cloned_or_rolled_back"}
+
+
+def judge(injection, evidence, next_hop):
+    """True when this record is accounted for: refused by the next hop, noticed at exactly its place, or without effect."""
+    if injection.kind == "read":
+        if injection.detail == "no canary found":
+            injection.verdict, injection.why = "harmless", injection.detail
+        return injection.verdict is not None
+    if injection.refused_code:
+        injection.verdict, injection.by, injection.why = "refused", next_hop, injection.refused_reason
+        return True
+    if injection.kind in HARMLESS and evidence.delivered.get(injection.genuine, 0) == 1:
+        by = evidence.duplicates.get(injection.genuine)
+        injection.verdict, injection.by = "harmless", (by[0] if by else "")
+        injection.why = "recognised as a duplicate" if by else "came once, in its place"
+        return True
+    for place in (injection.placed, injection.genuine):
+        found = [(who, kind) for who, kind in evidence.alarms.get(place, ()) if kind in ALARMS]
+        if found:
+            injection.verdict, (injection.by, injection.why) = "noticed", found[0]
+            return True
+    who = evidence.gap_at(injection.genuine)
+    if who:
+        injection.verdict, injection.by, injection.why = "noticed", who, "missing"
+    return who is not None

@@ -1,0 +1,230 @@
+"""The demonstration's stages up to the attacks: certificates, joining, readings, a command, and what an eavesdropper has."""
+
+import collections
+import os
+import secrets
+
+import harness
+from home import relabel
+from product import ACME, GLOBEX, Balancer, Hop, Infra
+from world import World
+
+DEVICES = [  # home, name, kind: the last one of each home replays a file in which a text is planted
+    ("acme", "bulb", "lightbulb"), ("acme", "thermo", "temperature"), ("acme", "machine", "host"),
+    ("globex", "cuff", "blood-pressure"), ("globex", "field", "soil-moisture"),
+]
+INTERVAL = "0.1"
+
+
+class Demo:
+    """What the stages share."""
+
+    def __init__(self, screen, checks, stack, mutant):
+        self.screen = screen
+        self.checks = checks
+        self.stack = stack
+        self.mutant = mutant
+        self.world = None
+        self.watches = {}  # home → Watch
+        self.canary = "canary-" + secrets.token_hex(12)
+        self.secrets = {}  # name → bytes that nobody but their holders may have
+        self.injections = []
+        self.evidence = None
+
+    @property
+    def homes(self):
+        return self.world.homes
+
+
+def begin(demo):
+    demo.screen.stage("Certificates and processes", "Every connection below is mutual TLS 1.3 with certificates made just now. But TLS "
+                      "protects a hop, not the data: all equipment in between ends it and holds credentials of its own.")
+    demo.world = World(demo.stack, {ACME: "acme", GLOBEX: "globex"}, canaries=[demo.canary], say=demo.screen.say)
+    demo.screen.say(f"on each of the three hops now stand a TCP relay and a TLS-terminating balancer: {len(demo.stack.processes)} "
+                    "processes run")
+
+
+def plant(demo, home):
+    """A device whose readings carry the planted text as the name of what it measures."""
+    path = demo.stack.path("planted.csv")
+    if not os.path.exists(path):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"{demo.canary}\n" + "".join(f"{20 + i % 7}.5\n" for i in range(1000)))
+    home.add_device(f"planted-{home.name}", None, "--replay", path, "--column", demo.canary, "--rate", "20", "--interval",
+                    INTERVAL, hop=home.device_hop)
+
+
+def join(demo):
+    screen = demo.screen
+    screen.stage("Joining from the printed labels", "Each device shows a label with a 256-bit code. Phone and device prove to each "
+                 "other that they know it, through everybody's equipment, which learns nothing: the code never travels.")
+    for home in demo.homes.values():
+        paired = home.found(home.couriers)
+        screen.say(f"{home.name}: instantiation {paired['instantiation']} of {home.tenant}; gateway and three balancers are "
+                   "couriers: they may carry, and hold no key")
+    for name, device, kind in DEVICES:
+        home = demo.homes[name]
+        home.add_device(device, kind, "--interval", INTERVAL, hop=home.device_hop)
+    for home in demo.homes.values():
+        plant(demo, home)
+    private = True
+    for home in demo.homes.values():
+        paired = home.pair_devices()
+        for device in home.devices.values():
+            private = private and os.stat(device.label).st_mode & 0o777 == 0o600
+            with open(device.label, encoding="ascii") as file:
+                text = relabel(file.read())
+            demo.secrets[f"setup code of {device.name}"] = setup_code(text)
+        screen.say(f"{home.name}: joined {', '.join(sorted(home.devices))} in epoch {paired['epoch']}")
+    demo.checks.check("join.all_devices", all(home.devices for home in demo.homes.values()), "every device joined by its label")
+    demo.checks.check("join.labels_private", private, "every label file can be read by its owner alone (0600)")
+    for name, home in demo.homes.items():
+        demo.watches[name] = home.app.watch()
+
+
+def setup_code(label):
+    """The secret inside a label's text (core/membership/label.h): 32 bytes before the checksum."""
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    bits = "".join(f"{alphabet.index(char):05b}" for char in label.split(":", 1)[1])
+    data = bytes(int(bits[at:at + 8], 2) for at in range(0, len(bits) - 7, 8))
+    length = 2 + data[1]
+    begin = length + 1 + data[length] + 32
+    return data[begin:begin + 32]
+
+
+def readings(demo):
+    screen = demo.screen
+    screen.stage("Live readings on both phones", "The phone opens what the devices sealed, checks each sender's signature over it, and "
+                 "calls a stream live only when its sender has just echoed the phone's own random probe.")
+    rows = []
+    live = True
+    for name, home in demo.homes.items():
+        watch = demo.watches[name]
+        for device in home.devices:
+            records = watch.wait_readings(device, 2)
+            try:
+                watch.wait_for("state", lambda e, d=device: e["device"] == d and e["topic"].startswith("telemetry/") and
+                               e["liveness"] == "live" and e["confirmed"] > 0, 8)
+                state = "live, confirmed"
+            except harness.Failure:
+                live, state = False, "NOT live"
+            for reading in records[-1]["readings"][:2]:
+                channel = "(planted text)" if reading["channel"] == demo.canary else reading["channel"]
+                rows.append((f"{name}'s phone", device, channel, f"{reading['value']:.2f} {reading['unit']}", state))
+    screen.table(("where", "device", "what", "value", "state"), rows)
+    demo.checks.check("path.readings_arrive", len(rows) >= 7, "readings of all devices opened and verified at their owner's phone")
+    demo.checks.check("path.streams_live", live, "every device answered its owner's own probe")
+    quiet = [alarm for watch in demo.watches.values() for alarm in watch.alarms() if alarm["kind"] != "stale"]
+    demo.checks.check("path.quiet_without_attacks", not quiet, f"no alarm while nobody attacks {quiet[:1] or ''}")
+
+
+def command(demo):
+    demo.screen.stage("The bulb, switched from the phone", "The command is signed by the owner, sealed, good for this boot of this bulb "
+                      "and for seconds only; the bulb answers with the hash of what it did, signed.")
+    home, watch = demo.homes["acme"], demo.watches["acme"]
+    start = watch.events.mark()
+    answer = [line for line in home.app.send("bulb", "on") if line["event"] == "answer"][0]
+    seen = watch.wait_for("record", lambda e: e["kind"] == "answer" and e["answer"]["command"] == answer["command"], start=start)
+    demo.screen.say(f"bulb: {answer['result']} after {answer['round_trip_ms']:.0f} ms; its signed answer names command "
+                    f"{answer['command'][:16]}…")
+    demo.checks.check("command.done_and_answered", answer["result"] == "done" and seen["confirmed"],
+                      "the bulb did it once and its signed answer reached both the sender and the watching phone")
+
+
+def ciphertext(cose):
+    """The third item of a COSE_Encrypt0: enough CBOR (RFC 8949) for arrays, maps, strings and small numbers."""
+    def head(at):
+        kind, low = cose[at] >> 5, cose[at] & 31
+        if low < 24:
+            return kind, low, at + 1
+        size = 1 << (low - 24)
+        return kind, int.from_bytes(cose[at + 1:at + 1 + size], "big"), at + 1 + size
+
+    def skip(at):
+        kind, value, at = head(at)
+        if kind in (2, 3):
+            return at + value
+        for _ in range({4: value, 5: 2 * value, 6: 1}.get(kind, 0)):
+            at = skip(at)
+        return at
+    kind, count, at = head(0)
+    if kind != 4 or count != 3:
+        return None
+    kind, size, at = head(skip(skip(at)))
+    return cose[at:at + size] if kind == 2 else None
+
+
+def eavesdropper(demo):
+    demo.screen.stage("What the equipment in between can see", "The balancers hold valid credentials and see every message. Here is what "
+                      "that gives them: names of streams, sizes, times; and ciphertext without a pattern.")
+    seen = demo.world.wan.seen(1)
+    demo.screen.say(f"the wide-area balancers alone carried {seen['records']} records, {seen['cose_bytes']} bytes of COSE objects")
+    kids, repeated, records = collections.defaultdict(set), 0, 0
+    for home in demo.homes.values():
+        held = [line for line in home.app.call("raw", "--last", "40", hop=demo.world.backend) if line["event"] == "held"]
+        prefixes = collections.Counter()
+        for record in held:
+            if not record["kid"]:
+                continue
+            records += 1
+            kids[record["kid"]].add((record["instantiation"], record["stream"]))
+            body = ciphertext(bytes.fromhex(record["cose"]))
+            if body is not None and len(body) >= 24:
+                prefixes[(record["stream"], body[:8])] += 1
+        repeated += sum(times - 1 for times in prefixes.values())
+    streams = {stream for found in kids.values() for stream in found}
+    demo.checks.check("seal.nonce_unique", records >= 40 and repeated == 0,
+                      f"of {records} records none begins like another of its stream, although their plaintexts do "
+                      f"({repeated} repetitions)")
+    demo.checks.check("seal.key_per_stream", len(streams) >= 7 and all(len(found) == 1 for found in kids.values()),
+                      f"{len(streams)} streams name {len(kids)} different keys")
+    binding(demo)
+
+
+def binding(demo):
+    """Real records, key held constant, one outer field changed: does the seal itself notice?"""
+    for home in demo.homes.values():
+        lines, _ = home.app.call("verify-binding", hop=demo.world.backend, check=False)
+        for line in lines:
+            if line["event"] == "binding":
+                demo.checks.check(f"seal.{line['field']}_bound", line["bound"] and line["records"] > 0,
+                                  f"{home.name}: {line['records']} records, {line['opened']} opened under another {line['field']}")
+
+
+def other_tenant(demo):
+    """A balancer that carries acme's requests to the backend under globex's valid certificate."""
+    demo.screen.stage("Another tenant asks", "A certificate of one tenant, however valid, must open nothing of another's, and must not even "
+                      "tell whether it exists. Here somebody asks for acme's streams with a good certificate of globex.")
+    world, app = demo.world, demo.homes["acme"].app
+    server = world.pki.provider_leaf("mixed-up")
+    thief = world.pki.leaf(GLOBEX, "gateway", "thief")
+    box = Infra(demo.stack, world.pki, "mixed-up", [Balancer("mixed-up", server, world.pki.admission,
+                                                             {ACME: (thief, world.backend)})])
+    hop = Hop(box.process, "mixed-up", server.spiffe, world.pki.provider_roots)
+    member = demo.watches["acme"].records("readings")[0]["sender"]
+
+    def ask(topic, through):
+        return demo.stack.run("keystead-mobile-stub", *app.arguments(through), "--quiet", "raw", "--wait", "3", "--topic", topic,
+                              check=False)
+    real = ask(f"telemetry/{member}", hop)
+    invented = ask(f"telemetry/{secrets.token_hex(16)}", hop)
+    rightful = ask(f"telemetry/{member}", world.backend)
+    given = f"is given {real.stdout.count('held')} records"
+    demo.screen.say(f"under globex's certificate, acme's telemetry: {real.stderr.strip() or given}")
+    demo.screen.say(f"under globex's certificate, what does not exist: {invented.stderr.strip()}")
+    demo.checks.check("tenancy.control", rightful.returncode == 0 and '"held"' in rightful.stdout,
+                      "under acme's certificate the same question is answered")
+    demo.checks.check("tenancy.foreign_refused", real.returncode != 0 and '"held"' not in real.stdout,
+                      "under another tenant's certificate nothing is given")
+    demo.checks.check("tenancy.no_oracle", '"held"' in real.stdout or real.stderr == invented.stderr,
+                      "and what is refused reads like what does not exist")
+    box.process.terminate()
+
+
+def power_cut(demo):
+    demo.screen.stage("Power cuts", "A killed process keeps its page cache, a power cut does not: here the store loses every write that was not "
+                      "synced, at random points, and must still have whatever it had acknowledged.")
+    result = demo.stack.run("keystead-storage-crash", "--rounds", "30", check=False, patience=120)
+    text = (result.stdout.strip().splitlines() or result.stderr.strip().splitlines() or ["no output"])[-1]
+    demo.screen.say(text)
+    demo.checks.check("durability.power_cut", result.returncode == 0, "nothing that was acknowledged is lost")
