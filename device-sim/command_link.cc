@@ -92,9 +92,16 @@ void CommandLink::Process(const std::vector<Payload>& groups) {
   for (const Payload& payload : groups) {
     const absl::StatusOr<GroupView> group = GroupView::Parse(*payload, headers_);
     if (!group.ok() || group->header().topic != topic_) {
-      Report({.kind = SecurityEventKind::kMalformed,
-              .topic = topic_.str(),
-              .detail = "a group that does not parse, or of another topic"});
+      SecurityEvent event{.kind = SecurityEventKind::kMalformed, .topic = topic_.str()};
+      event.detail = "a group that does not parse";
+      if (group.ok()) {
+        event.detail = "a group of another topic";
+        event.sender = group->header().sender.ToHex();
+        event.stream = group->header().stream.ToHex();
+        event.epoch = group->header().epoch;
+        event.sequence = group->first_sequence();
+      }
+      Report(event);
       continue;
     }
     const StreamPlace place = PlaceOf(group->header());

@@ -3,6 +3,7 @@
 // device's.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string_view>
@@ -47,6 +48,7 @@ class CommandLink : private ReaderListener {
   // With the mutex held.
   void MembershipChanged() { reader_.MembershipChanged(); }
   void Tick() { reader_.Tick(); }
+  std::vector<Reader::SpentKey> SpentKeys() const { return reader_.SpentKeys(); }
   std::vector<std::pair<Topic, MemberId>> KnownSenders() const { return reader_.KnownSenders(); }
 
  private:

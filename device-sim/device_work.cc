@@ -62,6 +62,9 @@ void Device::Tick() {
   Warn("tick_failed", telemetry_->Tick(checkpoint));
   Warn("tick_failed", state_->Tick(checkpoint));
   commands_->Tick();
+  const std::vector<Reader::SpentKey> spent = commands_->SpentKeys();
+  for (const Reader::SpentKey& key : spent) member_->ring().DropSender(key.epoch, key.topic, key.sender);
+  if (!spent.empty()) commands_->MembershipChanged();
 }
 
 absl::Status Device::SendLoad(ByteView body) {

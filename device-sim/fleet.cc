@@ -140,7 +140,8 @@ absl::Status Fleet::Start() {
   scheduler_ = std::thread([this] { RunSchedule(); });
   if (options_.batch > 0) {
     const size_t loaders = std::min(options_.load_threads, devices_.size());
-    for (size_t i = 0; i < loaders; ++i) load_threads_.emplace_back([this, i] { RunLoad(i); });
+    for (size_t i = 0; i < loaders; ++i)
+      load_threads_.emplace_back([this, i, loaders] { RunLoad(i, loaders); });
   }
   Log(LogLevel::kInfo, "started", {{"devices", devices_.size()}, {"next_hop", options_.next_hop}});
   return absl::OkStatus();

@@ -38,7 +38,7 @@ class Fleet {
   absl::Status WriteLabels() const;
   void RunSchedule();
   void RunJoins();
-  void RunLoad(size_t thread);
+  void RunLoad(size_t thread, size_t threads);
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   const Options options_;

@@ -14,34 +14,37 @@ constexpr absl::Duration kNap = absl::Microseconds(200);  // when nothing is due
 
 }  // namespace
 
-// THREAD: one of load_threads_; takes every n-th device. With a rate the load is open loop: what the hop does
-// not take in time goes to the journal, and beyond that is lost and said so.
-void Fleet::RunLoad(size_t thread) {
-  const size_t threads = load_threads_.capacity() == 0 ? 1 : std::min(options_.load_threads, devices_.size());
+// THREAD: one of load_threads_; takes every n-th device, in turns. With a rate the load is open loop: what
+// the hop does not take in time goes to the journal, and beyond that is lost and said so.
+void Fleet::RunLoad(size_t thread, size_t threads) {
+  std::vector<Device*> mine;
+  for (size_t i = thread; i < devices_.size(); i += threads) mine.push_back(devices_[i].get());
   LoadBatch batch(options_.batch, options_.reading_bytes, RandomSource::System());
   const double rate =
       options_.readings_per_second / static_cast<double>(options_.batch) / static_cast<double>(threads);
   uint64_t records = 0;
-  absl::Duration started = -absl::InfiniteDuration();
+  absl::Duration started = absl::InfiniteDuration();
+  const auto due = [&] {
+    return static_cast<double>(records) < rate * absl::ToDoubleSeconds(clock_.Uptime() - started);
+  };
+  size_t next = 0;
+  size_t passed = 0;  // devices in a row that had nothing to do
   while (!stopping()) {
-    bool idle = true;
-    for (size_t i = thread; i < devices_.size() && !stopping(); i += threads) {
-      Device& device = *devices_[i];
-      if (!device.running()) continue;
-      const absl::Duration now = clock_.Uptime();
-      if (started == -absl::InfiniteDuration()) started = now;
-      const bool due = rate > 0 ? static_cast<double>(records) < rate * absl::ToDoubleSeconds(now - started)
-                                : device.LoadBacklog() < options_.window_bytes;
-      if (!due) continue;
-      idle = false;
-      for (size_t n = 0; n < options_.burst; ++n) {
-        const absl::Status sent = device.SendLoad(AsBytes(batch.Encode(clock_.Now())));
-        if (!sent.ok()) break;
-        ++records;
-      }
-      device.FlushLoad().IgnoreError();  // cannot fail today; what it would say is logged by the tick
+    if (passed >= mine.size() || (rate > 0 && started != absl::InfiniteDuration() && !due())) {
+      std::this_thread::sleep_for(absl::ToChronoMicroseconds(kNap));
+      passed = 0;
+      continue;
     }
-    if (idle) std::this_thread::sleep_for(absl::ToChronoMicroseconds(kNap));
+    Device& device = *mine[next];
+    next = (next + 1) % mine.size();
+    ++passed;
+    if (!device.running() || (rate == 0 && device.LoadBacklog() >= options_.window_bytes)) continue;
+    started = std::min(started, clock_.Uptime());
+    for (size_t n = 0; n < options_.burst; ++n, ++records) {
+      if (!device.SendLoad(AsBytes(batch.Encode(clock_.Now()))).ok()) break;
+    }
+    device.FlushLoad().IgnoreError();  // cannot fail today; what it would say is logged by the tick
+    passed = 0;
   }
 }
 

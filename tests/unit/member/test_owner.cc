@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "core/cose/cose_key.h"
+#include "core/crypto/hash.h"
 #include "core/member/keyring_link.h"
 #include "core/membership/signed_object.h"
 
@@ -114,18 +115,20 @@ JoinInitiator TestOwner::StartJoin(const membership::Label& label, ByteView anno
       JoinInitiator::Start(label, announcement, owner, newcomer, 1'800'000'000, RandomSource::System()));
 }
 
-void TestOwner::Add(const JoinedMember& joined, MemberHop* hop) {
-  Newcomer newcomer;
-  newcomer.entry.member = joined.member;
-  newcomer.entry.kind = MemberKind::kDevice;
-  newcomer.entry.transport = joined.transport;
-  newcomer.entry.ik = joined.ik;
-  newcomer.entry.k = joined.k;
-  newcomer.entry.rights = DefaultDeviceRights(joined.member);
-  newcomer.join = JoinSecret(joined.join.secret().Clone());
-  newcomer.acceptance = joined.acceptance;
+void TestOwner::AddAll(std::span<const JoinedMember> all, MemberHop* hop) {
   CommitRequest request;
-  request.add.push_back(std::move(newcomer));
+  for (const JoinedMember& joined : all) {
+    Newcomer newcomer;
+    newcomer.entry.member = joined.member;
+    newcomer.entry.kind = MemberKind::kDevice;
+    newcomer.entry.transport = joined.transport;
+    newcomer.entry.ik = joined.ik;
+    newcomer.entry.k = joined.k;
+    newcomer.entry.rights = DefaultDeviceRights(joined.member);
+    newcomer.join = JoinSecret(joined.join.secret().Clone());
+    newcomer.acceptance = joined.acceptance;
+    request.add.push_back(std::move(newcomer));
+  }
   Commit(std::move(request), hop);
 }
 
@@ -145,7 +148,7 @@ void TestOwner::Remove(const MemberId& member, MemberHop* hop) {
   Commit(std::move(request), hop);
 }
 
-Payload TestOwner::SendCommand(const MemberId& target, const Command& command, MemberHop& hop) {
+Digest TestOwner::SendCommand(const MemberId& target, const Command& command, MemberHop& hop) {
   const Topic topic = Topic::Of(TopicKind::kCommand, target);
   const uint64_t epoch = member_->chain().epoch();
   std::unique_ptr<StreamWriter>& writer = commands_[target];
@@ -166,9 +169,12 @@ Payload TestOwner::SendCommand(const MemberId& target, const Command& command, M
   }
   Bytes record;
   const uint64_t at = Must(writer->SealSigned(kinds::kCommand, EncodeCommand(command), record));
-  const Payload group = GroupOf(writer->place(), at, record);
-  hop.Append(group);
-  return group;
+  hop.Append(GroupOf(writer->place(), at, record));
+  RecordCipher cipher =
+      Must(RecordCipher::Create(Must(member_->ring().SenderKeyFor(epoch, topic, self())), writer->place()));
+  Bytes content;
+  EXPECT_TRUE(cipher.Open(at, record, content).ok());
+  return crypto::Sha256(Must(ParseContent(content)).body);
 }
 
 void TestOwner::SendProbe(MemberHop& hop) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -70,11 +71,13 @@ class TestOwner {
                 absl::Duration uptime, MemberHop* hop);
   // The owner's half of it, for devices that are reached otherwise.
   JoinInitiator StartJoin(const membership::Label& label, ByteView announcement, const MemberId& newcomer);
-  void Add(const JoinedMember& joined, MemberHop* hop);
+  void Add(const JoinedMember& joined, MemberHop* hop) { AddAll({&joined, 1}, hop); }
+  void AddAll(std::span<const JoinedMember> joined, MemberHop* hop);
   void Remove(const MemberId& member, MemberHop* hop);
 
-  // A signed command in a stream of the owner's own, written into the hop's log. The group, to send it again.
-  Payload SendCommand(const MemberId& target, const Command& command, MemberHop& hop);
+  // A signed command in a stream of the owner's own, written into the hop's log. SHA-256 of the signed
+  // object.
+  Digest SendCommand(const MemberId& target, const Command& command, MemberHop& hop);
   void SendProbe(MemberHop& hop);
 
   // All that stands in the hop's logs of these topics, judged by a fresh reader that has all the time it
