@@ -179,12 +179,20 @@ void Downlink::Take(const std::shared_ptr<Feed>& feed, const TopicBatch& batch) 
       continue;
     }
     ++malformed_;
-    Report({.kind = SecurityEventKind::kMalformed,
-            .tenant = options_.tenant.str(),
-            .instantiation = feed->id.ToHex(),
-            .topic = batch.topic.str(),
-            .peer = "next hop",
-            .detail = view.ok() ? "a group of another place in this log" : "a group that does not parse"});
+    SecurityEvent event{.kind = SecurityEventKind::kMalformed,
+                        .tenant = options_.tenant.str(),
+                        .instantiation = feed->id.ToHex(),
+                        .topic = batch.topic.str(),
+                        .peer = "next hop",
+                        .detail = "a group that does not parse"};
+    if (view.ok()) {
+      event.detail = "a group of another place in this log";
+      event.sender = view->header().sender.ToHex();
+      event.stream = view->header().stream.ToHex();
+      event.epoch = view->header().epoch;
+      event.sequence = view->first_sequence();
+    }
+    Report(event);
   }
   store_->Submit(std::move(task)).IgnoreError();  // refused: destroyed, which marks the feed as failed
 }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/identity/principal.h"
 #include "core/observe/log.h"
@@ -25,6 +26,11 @@ namespace {
 
 constexpr std::string_view kStoreFolder = "store";
 constexpr size_t kMaxRootsBytes = 1 << 20;
+// What a publisher may have in the store's queue, and the queue: a whole roster at once must fit, because a
+// refused task ends its call and everything unacknowledged comes again.
+constexpr size_t kBytesPerCall = 256 << 10;
+constexpr size_t kRequestsPerCall = 32;
+constexpr size_t kStoreQueueBytes = limits::kMaxRosterEntries * kBytesPerCall;
 constexpr absl::Duration kTick = absl::Milliseconds(100);
 
 }  // namespace
@@ -160,6 +166,7 @@ absl::Status Gateway::Impl::OpenStore() {
   storage::Options options;
   options.path = folder_->PathOf(kStoreFolder);
   options.format_name = "keystead-gateway";
+  options.queue_bytes = kStoreQueueBytes;
   options.file_system = options_.file_system;
   KS_ASSIGN_OR_RETURN(store_, storage::LogStore::Open(options));
   log_ = std::make_unique<RecordLog>(store_.get());
@@ -190,7 +197,10 @@ void Gateway::Impl::Connect() {
   lan.on_keyring = down.on_keyring;
   lan.on_stored = down.on_stored;
   hop_ = std::make_unique<LanHop>(lan);
-  service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get());
+  TransportServiceOptions service;
+  service.max_requests_per_call = kRequestsPerCall;
+  service.max_bytes_per_call = kBytesPerCall;
+  service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get(), service);
   hop_->SetService(service_.get());
   ProxyOptions proxy;
   proxy.channel = *Dial();
@@ -234,10 +244,10 @@ void Gateway::Impl::RunHousekeeping() {
     forwarder_->Tick();
     downlink_->Tick();
     hop_->Tick();
+    keeper_->Tick();  // often: what is trimmed before the store flushes it is never written a second time
     const absl::Time now = absl::Now();
     if (now < next_second) continue;
     next_second = now + absl::Seconds(1);
-    keeper_->Tick();
     if (const auto denied = deny_file_->Refresh(); !denied.ok()) {
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
     }

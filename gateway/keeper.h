@@ -27,7 +27,7 @@ class Keeper {
   absl::Status Restore();  // looks at every log once after a start
   // THREAD: writer, inside Prepare. Not for the keyring: a device that comes back needs every commit.
   void Grew(storage::LogRef log, size_t bytes);
-  // About once a second: trims what has grown.
+  // About ten times a second: trims what has grown.
   void Tick();
 
  private:

@@ -26,7 +26,7 @@ struct GatewayOptions {
   std::string label_out;
   bool reset = false;
   uint64_t queue_bytes = uint64_t{256} << 20;
-  uint64_t history_bytes = uint64_t{16} << 20;
+  uint64_t history_bytes = uint64_t{4} << 20;
   std::string deny_list;
   double stats_seconds = 10;
   double flush_seconds = 5;

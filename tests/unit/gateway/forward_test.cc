@@ -65,6 +65,7 @@ TEST_F(GatewayTest, ForwardsWhatCameWhileTheNextHopWasAwayInOrderAndOnce) {
   const auto second = Publish(Role::kDevice, "device-2", two);
   one.AwaitDurable(Send(*first, 1, 0, 49));
   upstream_.AwaitRecords(home_.id(), Telemetry(1), 50);
+  Await([&] { return gateway_->GetStats().up.outbox.entries == 0; }, "the acknowledgement of all");
   upstream_.Stop();
   one.AwaitDurable(Send(*first, 1, 50, 299));
   two.AwaitDurable(Send(*second, 2, 0, 299));
