@@ -13,27 +13,14 @@ constexpr size_t kResumeBelow = 8 << 20;
 constexpr size_t kMaxForeignAlarms = 1024;
 constexpr absl::Duration kBeat = absl::Milliseconds(200);
 constexpr absl::Duration kHeadEvery = absl::Hours(1);
-constexpr absl::Duration kKeepOldKeys = absl::Hours(24 * 30);
-
-// The session whose lock this thread holds: security events reported meanwhile are its own.
-thread_local WatchSession* current_session = nullptr;
-
-class Section {
- public:
-  explicit Section(WatchSession* session) : before_(current_session) { current_session = session; }
-  ~Section() { current_session = before_; }
-  Section(const Section&) = delete;
-  Section& operator=(const Section&) = delete;
-
- private:
-  WatchSession* const before_;
-};
 
 StreamPlace PlaceOf(const GroupHeader& header) {
   return {header.tenant, header.instantiation, header.topic, header.sender, header.epoch, header.stream};
 }
 
 }  // namespace
+
+thread_local WatchSession* WatchSession::Section::current = nullptr;
 
 absl::StatusOr<std::unique_ptr<WatchSession>> WatchSession::Start(const Engine& engine,
                                                                   WatchObserver* observer,
@@ -330,83 +317,6 @@ void WatchSession::ProbeNow() {
   changed_.SignalAll();
 }
 
-// What was seen
-// ------------------------------------------------------------------------------------------------------------
-
-// Of epochs that are over: keys whose streams were read to their signed end, and all of those that ended too
-// long ago. What was not read of the latter is then reported as lost.
-std::vector<Reader::SpentKey> WatchSession::DropSpentKeys() {
-  std::vector<Reader::SpentKey> spent = reader_->SpentKeys();
-  const MembershipChain& chain = member_.chain();
-  const int64_t now = absl::ToUnixSeconds(engine_.clock().Now());
-  for (uint64_t epoch = 0; epoch < chain.epoch(); ++epoch) {
-    const SignedCommit* commit = chain.At(epoch);
-    const SignedCommit* next = chain.At(epoch + 1);
-    if (commit == nullptr || next == nullptr || now - next->body.time < absl::ToInt64Seconds(kKeepOldKeys))
-      continue;
-    for (const auto& [topic, sender] : SendersOf(commit->body.roster)) {
-      if (member_.ring().SenderKeyFor(epoch, topic, sender).ok()) spent.push_back({epoch, topic, sender});
-    }
-  }
-  for (const Reader::SpentKey& key : spent) member_.ring().DropSender(key.epoch, key.topic, key.sender);
-  if (!spent.empty()) reader_->MembershipChanged();
-  return spent;
-}
-
-ReaderMemory WatchSession::Seen() {
-  ReaderMemory memory;
-  const std::vector<StreamStatus> streams = reader_->Status();
-  std::set<Topic> holding;
-  for (const StreamStatus& s : streams) {
-    uint64_t missing = 0;
-    for (const SequenceRange& range : s.missing) missing += range.last - range.first + 1;
-    if (s.received > s.next - std::min(s.next, missing)) holding.insert(s.place.topic);
-  }
-  for (auto& [topic, state] : topics_) {
-    if (!holding.contains(topic)) state.safe = {state.log, state.next};
-    if (state.safe.log != LogId()) memory.positions[topic] = state.safe;
-  }
-  memory.snapshot = reader_->Snapshot();
-  memory.alarms = alarms_before_;
-  for (const auto& [kind, count] : alarms_) memory.alarms[kind] += count;
-  memory.generation = generation_;
-  return memory;
-}
-
-absl::Status WatchSession::Save() {
-  if (options_.from_the_beginning) return absl::OkStatus();
-  if (!reading_.has_value()) {
-    absl::StatusOr<AppState::Lock> lock = engine_.state().LockReading();
-    if (!lock.ok()) return absl::OkStatus();  // somebody else remembers
-    reading_ = *std::move(lock);
-  }
-  const absl::Status saved = Remember();
-  return absl::IsAborted(saved) ? absl::OkStatus() : saved;
-}
-
-absl::Status WatchSession::Remember() {
-  ReaderMemory seen;
-  std::vector<Reader::SpentKey> spent;
-  {
-    absl::MutexLock lock(&mutex_);
-    const Section section(this);
-    dirty_ = false;
-    spent = DropSpentKeys();
-    seen = Seen();
-  }
-  KS_RETURN_IF_ERROR(engine_.state().SaveReaderMemory(seen));
-  {
-    absl::MutexLock lock(&mutex_);
-    generation_ = seen.generation;
-  }
-  if (spent.empty()) return absl::OkStatus();
-  // Only now that it is remembered what they opened do the keys go.
-  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine_.state().Begin());
-  KS_ASSIGN_OR_RETURN(Member stored, engine_.state().LoadMember());
-  for (const Reader::SpentKey& key : spent) stored.ring().DropSender(key.epoch, key.topic, key.sender);
-  return engine_.state().SaveMember(stored);
-}
-
 // To the observer
 // ------------------------------------------------------------------------------------------------------------
 
@@ -438,7 +348,7 @@ void WatchSession::OnDuplicate(const StreamPlace& place, uint64_t sequence) {
 }
 
 void WatchSession::OnSecurityEvent(const SecurityEvent& event) {
-  if (current_session == this) return Ring(event);
+  if (Section::current == this) return Ring(event);
   absl::MutexLock lock(&queue_mutex_);
   if (foreign_alarms_.size() < kMaxForeignAlarms) foreign_alarms_.push_back(event);
 }

@@ -5,7 +5,6 @@
 #include <deque>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -88,6 +87,18 @@ class WatchSession final : private ReaderListener {
   std::map<std::string, uint64_t> AlarmCounts() const;  // of this session
 
  private:
+  // Names the session whose lock this thread holds: security events reported meanwhile are its own.
+  class Section {
+   public:
+    explicit Section(WatchSession* session) : before_(current) { current = session; }
+    ~Section() { current = before_; }
+    Section(const Section&) = delete;
+    Section& operator=(const Section&) = delete;
+    static thread_local WatchSession* current;
+
+   private:
+    WatchSession* const before_;
+  };
   struct TopicState {
     ReaderMemory::Position safe;  // nothing before it is held back
     LogId log;
