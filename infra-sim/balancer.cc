@@ -41,6 +41,7 @@ absl::StatusOr<std::unique_ptr<const Upstream>> Connect(const UpstreamOptions& o
 struct Balancer::State {
   // The services are gone before the upstreams, the server before the services.
   CallGauge calls;
+  OffsetShifts offsets;
   Hop hop;
   TransportPass transport{hop};
   RegistryPass registry{hop};
@@ -60,6 +61,7 @@ absl::StatusOr<std::unique_ptr<Balancer>> Balancer::Start(const BalancerOptions&
   hop.timer = timer;
   hop.resolver = resolver;
   hop.calls = &state->calls;
+  hop.offsets = &state->offsets;
   for (const UpstreamOptions& upstream : options.upstreams) {
     auto connected = Connect(upstream);
     const std::string towards = absl::StrCat(who, ", upstream for ", upstream.tenant.str());

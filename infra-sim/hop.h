@@ -13,6 +13,7 @@
 #include "core/base/ids.h"
 #include "core/identity/principal.h"
 #include "infra-sim/engine.h"
+#include "infra-sim/offsets.h"
 #include "infra-sim/timer.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
@@ -62,13 +63,14 @@ class CallGauge {
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-// Immutable but for the gauge; it and everything pointed to outlive the calls.
+// Immutable but for the gauge and the offsets; it and everything pointed to outlive the calls.
 struct Hop {
   std::string listener;
   AttackEngine* engine = nullptr;
   Timer* timer = nullptr;
   const PrincipalResolver* resolver = nullptr;
   CallGauge* calls = nullptr;
+  OffsetShifts* offsets = nullptr;
   std::map<TenantName, std::unique_ptr<const Upstream>> upstreams;
 };
 

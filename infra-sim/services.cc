@@ -14,6 +14,7 @@ namespace {
 struct Caller {
   TenantName tenant;
   const Upstream* upstream = nullptr;
+  std::string id;  // SPIFFE
 };
 
 absl::StatusOr<Caller> FindUpstream(const Hop& hop, const grpc::CallbackServerContext& context) {
@@ -23,7 +24,7 @@ absl::StatusOr<Caller> FindUpstream(const Hop& hop, const grpc::CallbackServerCo
   if (found == hop.upstreams.end()) {
     return absl::PermissionDeniedError("no upstream for tenant " + (*principal)->tenant().str());
   }
-  return Caller{found->first, found->second.get()};
+  return Caller{found->first, found->second.get(), (*principal)->id().str()};
 }
 
 template <class Base>
@@ -83,7 +84,7 @@ grpc::ServerWriteReactor<v1::SubscribeResponse>* TransportPass::Subscribe(
     grpc::CallbackServerContext* context, const v1::SubscribeRequest* request) {
   const auto caller = FindUpstream(hop_, *context);
   if (!caller.ok()) return new Refusing<grpc::ServerWriteReactor<v1::SubscribeResponse>>(caller.status());
-  return StartSubscribePass(hop_, caller->upstream, *context, *request);
+  return StartSubscribePass(hop_, caller->upstream, caller->id, *context, *request);
 }
 
 grpc::ServerUnaryReactor* RegistryPass::Submit(grpc::CallbackServerContext* context,

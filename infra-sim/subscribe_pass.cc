@@ -1,10 +1,12 @@
 #include "infra-sim/subscribe_pass.h"
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 
@@ -14,8 +16,18 @@ namespace {
 // As PublishCall: kept alive by its two reactors, operations started under its own mutex.
 class SubscribeCall : public std::enable_shared_from_this<SubscribeCall> {
  public:
-  SubscribeCall(const Hop& hop, const Upstream* upstream, v1::SubscribeRequest request)
-      : token_(hop.calls), hop_(hop), upstream_(upstream), request_(std::move(request)) {}
+  SubscribeCall(const Hop& hop, const Upstream* upstream, std::string reader, v1::SubscribeRequest request)
+      : token_(hop.calls),
+        hop_(hop),
+        upstream_(upstream),
+        reader_(std::move(reader)),
+        request_(std::move(request)) {
+    for (v1::TopicPosition& position : *request_.mutable_topics()) {
+      const uint64_t shift = hop_.offsets->Get(KeyOf(position.topic(), position.log_id()));
+      position.set_next_offset(position.next_offset() - std::min(position.next_offset(), shift));
+    }
+    offsets_.resize(static_cast<size_t>(request_.topics_size()));
+  }
   grpc::ServerWriteReactor<v1::SubscribeResponse>* Start(grpc::CallbackServerContext& context);
 
  private:
@@ -34,7 +46,11 @@ class SubscribeCall : public std::enable_shared_from_this<SubscribeCall> {
   void UpRead(bool ok);
   void UpDone(const grpc::Status& status);
   void DownWritten(bool ok);
+  std::string KeyOf(const std::string& topic, const std::string& log_id) const {
+    return absl::StrCat(reader_, "\n", topic, "\n", log_id);
+  }
   void Take(v1::SubscribeResponse response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Shifted(const v1::SubscribeResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Attack(const v1::SubscribeResponse& response) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void AttackGroup(uint32_t topic, uint64_t offset, const std::string& group, EntriesBuilder& building)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -47,7 +63,8 @@ class SubscribeCall : public std::enable_shared_from_this<SubscribeCall> {
   const CallGauge::Token token_;
   const Hop& hop_;
   const Upstream* const upstream_;
-  const v1::SubscribeRequest request_;
+  const std::string reader_;
+  v1::SubscribeRequest request_;  // not changed once the call has begun
   grpc::ClientContext up_context_;
   Down* down_ = nullptr;
   Up* up_ = nullptr;
@@ -57,6 +74,7 @@ class SubscribeCall : public std::enable_shared_from_this<SubscribeCall> {
   std::deque<Message> queue_ ABSL_GUARDED_BY(mutex_);
   std::optional<Message> writing_ ABSL_GUARDED_BY(mutex_);
   std::vector<HeldBack> held_ ABSL_GUARDED_BY(mutex_);
+  std::vector<TopicOffsets> offsets_ ABSL_GUARDED_BY(mutex_);             // by topic of the request
   absl::Time not_before_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();  // of what is queued next
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;
   bool up_closed_ ABSL_GUARDED_BY(mutex_) = false;
@@ -126,36 +144,69 @@ void SubscribeCall::Take(v1::SubscribeResponse response) {
   for (const v1::TopicEntries& entries : response.topics()) {
     for (const std::string& group : entries.groups()) hop_.engine->Observe(group);
   }
-  if (hop_.engine->armed() || !held_.empty()) {
+  // A topic that was not asked for would have no offsets: such an answer goes on as it is.
+  const auto unknown = [&](const v1::TopicEntries& entries) { return entries.topic() >= offsets_.size(); };
+  if (std::any_of(response.topics().begin(), response.topics().end(), unknown)) {
+    queue_.push_back({std::move(response), not_before_});
+    return;
+  }
+  if (hop_.engine->armed() || !held_.empty() || Shifted(response)) {
     Attack(response);
   } else {
     queue_.push_back({std::move(response), not_before_});
   }
 }
 
+// Opens the offsets of topics that begin, too.
+bool SubscribeCall::Shifted(const v1::SubscribeResponse& response) {
+  bool shifted = false;
+  for (const v1::TopicEntries& entries : response.topics()) {
+    TopicOffsets& offsets = offsets_[entries.topic()];
+    if (!entries.log_id().empty()) {
+      offsets.Open(hop_.offsets,
+                   KeyOf(request_.topics(static_cast<int>(entries.topic())).topic(), entries.log_id()));
+    }
+    shifted = shifted || offsets.Shift() > 0;
+  }
+  return shifted;
+}
+
 void SubscribeCall::Attack(const v1::SubscribeResponse& response) {
+  Shifted(response);
   EntriesBuilder building;
   for (const v1::TopicEntries& entries : response.topics()) {
-    building.BeginTopic(entries);
+    TopicOffsets& offsets = offsets_[entries.topic()];
+    v1::TopicEntries frame;  // without groups, in this reader's numbers
+    frame.set_topic(entries.topic());
+    frame.set_log_id(entries.log_id());
+    frame.set_first_kept(entries.first_kept());
+    frame.set_first_offset(offsets.Peek(entries.first_offset()));
+    building.BeginTopic(frame);
     for (int i = 0; i < entries.groups_size(); ++i) {
       AttackGroup(entries.topic(), entries.first_offset() + static_cast<uint64_t>(i), entries.groups(i),
                   building);
     }
-    building.EndTopic(entries);
+    frame.set_first_offset(
+        offsets.Peek(entries.first_offset() + static_cast<uint64_t>(entries.groups_size())));
+    frame.set_caught_up(entries.caught_up());
+    building.EndTopic(frame);
   }
   Flush(building);
 }
 
 void SubscribeCall::AttackGroup(uint32_t topic, uint64_t offset, const std::string& group,
                                 EntriesBuilder& building) {
+  TopicOffsets& offsets = offsets_[topic];
   auto decision = hop_.engine->Decide(hop_.listener, Direction::kDown, group);
   if (!decision.has_value()) {
-    building.Add(topic, offset, group);
+    building.Add(topic, offsets.Next(offset), group);
+    offsets.Close(offset + 1);
     ReleaseHeld(building);
     return;
   }
   if (decision->hold_back) {
     for (auto& piece : decision->pieces) held_.push_back({topic, offset, std::move(piece.group)});
+    offsets.Close(offset + 1);
     WakeAfter(decision->patience, true);
     return;
   }
@@ -164,7 +215,8 @@ void SubscribeCall::AttackGroup(uint32_t topic, uint64_t offset, const std::stri
     Flush(building);
     not_before_ = absl::Now() + decision->delay;
   }
-  for (auto& piece : decision->pieces) building.Add(topic, offset, std::move(piece.group));
+  for (auto& piece : decision->pieces) building.Add(topic, offsets.Next(offset), std::move(piece.group));
+  offsets.Close(offset + 1);
   ReleaseHeld(building);
 }
 
@@ -174,7 +226,9 @@ void SubscribeCall::Flush(EntriesBuilder& building) {
 
 void SubscribeCall::ReleaseHeld(EntriesBuilder& building) {
   for (HeldBack& held : std::exchange(held_, {})) {
-    building.Add(held.topic, held.offset, std::move(held.group));
+    TopicOffsets& offsets = offsets_[held.topic];
+    building.Add(held.topic, offsets.Next(held.offset), std::move(held.group));
+    offsets.Close(held.offset + 1);
   }
 }
 
@@ -280,9 +334,10 @@ void EntriesBuilder::EndTopic(const v1::TopicEntries& genuine) {
 }
 
 grpc::ServerWriteReactor<v1::SubscribeResponse>* StartSubscribePass(const Hop& hop, const Upstream* upstream,
+                                                                    const std::string& reader,
                                                                     grpc::CallbackServerContext& context,
                                                                     const v1::SubscribeRequest& request) {
-  return std::make_shared<SubscribeCall>(hop, upstream, request)->Start(context);
+  return std::make_shared<SubscribeCall>(hop, upstream, reader, request)->Start(context);
 }
 
 }  // namespace keystead::infra

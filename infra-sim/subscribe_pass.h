@@ -11,16 +11,17 @@
 
 namespace keystead::infra {
 
-// As StartPublishPass. At most kQueuedResponses responses are held between the two sides.
+// As StartPublishPass. `reader` is who asks (offsets.h). At most kQueuedResponses responses are held between
+// the two sides.
 grpc::ServerWriteReactor<v1::SubscribeResponse>* StartSubscribePass(const Hop& hop, const Upstream* upstream,
+                                                                    const std::string& reader,
                                                                     grpc::CallbackServerContext& context,
                                                                     const v1::SubscribeRequest& request);
 
 inline constexpr size_t kQueuedResponses = 8;
 
-// Puts entries together again after attacks so that every group keeps the offset of the genuine one it came
-// from: where offsets jump (dropped) or repeat (split, added), a new TopicEntries begins. So the reader's own
-// position stays right whatever was done to the content. Pure; not thread-safe.
+// Puts entries together again after attacks, each under the offset it is given: where offsets jump, a new
+// TopicEntries begins. Pure; not thread-safe.
 class EntriesBuilder {
  public:
   void BeginTopic(const v1::TopicEntries& genuine);  // keeps its log id and first_kept

@@ -231,12 +231,17 @@ class Subscribing : public HopTest {
     second.mutable_topics(0)->set_caught_up(true);
     next_.script = {first, second};
   }
-  // Offset and group of everything delivered until caught up.
-  std::vector<std::pair<uint64_t, std::string>> Collect() {
+  // Offset and group of everything delivered until caught up; offsets rise, or a reader would end the call.
+  std::vector<std::pair<uint64_t, std::string>> Collect(uint64_t from = 0) {
     const auto stub = v1::Transport::NewStub(Client(kAcme, Role::kApp));
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-    const auto stream = stub->Subscribe(&context, v1::SubscribeRequest());
+    v1::SubscribeRequest request;
+    v1::TopicPosition& position = *request.add_topics();
+    position.set_topic("keyring");
+    if (from > 0) position.set_log_id("0123456789abcdef");
+    position.set_next_offset(from);
+    const auto stream = stub->Subscribe(&context, request);
     std::vector<std::pair<uint64_t, std::string>> out;
     v1::SubscribeResponse response;
     bool caught_up = false;
@@ -252,6 +257,7 @@ class Subscribing : public HopTest {
     EXPECT_TRUE(caught_up);
     context.TryCancel();
     EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+    for (size_t i = 1; i < out.size(); ++i) EXPECT_GT(out[i].first, out[i - 1].first);
     return out;
   }
   std::string log_ids_;
@@ -274,24 +280,31 @@ TEST_F(Subscribing, DroppedEntriesLeaveTheOffsetsOfOthersAlone) {
   EXPECT_EQ(log_ids_, "0123456789abcdef");
 }
 
-TEST_F(Subscribing, AddedEntriesLeaveTheOffsetsOfOthersAlone) {
+TEST_F(Subscribing, AddedEntriesMoveTheOthersUpInThisAndLaterCalls) {
   StartBalancer();
   Arm(Counted(v1::ATTACK_FORGE, 2, "down"));
   const auto got = Collect();
   ASSERT_EQ(got.size(), 8u);
   size_t genuine = 0;
-  for (const auto& [offset, group] : got) genuine += group == OneGroup(offset) ? 1 : 0;
+  for (const auto& [offset, group] : got) {
+    for (uint64_t i = 10; i < 16; ++i) genuine += group == OneGroup(i) ? 1 : 0;
+  }
   EXPECT_EQ(genuine, 6u);
-  EXPECT_EQ(got.back(), std::make_pair(uint64_t{15}, OneGroup(15)));
+  EXPECT_EQ(got.back(), std::make_pair(uint64_t{17}, OneGroup(15)));
+  const auto again = Collect(18);
+  ASSERT_EQ(again.size(), 6u);
+  EXPECT_EQ(again.front(), std::make_pair(uint64_t{12}, OneGroup(10)));
+  EXPECT_EQ(next_.subscribed.topics(0).next_offset(), 16u);
 }
 
-TEST_F(Subscribing, ReorderedEntryComesAfterTheNextUnderItsOwnOffset) {
+TEST_F(Subscribing, ReorderedEntryComesAfterTheNext) {
   StartBalancer();
   Arm(Counted(v1::ATTACK_REORDER, 1, "down"));
   const auto got = Collect();
   ASSERT_EQ(got.size(), 6u);
-  EXPECT_EQ(got[0].first, 11u);
-  EXPECT_EQ(got[1], std::make_pair(uint64_t{10}, OneGroup(10)));
+  EXPECT_EQ(got[0], std::make_pair(uint64_t{11}, OneGroup(11)));
+  EXPECT_EQ(got[1], std::make_pair(uint64_t{12}, OneGroup(10)));
+  EXPECT_EQ(got[2], std::make_pair(uint64_t{13}, OneGroup(12)));
 }
 
 TEST_F(Subscribing, ModifiedEntriesAreLoggedWithDirectionDown) {

@@ -88,7 +88,8 @@ class FakeTransport final : public v1::Transport::CallbackService {
     return new PublishReactor(next_, CallerOf(*context, *resolver_));
   }
   grpc::ServerWriteReactor<v1::SubscribeResponse>* Subscribe(grpc::CallbackServerContext*,
-                                                             const v1::SubscribeRequest*) override {
+                                                             const v1::SubscribeRequest* request) override {
+    next_->subscribed = *request;
     return new SubscribeReactor(next_->script);
   }
 

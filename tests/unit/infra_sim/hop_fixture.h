@@ -35,6 +35,7 @@ class NextHop {
 
   void set_refuse(std::function<bool(const std::string& group)> refuse) { refuse_ = std::move(refuse); }
   std::vector<v1::SubscribeResponse> script;  // of Subscribe; then it waits for the caller to cancel
+  v1::SubscribeRequest subscribed;            // the latest
   std::vector<std::string> bundles;           // of Fetch
   std::vector<std::string> submitted() const;
   void Submitted(const std::string& bundle);
