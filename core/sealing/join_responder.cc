@@ -206,6 +206,7 @@ absl::Status JoinResponder::Restore(const SecretBytes& encoded) {
   KS_ASSIGN_OR_RETURN(reset_counter_, r.ReadUint());
   KS_ASSIGN_OR_RETURN(armed_boot_, r.ReadId<BootId>());
   KS_ASSIGN_OR_RETURN(const int64_t armed_until, r.ReadInt());
+  if (armed_until < 0) return absl::DataLossError("stored joining state is damaged");
   armed_until_ = absl::Milliseconds(armed_until);
   KS_ASSIGN_OR_RETURN(const ByteView k_d, r.ReadBytes());
   k_d_ = crypto::EcdhKeyPair();
@@ -231,6 +232,7 @@ absl::Status JoinResponder::Restore(const SecretBytes& encoded) {
     KS_ASSIGN_OR_RETURN(const ByteView m2, r.ReadBytes());
     o.m2 = ToBytes(m2);
     KS_ASSIGN_OR_RETURN(const int64_t until, r.ReadInt());
+    if (until < 0) return absl::DataLossError("stored joining state is damaged");
     o.until_uptime = absl::Milliseconds(until);
     KS_ASSIGN_OR_RETURN(o.boot, r.ReadId<BootId>());
     offer_ = std::move(o);

@@ -9,6 +9,9 @@
 
 namespace keystead {
 
+// Of the kinds that may stand in a sealed topic.
+inline bool IsSignedKind(std::string_view kind) { return kind != kinds::kReadings; }
+
 struct Reader::Stream {
   Stream(StreamPlace p, RecordCipher c)
       : place(std::move(p)), cipher(std::move(c)), track(InitialRunningHash(place)) {}
