@@ -147,7 +147,12 @@ def main():
             ("power_cut", demo_stages.power_cut),
         ])
         screen.stage("The end", "Every process is asked to end, and does.")
-        stubborn = stack.stop()
+        stubborn = []
+        if demo.world is not None:  # those who send first, so that what they still hold finds its way
+            senders = [device.process for home in demo.homes.values() for device in home.devices.values()]
+            stubborn += stack.stop(processes=senders + [watch.process for watch in demo.watches.values()])
+            stubborn += stack.stop(processes=[home.gateway.process for home in demo.homes.values()])
+        stubborn += stack.stop()
         bad = [name for name, process in stack.processes.items()
                if not name.startswith("send-") and process.popen.returncode not in (0, None)]
         checks.check("end.graceful", not stubborn and not bad, f"all processes ended by themselves with exit code 0 {stubborn + bad or ''}")

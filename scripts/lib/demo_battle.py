@@ -1,10 +1,9 @@
 """The demonstration's attacks: on every hop, as a wire without credentials and as a balancer that holds valid ones."""
 
 import itertools
-import time
 
 import harness
-from demo_attacks import HARMLESS, RECORD_ATTACKS, WIRE_ATTACKS, Evidence, Injection, judge
+from demo_attacks import HARMLESS, RECORD_ATTACKS, WIRE_ATTACKS, Evidence, Injection, judge, place_of
 from world import HOPS
 
 NEXT_HOP = {"device-gateway": "gateway", "gateway-backend": "backend", "backend-app": "backend"}
@@ -107,66 +106,83 @@ def plan_for(hop, direction, topic, seed):
     return attacks
 
 
-def balancers(demo, traffic=None):
+def balancers(demo):
     demo.screen.stage("Attacks by balancers that hold valid credentials", "These see every message and may send any. What they change no longer "
                       "opens, what they move to another place neither, and what they swallow leaves a numbered hole.")
-    for hop, direction in (("device-gateway", "up"), ("gateway-backend", "up"), ("backend-app", "down")):
-        fight(demo, hop, direction, "telemetry/")
-    for hop, direction in (("backend-app", "up"), ("gateway-backend", "down"), ("device-gateway", "down")):
-        fight(demo, hop, direction, "command/")
+    commands = Commands(demo)
+    fights = [Fight(demo, hop, direction, "telemetry/") for hop, direction in
+              (("device-gateway", "up"), ("gateway-backend", "up"), ("backend-app", "down"))]
+    fights += [Fight(demo, hop, direction, "command/", commands) for hop, direction in
+               (("backend-app", "up"), ("gateway-backend", "down"), ("device-gateway", "down"))]
+    missed = []
+    for fight in fights:
+        missed += fight.run()
+    demo.checks.check("attack.all_injected", not missed, f"every planned attack was really made {missed or ''}")
+    commands.finish()
+    demo.screen.say("a hole is called missing when it has not closed for two seconds; then everybody's notes are compared")
+    settle(demo, fights, commands)
+    for fight in fights:
+        answered = sum(1 for injection in fight.injections if injection.verdict)
+        demo.screen.say(f"{fight.title}: {answered} of {len(fight.injections)} accounted for")
+        for injection in fight.injections:
+            if not injection.verdict:
+                demo.screen.say(demo.screen.bad(f"not accounted for: {injection}"))
 
 
-def fight(demo, hop, direction, topic):
-    box = demo.world.infra(hop, "balancer", HOME)
-    plan = plan_for(hop, direction, topic, 1 + HOPS.index(hop))
-    numbers = box.plan(plan)
-    traffic = Commands(demo) if topic == "command/" else None
-    left = box.wait_spent(numbers, 25, traffic.keep_going if traffic else lambda: None)
-    box.disarm()
-    missed = [f"{attack['kind']} {attack['target'] or ''}".strip() for attack, number in zip(plan, numbers) if number in left]
-    found = [raw for raw in box.injections() if int(raw["attack"]) in numbers]
-    injections = [Injection(hop, "balancer", raw) for raw in found]
-    open_ones = settle(demo, box, injections, numbers, traffic)
-    demo.injections += injections
-    way = {"up": "towards the backend", "down": "towards the reader"}[direction]
-    demo.screen.say(f"{hop}, {topic[:-1]}, {way}: {len(injections)} records attacked in {len(plan)} ways, "
-                    f"{len(injections) - len(open_ones)} accounted for")
-    for injection in open_ones:
-        demo.screen.say(demo.screen.bad(f"not accounted for: {injection}"))
-    demo.checks.check("attack.all_injected", not missed, f"{hop} {direction}: every planned attack was really made {missed or ''}")
+class Fight:
+    """All attacks on one hop, one way, one kind of topic."""
+
+    def __init__(self, demo, hop, direction, topic, commands=None):
+        self.demo = demo
+        self.box = demo.world.infra(hop, "balancer", HOME)
+        self.plan = plan_for(hop, direction, topic, 1 + HOPS.index(hop))
+        self.commands = commands
+        way = {"up": "towards the backend", "down": "towards its reader"}[direction]
+        self.title = f"{hop}, {topic[:-1]} {way}"
+        self.numbers = []
+        self.injections = []
+
+    def run(self):
+        """Arms everything and waits until it is done; what could not be."""
+        self.numbers = self.box.plan(self.plan)
+        left = self.box.wait_spent(self.numbers, 25, self.commands.keep_going if self.commands else lambda: None)
+        for number in left:
+            self.box.disarm(number)
+        self.injections = [Injection(self.plan[0]["listener"], "balancer", raw) for raw in self.raw()]
+        self.demo.injections += self.injections
+        self.demo.screen.say(f"{self.title}: {len(self.injections)} records attacked in {len(self.plan) - len(left)} ways")
+        return [f"{self.title}: {attack['kind']} {attack['target'] or ''}".strip()
+                for attack, number in zip(self.plan, self.numbers) if number in left]
+
+    def raw(self):
+        return [raw for raw in self.box.injections() if int(raw["attack"]) in self.numbers]
+
+    def look_again(self):
+        """A refusal may have come after the first look."""
+        codes = {(int(raw["attack"]), *place_of(raw, raw.get("sequence"))): raw for raw in self.raw()}
+        for injection in self.injections:
+            raw = codes.get((injection.attack, *injection.genuine), {})
+            injection.refused_code = int(raw.get("refused_code", 0))
+            injection.refused_reason = raw.get("refused_reason", "")
 
 
-def settle(demo, box, injections, numbers, traffic):
-    """Waits until each injected record is accounted for; the ones that are not."""
-    left = list(injections)
-    looked = [0.0]
+def settle(demo, fights, commands):
+    """Waits until each injected record is accounted for, or too long."""
+    for fight in fights:
+        fight.look_again()
 
     def nobody_left():
-        nonlocal left
-        fresh = {}
-        if time.monotonic() - looked[0] > 0.5:
-            looked[0] = time.monotonic()
-            fresh = {(raw["attack"], raw.get("sequence"), raw.get("stream")): raw for raw in box.injections()
-                     if int(raw["attack"]) in numbers}
         evidence = gather(demo)
-        still = []
-        for injection in left:
-            for raw in fresh.values():  # a refusal may have come after the first look
-                if int(raw["attack"]) == injection.attack and int(raw.get("refused_code", 0)):
-                    injection.refused_code = int(raw["refused_code"])
-                    injection.refused_reason = raw.get("refused_reason", "")
-            done = judge(injection, evidence, NEXT_HOP[injection.hop])
-            if not done and traffic is not None:
-                done = traffic.judge(injection)
-            if not done:
-                still.append(injection)
-        left = still
+        left = False
+        for fight in fights:
+            for injection in fight.injections:
+                if injection.verdict is None and not judge(injection, evidence, NEXT_HOP[injection.hop]):
+                    left = left or not (fight.commands and commands.judge(injection))
         return not left
     try:
         harness.wait_until(nobody_left, "every injection to be accounted for", 8)
     except harness.Failure:
         pass
-    return left
 
 
 class Commands:
@@ -174,7 +190,7 @@ class Commands:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, demo, at_once=4):
+    def __init__(self, demo, at_once=8):
         self.demo = demo
         self.at_once = at_once
         self.running = []
@@ -187,13 +203,15 @@ class Commands:
             app = self.demo.homes[HOME].app
             self.running.append(self.demo.stack.start(
                 f"send-{number}", "keystead-mobile-stub", *app.arguments(), "send", "bulb",
-                "on" if number % 2 else "off", "--timeout", "2", "--force", ports=False))
+                "on" if number % 2 else "off", "--timeout", "1", "--force", ports=False))
+
+    def finish(self):
+        for process in self.running:
+            process.wait(10)
 
     def judge(self, injection):
         """Commands are done at most once, whatever comes how often; one that was swallowed stays unanswered, which the
         sender is told."""
-        for process in self.running:
-            process.wait(10)
         counters = [(entry["signer"], entry["counter"]) for entry in self.bulb.log.find("command_done")]
         if len(counters) != len(set(counters)):
             return False

@@ -7,6 +7,8 @@ import base64
 import os
 import pathlib
 
+ZEROS = bytes(1 << 18)
+
 
 def forms(text):
     """Form → needles."""
@@ -77,11 +79,15 @@ class Search:
                 rest = b""
                 while begin < end:
                     try:
-                        data = os.pread(memory.fileno(), min(8 << 20, end - begin), begin)
+                        data = os.pread(memory.fileno(), min(len(ZEROS), end - begin), begin)
                     except OSError:
                         break  # given back meanwhile, or never touched
                     if not data:
                         break
+                    if data == ZEROS:  # most of what threads reserve as stacks was never used
+                        begin += len(data)
+                        rest = b""
+                        continue
                     hits |= self.in_bytes(rest + data, where)
                     self.bytes -= len(rest)
                     rest = data[-self.overlap:]

@@ -204,7 +204,7 @@ def other_tenant(demo):
     member = demo.watches["acme"].records("readings")[0]["sender"]
 
     def ask(topic, through):
-        return demo.stack.run("keystead-mobile-stub", *app.arguments(through), "--quiet", "raw", "--wait", "3", "--topic", topic,
+        return demo.stack.run("keystead-mobile-stub", *app.arguments(through), "--quiet", "raw", "--wait", "1", "--topic", topic,
                               check=False)
     real = ask(f"telemetry/{member}", hop)
     invented = ask(f"telemetry/{secrets.token_hex(16)}", hop)

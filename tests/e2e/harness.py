@@ -266,9 +266,9 @@ class Stack:
             print(f"--- {process.name}: {state}\n{process.tail()}", file=sys.stderr, flush=True)
         print(f"--- folder: {self.folder}{'' if self.keep else ' (KEYSTEAD_KEEP=1 keeps it)'}", file=sys.stderr, flush=True)
 
-    def stop(self, patience=10):
-        """Asks every process to end; names those that had to be killed."""
-        running = [process for process in self.processes.values() if not process.ended()]
+    def stop(self, patience=10, processes=None):
+        """Asks every process, or these, to end; names those that had to be killed."""
+        running = [process for process in (processes or self.processes.values()) if not process.ended()]
         for process in running:
             process.popen.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + patience
