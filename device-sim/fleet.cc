@@ -17,6 +17,10 @@ namespace {
 
 constexpr size_t kManyDevices = 32;  // above it certificates are not watched: that costs a thread each
 
+constexpr uint64_t kSyncBytes = 16 << 20;
+constexpr absl::Duration kSyncEvery = absl::Seconds(30);
+constexpr absl::Duration kLookUnderLoad = absl::Milliseconds(50);
+
 absl::Status ShowOne(const membership::Label& label) {
   KS_ASSIGN_OR_RETURN(const SecretBytes text, membership::EncodeLabel(label));
   const SecretBytes grouped = membership::GroupLabelText(text);
@@ -165,12 +169,25 @@ void Fleet::RunJoins() {
   }
 }
 
+// THREAD: scheduler_. Journals are written and trimmed without fsync. The store lets go of what was trimmed
+// once a sync has come after it: often enough, and acknowledged records never reach its table files.
+void Fleet::SyncWhenDue(absl::Duration now) {
+  const uint64_t bytes = store_->GetStats().bytes;
+  if (bytes - synced_bytes_ < kSyncBytes && (now - synced_at_ < kSyncEvery || bytes == synced_bytes_)) return;
+  synced_bytes_ = bytes;
+  synced_at_ = now;
+  const auto nothing = [](storage::Transaction&) { return absl::OkStatus(); };
+  store_->Submit(storage::MakeTask(0, nothing, [](const absl::Status&) {}))
+      .IgnoreError();  // the next one will do
+}
+
 // THREAD: scheduler_. A device is in the queue or being stepped, never both.
 void Fleet::RunSchedule() {
   absl::MutexLock lock(&mutex_);
   const auto woken = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return woken_; };
   while (!stopping()) {
     const absl::Duration now = clock_.Uptime();
+    SyncWhenDue(now);
     if (!due_.empty() && due_.top().first <= now) {
       const size_t device = due_.top().second;
       due_.pop();
@@ -186,7 +203,8 @@ void Fleet::RunSchedule() {
     }
     woken_ = false;
     const absl::Duration wait = due_.empty() ? absl::Seconds(1) : due_.top().first - now;
-    mutex_.AwaitWithTimeout(absl::Condition(&woken), wait);
+    mutex_.AwaitWithTimeout(absl::Condition(&woken),
+                            std::min(wait, options_.batch > 0 ? kLookUnderLoad : wait));
   }
   const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stepping_ == 0; };
   mutex_.Await(absl::Condition(&idle));

@@ -37,6 +37,7 @@ class Fleet {
                                          uint64_t seed) const;
   absl::Status WriteLabels() const;
   void RunSchedule();
+  void SyncWhenDue(absl::Duration now);
   void RunJoins();
   void RunLoad(size_t thread, size_t threads);
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
@@ -50,6 +51,8 @@ class Fleet {
   std::unique_ptr<Executor> executor_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::atomic<bool> stopping_ = false;
+  absl::Duration synced_at_;   // THREAD: scheduler
+  uint64_t synced_bytes_ = 0;  // likewise
 
   using Due = std::pair<absl::Duration, size_t>;  // device uptime, device
   absl::Mutex mutex_;
