@@ -3,7 +3,6 @@
 // Prints one JSON object.
 
 #include <nats/nats.h>
-#include <openssl/ssl.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
