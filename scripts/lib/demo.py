@@ -29,6 +29,8 @@ MUTANTS = {
     "tenant_filter_off": {"tenancy.foreign_refused"},
     "no_sealing": {"secrecy.backend_files"},
 }
+# Without any seal nothing that rests on one can hold: these may fail beside it.
+ALSO = {"no_sealing": ("seal.", "secrecy.", "attack.", "delivery.")}
 
 
 def summary(demo):
@@ -43,11 +45,11 @@ def summary(demo):
             row, who = [kind, MEANING[kind]], set()
             for hop in HOPS:
                 here = [i for i in demo.injections if (i.form, i.kind, i.hop) == (form, kind, hop)]
-                count = {verdict: sum(1 for i in here if i.verdict == verdict)
-                         for verdict in ("refused", "noticed", "harmless", None)}
+                count = {verdict: sum(1 for i in here if i.verdict == verdict) for verdict in ("refused", "noticed", "harmless")}
+                unanswered = len(here) - sum(count.values())
                 who |= {i.by.removeprefix("acme's ").removeprefix("globex's ") for i in here if i.by}
                 text = f"{len(here):2} = {count['refused']:2} + {count['noticed']:2} + {count['harmless']:2}"
-                row.append(text + (f"  {count[None]} OPEN" if count[None] else ""))
+                row.append(text + (f"  {unanswered} OPEN" if unanswered else ""))
             row.append(", ".join(sorted(who)))
             rows.append(row)
         screen.line()
@@ -111,7 +113,10 @@ def conclude(demo, arguments, stubborn, seconds):
         if not caught:
             screen.line(screen.bad(f"mutant {arguments.mutant} was NOT caught: {', '.join(sorted(expected))} passed"))
             return 2
-        others = sorted(set(failed) - expected)
+        others = sorted(name for name in set(failed) - expected if not name.startswith(ALSO.get(arguments.mutant, ())))
+        rest = len(failed) - len(caught) - len(others)
+        if rest:
+            screen.line(f"{rest} more that rest on the seal failed with it")
         screen.line(f"mutant {arguments.mutant} was caught by {', '.join(sorted(caught))}" +
                     (f"; also failed: {', '.join(others)}" if others else "; all other assertions passed"))
         return 1

@@ -57,7 +57,7 @@ class Injection:
         self.refused_code = int(raw.get("refused_code", 0))
         self.refused_reason = raw.get("refused_reason", "")
         self.detail = raw.get("detail", "")
-        self.verdict = None  # "refused", "noticed", "harmless"
+        self.verdict = None  # "refused", "noticed", "harmless"; "twice": it worked
         self.by = ""         # who, and how
         self.why = ""
 
@@ -128,6 +128,9 @@ def judge(injection, evidence, next_hop):
         by = evidence.duplicates.get(injection.genuine)
         injection.verdict, injection.by = "harmless", (by[0] if by else "")
         injection.why = "recognised as a duplicate" if by else "came once, in its place"
+        return True
+    if injection.kind in HARMLESS and evidence.delivered.get(injection.genuine, 0) > 1:
+        injection.verdict, injection.why = "twice", "delivered more than once"  # delivery.once fails on it
         return True
     for place in (injection.placed, injection.genuine):
         found = [(who, kind) for who, kind in evidence.alarms.get(place, ()) if kind in ALARMS]

@@ -177,7 +177,8 @@ def settle(demo, fights, commands):
         for fight in fights:
             for injection in fight.injections:
                 if injection.verdict is None and not judge(injection, evidence, NEXT_HOP[injection.hop]):
-                    left = left or not (fight.commands and commands.judge(injection))
+                    answered = fight.commands is not None and commands.judge(injection)
+                    left = left or not answered
         return not left
     try:
         harness.wait_until(nobody_left, "every injection to be accounted for", 8)
@@ -210,11 +211,8 @@ class Commands:
             process.wait(10)
 
     def judge(self, injection):
-        """Commands are done at most once, whatever comes how often; one that was swallowed stays unanswered, which the
-        sender is told."""
-        counters = [(entry["signer"], entry["counter"]) for entry in self.bulb.log.find("command_done")]
-        if len(counters) != len(set(counters)):
-            return False
+        """Commands are done at most once, whatever comes how often (command.once); one that was swallowed stays
+        unanswered, which the sender is told."""
         if injection.kind in HARMLESS:
             injection.verdict, injection.by, injection.why = "harmless", "bulb", "done at most once"
             return True
@@ -237,6 +235,9 @@ def agree(demo):
                       f"{len(demo.injections)} records were attacked; {len(silent)} of them remained without an answer")
     twice = [place for place, times in evidence.delivered.items() if times > 1]
     demo.checks.check("delivery.once", not twice, f"{len(evidence.delivered)} records reached the phones' readers, {len(twice)} of them twice")
+    done = [(entry["signer"], entry["counter"]) for entry in demo.homes[HOME].devices["bulb"].process.log.find("command_done")]
+    demo.checks.check("command.once", done and len(done) == len(set(done)),
+                      f"the bulb did {len(done)} commands, none of them twice, although many came more than once")
     touched = {place for injection in demo.injections for place in (injection.genuine, injection.placed) if place}
     spoilt = {place for injection in demo.injections if injection.kind not in HARMLESS or injection.direction == "down"
               for place in (injection.genuine, injection.placed) if place}
