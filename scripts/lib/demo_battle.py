@@ -41,6 +41,18 @@ def ends(demo, hop):
     return {name: len(device.process.log.find("disconnected")) for name, device in demo.homes[HOME].devices.items()}
 
 
+def all_connected(demo):
+    """Whoever is still reconnecting would not notice, and not log, that it is cut off once more."""
+    def latest(log, up, down, is_up=lambda entry: True):
+        entries = [entry for entry in log.read() if entry.get("event") in (up, down)]
+        return bool(entries) and entries[-1]["event"] == up and is_up(entries[-1])
+    return (all(latest(device.process.log, "connected", "disconnected") for device in demo.homes[HOME].devices.values()) and
+            all(latest(home.gateway.process.log, "upstream_connected", "upstream_disconnected")
+                for home in demo.homes.values()) and
+            all(latest(watch.events, "connection", "connection", lambda entry: entry["connected"])
+                for watch in demo.watches.values()))
+
+
 def wires(demo):
     demo.screen.stage("Attacks on the wire", "A relay without credentials sees TLS records. Whatever it does to one ends that connection; "
                       "the sender still has what was not acknowledged and sends it again on the next.")
@@ -50,6 +62,7 @@ def wires(demo):
         if kind == "ack_and_drop":
             continue  # a black hole: at the end, followed by a reboot of the box
         for direction in ("up", "down"):
+            harness.wait_until(lambda: all_connected(demo), "everybody to be connected again", 10)
             seen = {hop: ends(demo, hop) for hop in HOPS}
             numbers = {hop: box.plan([{"kind": kind, "listener": hop, "direction": direction, "topic": "tls", "delay_ms": 50}])[0]
                        for hop, box in boxes.items()}
