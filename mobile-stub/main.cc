@@ -123,13 +123,8 @@ int Main(int argc, char** argv) {
   AddRaw(app, options);
   app.require_subcommand(1);
   for (CLI::App* verb : app.get_subcommands({})) verb->fallthrough();
-  bool wrong_request = false;
-  const int code = program.Run(argc, argv, [&] {
-    const absl::Status status = Dispatch(options, program);
-    wrong_request = absl::IsInvalidArgument(status);
-    return status;
-  });
-  return code == 1 && wrong_request ? 2 : code;
+  program.InvalidArgumentIsMistyped();
+  return program.Run(argc, argv, [&] { return Dispatch(options, program); });
 }
 
 }  // namespace

@@ -36,14 +36,21 @@ class Program {
   TerminationSignal& termination() { return termination_; }
   const std::string& name() const { return name_; }
 
-  // Parses, configures logs, runs `body`, and turns its status into one line and an exit code.
+  // Parses, configures logs, runs `body`, and turns its status into one line and an exit code, with which it
+  // ends the process (under AddressSanitizer it returns the code instead). Whatever must be destroyed in
+  // order belongs into `body`.
   int Run(int argc, char** argv, const std::function<absl::Status()>& body);
+
+  // For interactive programs: a body that answers INVALID_ARGUMENT ends with exit code 2, as a mistyped
+  // option does.
+  void InvalidArgumentIsMistyped() { invalid_argument_code_ = 2; }
 
   // Writes {"pid": …, "ports": {name: port, …}} to --ports-file, if one was given, whole or not at all. Call
   // it when all ports are bound: whoever waits for the file may then connect.
   absl::Status AnnouncePorts(const std::map<std::string, int>& ports) const;
 
  private:
+  int RunBody(int argc, char** argv, const std::function<absl::Status()>& body);
   void BindEnvironment(CLI::App& app) const;
 
   std::string name_;
@@ -54,6 +61,7 @@ class Program {
   LogOptions log_;
   std::string level_ = "info";
   bool quiet_ = false;
+  int invalid_argument_code_ = 1;
   std::string ports_file_;
 };
 
