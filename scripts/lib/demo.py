@@ -61,7 +61,7 @@ NOT_SHOWN = [
     "Withholding and delay are bounded and shown, never prevented: whoever carries can stop carrying.",
     "Who talks to whom, how often and how much stays visible to everybody on the path.",
     "All runs on one machine; radio, real hardware, side channels and a live memory snapshot of a device are out of reach here.",
-    "Membership commits, rendezvous messages and probes are attacked by tests/unit and tests/e2e, not in this run.",
+    "Membership commits, rendezvous messages and probes are attacked by the unit tests, not in this run.",
     "The search sees this run's memory at one moment. That the backend cannot read stands on its build: it does not link "
     "core/sealing, which tests/house checks.",
 ]

@@ -101,11 +101,14 @@ TEST_F(WatchTest, WithoutProbesNothingIsLive) {
 }
 
 TEST_F(WatchTest, ChangedRecordsAreRefusedOneByOne) {
-  const uint64_t at = device_->SendReading(1);
+  device_->SendReading(1);
   AwaitReadings(1);
+  // The reading, or the checkpoint with which the device has answered a probe meanwhile.
   const Payload genuine = device_->last_group();
   GroupHeaderCache headers;
-  const std::string stream = Must(GroupView::Parse(*genuine, headers)).header().stream.ToHex();
+  const GroupView view = Must(GroupView::Parse(*genuine, headers));
+  const std::string stream = view.header().stream.ToHex();
+  const uint64_t at = view.first_sequence();
   home_.Inject(WithBrokenTag(genuine));
   witness_.Await([&](const Witness& w) { return Has(w, SecurityEventKind::kOpenFailed, stream, at); },
                  "the alarm about the broken tag");
