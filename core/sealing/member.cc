@@ -5,6 +5,7 @@
 #include "core/cose/cbor.h"
 #include "core/membership/signed_object.h"
 #include "core/observe/security_event.h"
+#include "core/sealing/places.h"
 
 namespace keystead {
 
@@ -13,16 +14,7 @@ Member::Member(Identity identity)
 
 KeyringEffect Member::Refuse(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence,
                              std::string_view why) const {
-  Report({.kind = kind,
-          .tenant = place.tenant.str(),
-          .instantiation = place.id.ToHex(),
-          .topic = place.topic.str(),
-          .sender = place.sender.ToHex(),
-          .stream = place.stream.ToHex(),
-          .epoch = place.epoch,
-          .sequence = sequence,
-          .peer = "",
-          .detail = std::string(why)});
+  Report(EventAt(kind, place, sequence, why));
   return KeyringEffect::kRefused;
 }
 
@@ -93,14 +85,7 @@ KeyringEffect Member::AcceptNotice(const StreamPlace& place, uint64_t sequence, 
     return Refuse(SecurityEventKind::kSignatureInvalid, place, sequence,
                   "a keyring record of nobody in the roster");
   }
-  SignedPlace signed_place;
-  signed_place.tenant = place.tenant;
-  signed_place.id = place.id;
-  signed_place.topic = place.topic;
-  signed_place.sender = place.sender;
-  signed_place.stream = place.stream;
-  signed_place.epoch = place.epoch;
-  signed_place.sequence = sequence;
+  const SignedPlace signed_place = SignedPlaceOf(place, sequence);
   if (kind == kinds::kProbe) {
     const absl::StatusOr<Probe> probe = VerifyProbe(body, sender->ik, signed_place);
     if (!probe.ok())

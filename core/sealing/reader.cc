@@ -5,6 +5,7 @@
 #include "core/base/mutants.h"
 #include "core/crypto/hash.h"
 #include "core/membership/signed_object.h"
+#include "core/sealing/places.h"
 #include "core/sealing/reader_state.h"
 
 namespace keystead {
@@ -39,18 +40,6 @@ bool IsWellFormed(const StreamPlace& place, uint64_t sequence, std::string_view 
   return kind != kinds::kLoss || ParseLoss(payload).ok();
 }
 
-SignedPlace PlaceOf(const StreamPlace& stream, uint64_t sequence) {
-  SignedPlace place;
-  place.tenant = stream.tenant;
-  place.id = stream.id;
-  place.topic = stream.topic;
-  place.sender = stream.sender;
-  place.stream = stream.stream;
-  place.epoch = stream.epoch;
-  place.sequence = sequence;
-  return place;
-}
-
 }  // namespace
 
 Reader::Reader(MemberId self, const ReaderLimits& limits, const KeyRing* ring, const MembershipChain* chain,
@@ -61,16 +50,7 @@ Reader::~Reader() = default;
 
 void Reader::Alarm(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence,
                    std::string_view detail) {
-  keystead::Report({.kind = kind,
-                    .tenant = place.tenant.str(),
-                    .instantiation = place.id.ToHex(),
-                    .topic = place.topic.str(),
-                    .sender = place.sender.ToHex(),
-                    .stream = place.stream.ToHex(),
-                    .epoch = place.epoch,
-                    .sequence = sequence,
-                    .peer = "",
-                    .detail = std::string(detail)});
+  keystead::Report(EventAt(kind, place, sequence, detail));
   listener_->OnAlarm(kind, place, sequence, detail);
 }
 
@@ -162,7 +142,7 @@ bool Reader::OpenContent(Stream& stream, uint64_t sequence, ByteView record, boo
   const absl::StatusOr<ByteView> payload =
       stream.sender == nullptr
           ? absl::UnauthenticatedError("no sender")
-          : VerifyObject(view->body, stream.sender->ik, view->kind, PlaceOf(stream.place, sequence));
+          : VerifyObject(view->body, stream.sender->ik, view->kind, SignedPlaceOf(stream.place, sequence));
   if (!payload.ok()) {
     Refuse(stream, SecurityEventKind::kSignatureInvalid, sequence,
            "the record opens, but its sender did not sign it");

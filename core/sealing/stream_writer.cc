@@ -5,24 +5,13 @@
 #include "core/cose/cbor.h"
 #include "core/crypto/hash.h"
 #include "core/membership/signed_object.h"
+#include "core/sealing/places.h"
 
 namespace keystead {
 namespace {
 
 constexpr size_t kClosingBytes = 4096;        // one closing checkpoint, with every echo
 constexpr size_t kSignedOverheadBytes = 256;  // of a signed object beyond its payload
-
-SignedPlace PlaceOf(const StreamPlace& stream, uint64_t sequence) {
-  SignedPlace place;
-  place.tenant = stream.tenant;
-  place.id = stream.id;
-  place.topic = stream.topic;
-  place.sender = stream.sender;
-  place.stream = stream.stream;
-  place.epoch = stream.epoch;
-  place.sequence = sequence;
-  return place;
-}
 
 }  // namespace
 
@@ -99,7 +88,7 @@ absl::Status StreamWriter::CheckRoom(size_t content_bytes) const {
 }
 
 absl::StatusOr<uint64_t> StreamWriter::SignAndAppend(std::string_view kind, ByteView payload, Bytes& out) {
-  KS_ASSIGN_OR_RETURN(const Bytes object, SignObject(ik_, kind, PlaceOf(place_, next_), payload));
+  KS_ASSIGN_OR_RETURN(const Bytes object, SignObject(ik_, kind, SignedPlaceOf(place_, next_), payload));
   return Append(EncodeContent(kind, object), out);
 }
 
