@@ -1,6 +1,41 @@
 # keystead_library(name SOURCES … PUBLIC … PRIVATE …), keystead_program(name SOURCES … PRIVATE …),
 # keystead_test(name SOURCES … PRIVATE … [LABELS …]): one call per target, sources listed by name.
 
+# What nearly every file includes, compiled once for code and once for tests. Not gRPC: its precompiled header is so
+# large that reading it costs more than it saves (transport/publisher.cc 5.3 s without, 8.6 s with; 4.3 s with this one).
+# Under GNU only: the builds with clang then show includes that a file forgot.
+set(KEYSTEAD_PRECOMPILED
+  <algorithm> <array> <atomic> <deque> <functional> <map> <memory> <optional> <set> <span> <string> <string_view>
+  <utility> <vector> <absl/container/flat_hash_map.h> <absl/status/status.h> <absl/status/statusor.h>
+  <absl/strings/str_cat.h> <absl/synchronization/mutex.h> <absl/time/clock.h> <absl/time/time.h>)
+
+# A library without code that holds the header for the targets of keystead_precompiled(target FROM).
+function(keystead_precompile name)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "HEADERS;OPTIONS;LINK" ${ARGN})
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${name}.cc CONTENT "")
+  add_library(${name} STATIC ${CMAKE_BINARY_DIR}/${name}.cc)
+  target_link_libraries(${name} PRIVATE keystead_warnings ${ARG_LINK})
+  target_compile_options(${name} PRIVATE ${ARG_OPTIONS})
+  target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+endfunction()
+
+function(keystead_precompiled target from)
+  if(TARGET ${from})
+    target_precompile_headers(${target} REUSE_FROM ${from})
+  endif()
+endfunction()
+
+keystead_precompile(keystead_pch HEADERS ${KEYSTEAD_PRECOMPILED}
+  LINK absl::flat_hash_map absl::statusor absl::strings absl::synchronization absl::time)
+# Tests spend their time in the libraries, so they are compiled as fast as can be.
+set(KEYSTEAD_TEST_OPTIONS -O0)
+keystead_precompile(keystead_test_pch HEADERS ${KEYSTEAD_PRECOMPILED} <gmock/gmock.h> <gtest/gtest.h>
+  OPTIONS ${KEYSTEAD_TEST_OPTIONS}
+  LINK absl::flat_hash_map absl::statusor absl::strings absl::synchronization absl::time GTest::gmock GTest::gtest)
+
 function(keystead_own target)
   target_link_libraries(${target} PRIVATE keystead_warnings)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
@@ -13,6 +48,7 @@ function(keystead_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PUBLIC;PRIVATE" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
   keystead_own(${name})
+  keystead_precompiled(${name} keystead_pch)
   target_link_libraries(${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
 endfunction()
 
@@ -20,6 +56,7 @@ function(keystead_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PRIVATE" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   keystead_own(${name})
+  keystead_precompiled(${name} keystead_pch)
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
@@ -30,6 +67,8 @@ function(keystead_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;PRIVATE;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   keystead_own(${name})
+  target_compile_options(${name} PRIVATE ${KEYSTEAD_TEST_OPTIONS})
+  keystead_precompiled(${name} keystead_test_pch)
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE} GTest::gmock GTest::gtest_main)
   get_filename_component(preset ${CMAKE_BINARY_DIR} NAME)
   set(entry ${name})

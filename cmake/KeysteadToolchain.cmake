@@ -5,8 +5,11 @@ if(KEYSTEAD_CCACHE)
   # The sloppiness settings are what ccache asks for where precompiled headers are in use.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${KEYSTEAD_CCACHE})
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${KEYSTEAD_CCACHE})
 endif()
+
+# No object names the folder it was built in: a second clone finds the first one's objects in the cache.
+add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 
 find_program(KEYSTEAD_MOLD mold)
 if(KEYSTEAD_MOLD AND NOT KEYSTEAD_FUZZ)
@@ -21,6 +24,8 @@ if(KEYSTEAD_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# On every target alike, because a precompiled header is only taken by a compiler with the same options.
+add_compile_options(-pthread)
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(absl CONFIG REQUIRED)
