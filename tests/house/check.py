@@ -13,6 +13,7 @@ RULES = {
     "arrows": structure.arrows,
     "headers": structure.headers,
     "blind_backend": structure.blind_backend,
+    "tenant_view": structure.tenant_view,
     "readmes": content.readmes,
     "lengths": content.lengths,
     "committed": content.committed,
@@ -20,6 +21,7 @@ RULES = {
     "words": content.words,
     "format": tools.format_,
     "shell": tools.shell,
+    "thread_safety": tools.thread_safety,
     "tidy_core": tools.tidy_core,
     "tidy_all": tools.tidy_all,
 }

@@ -36,15 +36,17 @@ def arrows(tree):
                 bad(f"{program} must not include {first}/: programs meet in proto/")
             elif include.quoted and "/" not in target and (tree.root / path).parent.joinpath(target).is_file():
                 bad(f"includes {target}: paths are rooted at the repository")
+    targets = program_targets(tree)
     for path in tree.files:
-        if path.startswith("core/") and path.endswith("/CMakeLists.txt"):
+        if not path.endswith("/CMakeLists.txt") or path.split("/")[0] not in ["core", *PROGRAMS]:
+            continue
+        findings += links_no_program(tree, path, targets)
+        if path.startswith("core/"):
             own = core_folder(path)
             if own and own not in CORE:
                 findings.append(Finding(path, 0, f"core/{own} is not in the list of core folders"))
             elif own:
                 findings += links_upward(tree, path, own)
-        elif path.split("/")[0] in PROGRAMS and path.count("/") == 1 and path.endswith("CMakeLists.txt"):
-            findings += links_no_program(tree, path)
     return findings
 
 
@@ -55,18 +57,35 @@ def links_upward(tree, path, own):
                 yield Finding(path, number, f"core/{own} must not link keystead_{name}")
 
 
-def links_no_program(tree, path):
+DEFINED = re.compile(r"^\s*(?:keystead_library|keystead_program|keystead_fuzz_target|add_library|add_executable)\(\s*"
+                     r"([\w-]+)", re.M)
+
+
+def without_comments(text):
+    return "\n".join(line.split("#")[0] for line in text.splitlines())
+
+
+def program_targets(tree):
+    """Every library and program that a program's own CMake files define, at any depth, and whose it is."""
+    return {name: path.split("/")[0] for path in tree.files
+            if path.split("/")[0] in PROGRAMS and path.endswith("/CMakeLists.txt")
+            for name in DEFINED.findall(without_comments(tree.text(path)))}
+
+
+def links_no_program(tree, path, targets):
+    """Neither core nor another program names a target of a program."""
     own = path.split("/")[0]
     for number, line in enumerate(tree.text(path).splitlines(), 1):
-        for other in PROGRAMS:
-            if other != own and re.search(rf"\bkeystead[_-]{other.replace('-', '[_-]')}\w*", line.split("#")[0]):
-                yield Finding(path, number, f"{own} must not link {other}")
+        for name in re.findall(r"[\w-]+", line.split("#")[0]):
+            if targets.get(name, own) != own:
+                yield Finding(path, number, f"{own} must not link {name} of {targets[name]}")
 
 
 # Library, how its headers begin, and where they may be seen, be it through other headers.
 CONFINED = [
     ("OpenSSL", re.compile(r"^openssl/"),
-     ("core/crypto/", "core/identity/", "tests/unit/crypto/", "tests/unit/identity/")),
+     ("core/crypto/", "core/identity/", "tests/unit/crypto/", "tests/unit/identity/",
+      "tests/fuzz/certificate_fuzz.cc")),
     # Tests above storage let its file system lose what was not synced.
     ("RocksDB", re.compile(r"^rocksdb/"), ("core/storage/", "tests/unit/")),
     ("gRPC", re.compile(r"^(grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h$"),
@@ -87,6 +106,26 @@ def headers(tree):
                     how = "includes" if target in direct else "reaches, through headers of ours,"
                     findings.append(Finding(path, 0, f"{how} <{target}>: {library} belongs to {', '.join(allowed)}"))
                     break
+    return findings
+
+
+# A declaration or definition, its parameters without parentheses of their own: that is how ours are written.
+FUNCTION = re.compile(r"([~\w]+)\s*\(([^()]*\bInstantiationId\b[^()]*)\)\s*(?:const|noexcept|override|final|\s)*[;{:=]")
+
+
+def tenant_view(tree):
+    """A backend function that takes an InstantiationId also takes a TenantView: nothing is looked up across tenants."""
+    findings = []
+    for path in tree.cpp():
+        if not path.startswith("backend/"):
+            continue
+        text = re.sub(r"//[^\n]*", "", tree.text(path))
+        for match in FUNCTION.finditer(text):
+            if "TenantView" not in match.group(2):
+                line = text.count("\n", 0, match.start()) + 1
+                # Excused function by function, not file by file.
+                findings.append(Finding(f"{path}:{match.group(1)}", line,
+                                        "takes an InstantiationId without a TenantView"))
     return findings
 
 

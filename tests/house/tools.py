@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 
 from tree import PROGRAMS, Finding
@@ -57,7 +58,7 @@ def compile_arguments(entry):
     return kept
 
 
-def tidy_key(tree, path, arguments, version):
+def verdict_key(tree, path, arguments, version):
     """What a verdict depends on: the file, our headers below it, the arguments, the checks and the tool."""
     digest = hashlib.sha256("\0".join([version, path, *arguments]).encode())
     protos = sorted(name for name in tree.files if name.endswith(".proto"))
@@ -66,30 +67,33 @@ def tidy_key(tree, path, arguments, version):
     if any(name.endswith(".pb.h") for name in reached):
         parts += protos
     for part in parts:
-        digest.update(b"\0" + part.encode() + b"\0" + ((tree.root / part).read_bytes()))
+        file = tree.root / part
+        digest.update(b"\0" + part.encode() + b"\0" + (file.read_bytes() if file.is_file() else b""))
     return digest.hexdigest()
 
 
-def tidy(tree, folders):
-    """clang-tidy passes over the sources below `folders`. Verdicts are kept in the build folder by content."""
+def judge(tree, tool, remembered, folders, command, concerned=lambda path: True):
+    """Runs command(path, arguments) for every source below `folders` that has changed, in itself, its headers or its
+    arguments, since it last passed; what passed is remembered in that folder of the build folder."""
+    if shutil.which(tool) is None:
+        return [Finding(tool, 0, "is not installed, so nothing was shown")]
     database = json.loads((tree.build / "compile_commands.json").read_text())
-    cache = tree.build / "clang-tidy-passed"
+    cache = tree.build / remembered
     cache.mkdir(exist_ok=True)
-    version = run(["clang-tidy", "--version"], tree.root).stdout
+    version = run([tool, "--version"], tree.root).stdout
     work = []
     for entry in database:
         path = os.path.relpath(entry["file"], tree.root)
-        if path.endswith(".cc") and path.split("/")[0] in folders and path in tree.files:
+        if path.endswith(".cc") and path.split("/")[0] in folders and path in tree.files and concerned(path):
             arguments = compile_arguments(entry)
-            key = cache / tidy_key(tree, path, arguments, version)
+            key = cache / verdict_key(tree, path, arguments, version)
             if not key.exists():
                 work.append((path, arguments, key))
-    print(f"clang-tidy: {len(work)} of the sources below {', '.join(folders)} changed since they last passed", flush=True)
+    print(f"{tool}: {len(work)} of the sources below {', '.join(folders)} changed since they last passed", flush=True)
 
     def one(item):
         path, arguments, key = item
-        result = run(["clang-tidy", "--quiet", "--warnings-as-errors=*", path, "--", *arguments,
-                      "-Wno-unknown-warning-option", "-Wno-error"], tree.root)
+        result = run(command(path, arguments), tree.root)
         if result.returncode == 0:
             key.touch()
         print(f"  {'passed' if result.returncode == 0 else 'FAILED'} {path}", flush=True)
@@ -98,12 +102,31 @@ def tidy(tree, folders):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         lines = {line for lines in pool.map(one, work) for line in lines}  # one header is seen from many sources
-    return [Finding("clang-tidy", 0, line) for line in sorted(lines)]
+    return [Finding(tool, 0, line) for line in sorted(lines)]
+
+
+def tidy(tree, folders):
+    return judge(tree, "clang-tidy", "clang-tidy-passed", folders, lambda path, arguments: [
+        "clang-tidy", "--quiet", "--warnings-as-errors=*", path, "--", *arguments,
+        "-Wno-unknown-warning-option", "-Wno-error"])
 
 
 def tidy_core(tree):
+    """clang-tidy passes over core/."""
     return tidy(tree, ["core"])
 
 
 def tidy_all(tree):
+    """clang-tidy passes over core/, the programs and tests/."""
     return tidy(tree, ["core", *PROGRAMS, "tests"])
+
+
+def thread_safety(tree):
+    """clang finds no member read or written without the mutex that guards it (-Wthread-safety)."""
+    def annotated(path):  # only what sees an annotation can break one
+        return any(re.search(r"\bABSL_[A-Z_]*(GUARDED_BY|LOCKS_REQUIRED|LOCK_FUNCTION)\b", tree.text(name) or "")
+                   for name in [path, *tree.closure(path)] if (tree.root / name).is_file())
+
+    return judge(tree, "clang++", "thread-safety-passed", ["core", *PROGRAMS], lambda path, arguments: [
+        "clang++", *arguments, "-fsyntax-only", "-Wno-everything", "-Wthread-safety", "-Werror=thread-safety", path],
+        annotated)
