@@ -246,6 +246,8 @@ class Attacker {
   }
 
   std::optional<Mutation> Forge() {
+    const auto key = crypto::EcdsaKeyPair::Generate();
+    if (!key.ok()) return std::nullopt;
     AddGenuine(0, group_.records_size());
     const v1::SealedRecord& last = Record(group_.records_size() - 1);
     for (int i = victims_.begin; i < victims_.end; ++i) {
@@ -260,7 +262,7 @@ class Attacker {
       const auto regions = LocateRegions(Record(i).cose());
       const bool sign1 =
           attack_.target() == v1::TARGET_COSE_PROTECTED || (regions.has_value() && regions->is_sign1);
-      const Forged forged = sign1 ? ForgeSign1(Record(i).cose(), header, sequence)
+      const Forged forged = sign1 ? ForgeSign1(Record(i).cose(), header, sequence, *key)
                                   : ForgeEncrypt0(Record(i).cose(), sequence, random_);
       if (forged.cose.empty()) return std::nullopt;
       const size_t note = Note(group_, Record(i), &header, sequence, forged.cose, forged.how);

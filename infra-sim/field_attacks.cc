@@ -111,7 +111,7 @@ bool Lends(const v1::SealedGroup& donor, const v1::StreamHeader& own, uint64_t s
     case v1::TARGET_INSTANTIATION:
       return other.tenant() == own.tenant() && other.instantiation() != own.instantiation();
     case v1::TARGET_EPOCH:
-      return same_home && other.epoch() != own.epoch();
+      return same_home && other.topic() == own.topic() && other.epoch() != own.epoch();
     case v1::TARGET_SEQUENCE:
       return SameStream(other, own) && donor.records(0).sequence() != sequence;
     default:

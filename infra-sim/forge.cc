@@ -3,11 +3,13 @@
 #include <optional>
 
 #include "core/base/bytes.h"
+#include "core/cose/cbor_reader.h"
 #include "core/cose/cbor_writer.h"
 #include "core/cose/encrypt0.h"
 #include "core/cose/sign1.h"
 #include "core/crypto/aead.h"
-#include "core/crypto/p256.h"
+#include "core/membership/commit.h"
+#include "core/membership/signed_object.h"
 #include "infra-sim/cose_regions.h"
 
 namespace keystead::infra {
@@ -32,14 +34,46 @@ std::string RandomEncrypt0(ByteView kid, uint64_t sequence, size_t body_size, Ra
   return ToString(writer.bytes());
 }
 
+// The place a commit is signed for stands in the commit itself: keyring, its owner, its epoch
+// (core/membership). So a forger claims the true one, and it is the key that has to give it away.
+std::optional<Bytes> CommitAad(std::string_view payload) {
+  cose::CborReader in(AsBytes(payload));
+  if (!in.ReadArrayOf(2).ok()) return std::nullopt;
+  const auto encoded = in.ReadBytes();
+  if (!encoded.ok()) return std::nullopt;
+  const auto body = CommitBody::Parse(*encoded);
+  if (!body.ok()) return std::nullopt;
+  const RosterEntry* const owner = body->roster.FindByCkt(body->owner_ckt);
+  if (owner == nullptr) return std::nullopt;
+  SignedPlace place;
+  place.tenant = body->tenant;
+  place.id = body->id;
+  place.topic = Topic::Keyring();
+  place.sender = owner->member;
+  place.epoch = body->epoch;
+  return keystead::SignatureAad(kinds::kCommit, place);
+}
+
 // CBOR["ks1 sig", kind, tenant, id, topic, sender, stream, epoch, seq]: all of it public, so a forger has it.
-Bytes SignatureAad(std::string_view kind, const v1::StreamHeader& header, uint64_t sequence) {
-  if (kind == "commit") {
-    return cose::EncodeArray("ks1 sig", kind, header.tenant(), AsBytes(header.instantiation()), std::nullopt,
-                             std::nullopt, std::nullopt, std::nullopt, std::nullopt);
+Bytes PlaceAad(std::string_view kind, const v1::StreamHeader& header, uint64_t sequence,
+               std::string_view payload) {
+  if (kind == kinds::kCommit) {
+    if (auto aad = CommitAad(payload); aad.has_value()) return *std::move(aad);
   }
   return cose::EncodeArray("ks1 sig", kind, header.tenant(), AsBytes(header.instantiation()), header.topic(),
                            AsBytes(header.sender()), AsBytes(header.stream()), header.epoch(), sequence);
+}
+
+// Members refuse the form with the larger s whoever signed, which would hide whether they look at the key.
+// Signing is randomised: half the tries are of the smaller form.
+absl::StatusOr<crypto::Signature> SignWithSmallS(const crypto::EcdsaKeyPair& key, ByteView message) {
+  constexpr uint8_t kBelowHalfOfTheOrder = 0x7f;
+  for (int tries = 0; tries < 64; ++tries) {
+    const auto signature = key.Sign(message);
+    if (!signature.ok()) return signature.status();
+    if ((*signature)[crypto::kSignatureBytes / 2] < kBelowHalfOfTheOrder) return signature;
+  }
+  return absl::InternalError("no signature of the smaller form");
 }
 
 std::string_view KindOf(std::string_view protected_header) {
@@ -70,21 +104,21 @@ Forged ForgeEncrypt0(std::string_view genuine, uint64_t sequence, RandomSource& 
   return {std::move(out), "sealed under a key of the attacker"};
 }
 
-Forged ForgeSign1(std::string_view genuine, const v1::StreamHeader& header, uint64_t sequence) {
-  const auto key = crypto::EcdsaKeyPair::Generate();
-  if (!key.ok()) return {};
+Forged ForgeSign1(std::string_view genuine, const v1::StreamHeader& header, uint64_t sequence,
+                  const crypto::EcdsaKeyPair& key) {
   const auto regions = LocateRegions(genuine);
   const std::string how = "signed with a key of the attacker";
   if (!regions.has_value() || !regions->is_sign1 || regions->tag->size != crypto::kSignatureBytes) {
-    const auto made = cose::SignSign1(*key, "ks1/readings", AsBytes(genuine.substr(0, 64)),
-                                      SignatureAad("readings", header, sequence));
+    const auto made = cose::SignSign1(key, "ks1/readings", AsBytes(genuine.substr(0, 64)),
+                                      PlaceAad(kinds::kReadings, header, sequence, {}));
     return made.ok() ? Forged{ToString(*made), how} : Forged{};
   }
   const auto protected_header =
       genuine.substr(regions->protected_header->begin, regions->protected_header->size);
   const auto payload = genuine.substr(regions->body->begin, regions->body->size);
-  const Bytes aad = SignatureAad(KindOf(protected_header), header, sequence);
-  const auto signature = key->Sign(cose::SigStructure(AsBytes(protected_header), aad, AsBytes(payload)));
+  const Bytes aad = PlaceAad(KindOf(protected_header), header, sequence, payload);
+  const auto signature =
+      SignWithSmallS(key, cose::SigStructure(AsBytes(protected_header), aad, AsBytes(payload)));
   if (!signature.ok()) return {};
   std::string out(genuine);
   out.replace(regions->tag->begin, regions->tag->size, AsChars(*signature));

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/base/random.h"
+#include "core/crypto/p256.h"
 #include "keystead/v1/records.pb.h"
 
 namespace keystead::infra {
@@ -19,8 +20,10 @@ struct Forged {
 // bytes, half are sealed with AES-256-GCM under a key of our own, by `random`.
 Forged ForgeEncrypt0(std::string_view genuine, uint64_t sequence, RandomSource& random);
 
-// A Sign1 under a key of our own. A genuine object with a Sign1 in it (keyring, registry, rendezvous) keeps
-// everything but the signature; without one, a Sign1 of type "ks1/readings" is made up.
-Forged ForgeSign1(std::string_view genuine, const v1::StreamHeader& header, uint64_t sequence);
+// A Sign1 under `key`, the attacker's own. A genuine object with a Sign1 in it (keyring, registry,
+// rendezvous) keeps everything but the signature, which claims the place the genuine one was signed for:
+// nothing but the key is wrong. Without one, a Sign1 of type "ks1/readings" is made up.
+Forged ForgeSign1(std::string_view genuine, const v1::StreamHeader& header, uint64_t sequence,
+                  const crypto::EcdsaKeyPair& key);
 
 }  // namespace keystead::infra

@@ -7,8 +7,10 @@
 #include "core/crypto/hash.h"
 #include "infra-sim/cose_regions.h"
 #include "infra-sim/field_attacks.h"
+#include "infra-sim/forge.h"
 #include "infra-sim/group_view.h"
 #include "tests/unit/infra_sim/fixtures.h"
+#include "tests/unit/membership/test_members.h"
 
 namespace keystead::infra {
 namespace {
@@ -268,6 +270,48 @@ TEST(AttacksTest, ForgedKeyringRecordDiffersOnlyInItsSignature) {
   ASSERT_TRUE(a.has_value() && b.has_value());
   EXPECT_EQ(before.substr(0, a->tag->begin), after.substr(0, b->tag->begin));
   EXPECT_NE(before.substr(a->tag->begin, 64), after.substr(b->tag->begin, 64));
+}
+
+// Whoever took the attacker for the owner would take the forged commit: its place is right, and so is its
+// form. So what refuses it is the owner's key.
+TEST(AttacksTest, ForgedCommitIsWrongInNothingButTheKey) {
+  TestOwner owner;
+  MembershipChain chain(owner.tenant, owner.id);
+  const CommitBundle bundle = owner.Sign(owner.Body(nullptr, {}));
+  v1::StreamHeader
+      header;  // as a balancer sees it at the registry: neither topic nor sender nor epoch of the commit
+  header.set_tenant(owner.tenant.str());
+  header.set_instantiation(owner.id.ToString());
+  header.set_topic(std::string(kRegistryTopic));
+  const auto attacker = crypto::EcdsaKeyPair::Generate();
+  ASSERT_TRUE(attacker.ok());
+  const Bytes genuine = bundle.EncodeContent();
+  const Forged forged = ForgeSign1(AsChars(genuine), header, 0, *attacker);
+  const auto parsed = CommitBundle::ParseContent(AsBytes(forged.cose));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  SignedPlace place;
+  place.tenant = owner.tenant;
+  place.id = owner.id;
+  place.topic = Topic::Keyring();
+  place.sender = owner.self.id;
+  place.epoch = 0;
+  EXPECT_TRUE(VerifyObject(bundle.commit, owner.self.ik.public_key(), kinds::kCommit, place).ok());
+  EXPECT_TRUE(VerifyObject(parsed->commit, attacker->public_key(), kinds::kCommit, place).ok());
+  EXPECT_FALSE(VerifyObject(parsed->commit, owner.self.ik.public_key(), kinds::kCommit, place).ok());
+  EXPECT_TRUE(absl::IsUnauthenticated(chain.Apply(*parsed).status()));
+  EXPECT_TRUE(chain.Apply(bundle).ok());
+}
+
+TEST(AttacksTest, AnEpochIsBorrowedOnlyFromTheSameTopic) {
+  const v1::SealedGroup group = Group(Header(), 10, 1);
+  GroupMemory memory;
+  Remember(memory, Group(Header(2, 2, 1, 3), 20, 1));  // an earlier epoch, in which another topic was written
+  const auto attack = Attack(v1::ATTACK_SPLICE, v1::TARGET_EPOCH);
+  EXPECT_FALSE(Do(group, attack, 1, 1, memory).has_value());
+  Remember(memory, Group(Header(3, 1, 1, 2), 30, 1));
+  const auto spliced = Do(group, attack, 1, 1, memory);
+  ASSERT_TRUE(spliced.has_value());
+  EXPECT_EQ(ParseGroup(spliced->pieces[0].group)->header().epoch(), 2u);
 }
 
 TEST(AttacksTest, FiltersByTopicAndInstantiationAndLeavesPseudoTopicsAlone) {
