@@ -1,93 +1,30 @@
 #include "infra-sim/group_view.h"
 
-#include <cstddef>
+#include "core/transport/wire.h"
 
 namespace keystead::infra {
-namespace {
-
-constexpr uint64_t kVarint = 0;
-constexpr uint64_t kFixed64 = 1;
-constexpr uint64_t kLength = 2;
-constexpr uint64_t kFixed32 = 5;
-
-// Walks the fields of one message.
-class WireReader {
- public:
-  explicit WireReader(std::string_view in) : in_(in) {}
-
-  struct Field {
-    uint64_t number = 0;
-    std::string_view content;  // of length-delimited fields
-  };
-
-  // False at the end and after an error; then ok() tells which.
-  bool Next(Field& field) {
-    if (in_.empty()) return false;
-    uint64_t key = 0;
-    if (!Varint(key)) return Fail();
-    field = {.number = key >> 3, .content = {}};
-    uint64_t size = 0;
-    switch (key & 7) {
-      case kVarint:
-        return Varint(size) || Fail();
-      case kFixed64:
-        size = 8;
-        break;
-      case kFixed32:
-        size = 4;
-        break;
-      case kLength:
-        if (!Varint(size)) return Fail();
-        break;
-      default:
-        return Fail();
+std::optional<GroupOutline> ScanGroup(std::string_view bytes) {
+  GroupOutline out;
+  wire::Reader group(bytes);
+  if (!group.Tag(wire::BytesTag(1))) return std::nullopt;
+  const auto header = group.LengthAndBytes(bytes.size());
+  if (!header.has_value()) return std::nullopt;
+  out.header = *header;
+  while (!group.done()) {
+    if (!group.Tag(wire::BytesTag(2))) return std::nullopt;
+    const auto content = group.LengthAndBytes(bytes.size());
+    if (!content.has_value()) return std::nullopt;
+    wire::Reader record(*content);
+    if (record.Tag(wire::VarintTag(1)) && !record.Varint().has_value()) return std::nullopt;
+    if (record.Tag(wire::BytesTag(2))) {
+      const auto cose = record.LengthAndBytes(content->size());
+      if (!cose.has_value()) return std::nullopt;
+      out.cose_bytes += cose->size();
     }
-    if (size > in_.size()) return Fail();
-    if ((key & 7) == kLength) field.content = in_.substr(0, size);
-    in_.remove_prefix(size);
-    return true;
+    if (!record.done()) return std::nullopt;
+    ++out.records;
   }
-  bool ok() const { return ok_; }
-
- private:
-  bool Fail() {
-    ok_ = false;
-    return false;
-  }
-  bool Varint(uint64_t& value) {
-    value = 0;
-    for (unsigned shift = 0; shift < 64 && !in_.empty(); shift += 7) {
-      const uint8_t byte = static_cast<uint8_t>(in_.front());
-      in_.remove_prefix(1);
-      value |= uint64_t{byte & 0x7fu} << shift;
-      if ((byte & 0x80) == 0) return true;
-    }
-    return false;
-  }
-
-  std::string_view in_;
-  bool ok_ = true;
-};
-
-}  // namespace
-
-std::optional<GroupView> ScanGroup(std::string_view bytes) {
-  GroupView view;
-  WireReader group(bytes);
-  WireReader::Field field;
-  while (group.Next(field)) {
-    if (field.number == 1) view.header = field.content;
-    if (field.number != 2) continue;
-    ++view.records;
-    WireReader record(field.content);
-    WireReader::Field inner;
-    while (record.Next(inner)) {
-      if (inner.number == 2) view.cose_bytes += inner.content.size();
-    }
-    if (!record.ok()) return std::nullopt;
-  }
-  if (!group.ok()) return std::nullopt;
-  return view;
+  return out;
 }
 
 std::optional<v1::SealedGroup> ParseGroup(std::string_view bytes) {
