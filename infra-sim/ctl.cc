@@ -3,10 +3,13 @@
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/transport/channel_options.h"
@@ -82,6 +85,7 @@ class Control {
   absl::Status Run() {
     if (arguments_.verb == "arm") return Arm();
     if (arguments_.verb == "plan") return Plan();
+    if (arguments_.verb == "session") return Session();
     if (arguments_.verb == "disarm") return Disarm();
     if (arguments_.verb == "injections") return Injections();
     return Seen();
@@ -107,6 +111,54 @@ class Control {
       KS_RETURN_IF_ERROR(FromGrpc(stub_->Arm(&context, request, &response)));
       std::cout << response.attack() << "\n";
     }
+    return absl::OkStatus();
+  }
+  // Many questions over one connection; each is answered by one line of JSON. A failed one does not end the
+  // session.
+  absl::Status Session() {
+    for (std::string line; std::getline(std::cin, line);) {
+      const size_t space = std::min(line.find(' '), line.size());
+      const absl::Status status = Ask(line.substr(0, space), line.substr(std::min(space + 1, line.size())));
+      if (!status.ok()) {
+        std::cout << nlohmann::json{{"error", Std(status.message())}}.dump() << "\n";
+      }
+      std::cout.flush();
+    }
+    return absl::OkStatus();
+  }
+  absl::Status Ask(const std::string& verb, const std::string& rest) {
+    grpc::ClientContext context;
+    Prepare(context);
+    uint64_t number = 0;
+    if (verb == "arm") {
+      v1::ArmRequest request;
+      v1::ArmResponse response;
+      if (!google::protobuf::util::JsonStringToMessage(rest, &request).ok())
+        return absl::InvalidArgumentError("no ArmRequest in JSON");
+      return Answer(stub_->Arm(&context, request, &response), response);
+    }
+    if (!absl::SimpleAtoi(rest, &number)) return absl::InvalidArgumentError("a verb and a number");
+    if (verb == "disarm") {
+      v1::DisarmRequest request;
+      v1::DisarmResponse response;
+      request.set_attack(number);
+      return Answer(stub_->Disarm(&context, request, &response), response);
+    }
+    if (verb == "injections") {
+      v1::InjectionsRequest request;
+      v1::InjectionsResponse response;
+      request.set_attack(number);
+      return Answer(stub_->Injections(&context, request, &response), response);
+    }
+    if (verb != "seen") return absl::InvalidArgumentError("arm, disarm, injections or seen");
+    v1::SeenRequest request;
+    v1::SeenResponse response;
+    request.set_last(static_cast<uint32_t>(std::min<uint64_t>(number, 1000)));
+    return Answer(stub_->Seen(&context, request, &response), response);
+  }
+  static absl::Status Answer(const grpc::Status& status, const google::protobuf::Message& response) {
+    KS_RETURN_IF_ERROR(FromGrpc(status));
+    PrintJson(response);
     return absl::OkStatus();
   }
   absl::Status Arm() {

@@ -67,6 +67,9 @@ CLI::App& AddCtl(CLI::App& app, CtlArguments& arguments, CtlFields& fields) {
   AddArm(ctl, arguments, fields);
   ctl.add_subcommand("plan",
                      "arm what standard input says, an ArmRequest in JSON a line; prints their numbers");
+  ctl.add_subcommand("session",
+                     "answer each line of standard input with a line of JSON: arm ARMREQUEST, disarm N, "
+                     "injections N, seen N");
   CLI::App& disarm = *ctl.add_subcommand("disarm", "end an attack, or all");
   disarm.add_option("--attack", arguments.attack, "its number; 0: all");
   CLI::App& injections = *ctl.add_subcommand("injections", "what was really done, record by record");
