@@ -102,6 +102,7 @@ void Device::OnCommand(const ReceivedCommand& received) {
       {{"device", config_.id},
        {"signer", received.sender.ToHex()},
        {"counter", answer->counter},
+       {"command", answer->command_hash.ToHex()},
        {"result", CommandResultName(answer->result)},
        {"detail", answer->detail}});
   if (!done) {

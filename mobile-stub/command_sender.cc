@@ -146,12 +146,13 @@ absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& c
   record.clear();
   KS_ASSIGN_OR_RETURN(uint64_t at, writer->SealSigned(kinds::kCommand, EncodeCommand(command), record));
   KS_RETURN_IF_ERROR(group.Append(at, record));
+  const uint64_t sequence = at;
   KS_ASSIGN_OR_RETURN(const Digest hash, HashOfSigned(key, place, at, record));
   record.clear();
   KS_ASSIGN_OR_RETURN(at, writer->SealCheckpoint(freshness(), true, record));
   KS_RETURN_IF_ERROR(group.Append(at, record));
   KS_RETURN_IF_ERROR(engine.state().SaveLastStream(topic, writer->AsPrevious()));
-  return SealedCommand{group.Take(), hash};
+  return SealedCommand{group.Take(), place.stream, sequence, hash};
 }
 
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
@@ -199,7 +200,11 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
     const absl::Time begun = absl::Now();
     KS_ASSIGN_OR_RETURN(const SealedCommand sealed, SealCommand(engine, command));
     outcome.command_hash = sealed.hash;
-    if (progress) progress({"sent", outcome.device_id, ""});
+    if (progress) {
+      progress({"sent", outcome.device_id,
+                absl::StrCat("stream ", sealed.stream.ToHex(), " sequence ", sealed.sequence, " command ",
+                             sealed.hash.ToHex())});
+    }
     Delivery delivery;
     KS_RETURN_IF_ERROR(delivery.Publish(engine, sealed.group, deadline));
     KS_ASSIGN_OR_RETURN(outcome.answer, answers.Await(sealed.hash, deadline));

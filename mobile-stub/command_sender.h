@@ -37,7 +37,9 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
 // where the stream ends before it returns, so the next one can say what came before it.
 struct SealedCommand {
   Payload group;
-  Digest hash;  // of the signed command
+  StreamId stream;
+  uint64_t sequence = 0;  // where in the stream the command stands
+  Digest hash;            // of the signed command
 };
 absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& command);
 
