@@ -10,6 +10,7 @@ Nothing here sleeps for a fixed time: every wait is for an event and has a deadl
 """
 
 import atexit
+import bisect
 import ctypes
 import json
 import os
@@ -56,17 +57,23 @@ def _die_with_parent():
 
 
 class JsonLog:
-    """The lines of a growing JSON log, read as they come. A line that is not whole yet is left for later."""
+    """The lines of a growing JSON log, read as they come. A line that is not whole yet is left for later.
+
+    Logs grow to many thousands of lines and are looked at a hundred times a second: each line is parsed once, found by its
+    event, and tested once by a wait."""
 
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.entries = []
+        self._by_event = {}  # event → ([where among all], [the entry])
         self._offset = 0
         self._rest = b""
 
     def read(self):
         """All entries so far."""
         try:
+            if os.stat(self.path).st_size == self._offset:
+                return self.entries
             with open(self.path, "rb") as file:
                 file.seek(self._offset)
                 data = file.read()
@@ -80,26 +87,52 @@ class JsonLog:
             except ValueError:
                 entry = {"event": "", "text": line.decode(errors="replace")}
             if isinstance(entry, dict):
+                where, found = self._by_event.setdefault(entry.get("event"), ([], []))
+                where.append(len(self.entries))
+                found.append(entry)
                 self.entries.append(entry)
         return self.entries
 
+    def _of_event(self, event, start=0, after=0):
+        """Entries of this event from `start` among all, without the first `after` of them."""
+        self.read()
+        where, found = self._by_event.get(event, ([], []))
+        return found[bisect.bisect_left(where, start) + after:]
+
     def find(self, event, predicate=None, start=0):
-        return [entry for entry in self.read()[start:]
-                if entry.get("event") == event and (predicate is None or predicate(entry))]
+        found = self._of_event(event, start)
+        return found if predicate is None else [entry for entry in found if predicate(entry)]
+
+    def last(self, event):
+        """(where among all, the entry) of the newest of this event; (-1, None) when there is none."""
+        self.read()
+        where, found = self._by_event.get(event, ([], []))
+        return (where[-1], found[-1]) if found else (-1, None)
 
     def mark(self):
         """Where the log stands: `start` for what comes after."""
         return len(self.read())
 
+    def matching(self, event, predicate=None, start=0):
+        """A function that answers all entries so far that match; each entry is tested once."""
+        found, tested = [], 0
+
+        def look():
+            nonlocal tested
+            new = self._of_event(event, start, tested)
+            tested += len(new)
+            found.extend(entry for entry in new if predicate is None or predicate(entry))
+            return found
+        return look
+
     def wait_for(self, event, predicate=None, patience=None, start=0, process=None):
         """The first entry of this event that satisfies the predicate."""
+        matching = self.matching(event, predicate, start)
+
         def look():
-            found = self.find(event, predicate, start)
-            if not found and process is not None and process.ended():
-                found = self.find(event, predicate, start)
-                if not found:
-                    raise Failure(f"{process.name} ended ({process.popen.returncode}) before '{event}'\n{process.tail()}")
-            return found
+            if not matching() and process is not None and process.ended() and not matching():
+                raise Failure(f"{process.name} ended ({process.popen.returncode}) before '{event}'\n{process.tail()}")
+            return matching()
         return wait_until(look, lambda: f"'{event}' in {self.path.name}\n{self.tail()}", patience)[0]
 
     def tail(self, count=8):
@@ -212,6 +245,7 @@ class Stack:
         self.keep = keep or os.environ.get("KEYSTEAD_KEEP") == "1"
         self.processes = {}
         self._cleanups = []
+        self._conversations = []
         self.env = {key: value for key, value in os.environ.items() if not key.startswith("KEYSTEAD_")}
         if mutant:
             self.env["KEYSTEAD_MUTANT"] = mutant
@@ -255,6 +289,15 @@ class Stack:
             raise Failure(f"exit code {result.returncode}: {' '.join(command)}\n{result.stdout}{result.stderr}")
         return result
 
+    def converse(self, program, *arguments):
+        """A program that answers lines with lines, until the stack ends: its Popen, with pipes for text."""
+        errors = open(self.folder / "run" / "conversations", "ab")  # pylint: disable=consider-using-with
+        child = subprocess.Popen([str(self.bins / program), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=errors, text=True, env=self.env, cwd=self.folder, preexec_fn=_die_with_parent)
+        errors.close()
+        self._conversations.append(child)
+        return child
+
     def on_close(self, action):
         """Called when all processes have ended, last registered first; for mounts and the like."""
         self._cleanups.append(action)
@@ -287,6 +330,11 @@ class Stack:
         _open_stacks.remove(self)
         for process in self.processes.values():
             process.kill()
+        for child in self._conversations:
+            child.kill()
+            child.wait()
+            child.stdin.close()
+            child.stdout.close()
         for action in reversed(self._cleanups):
             action()
         if not self.keep:

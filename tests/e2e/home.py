@@ -19,6 +19,7 @@ class App:
         self.hop = hop
         self.leaf = pki.leaf(tenant, "app", name)
         self.state = stack.path(f"{name}-state")
+        self.recovery = stack.path(f"{name}-recovery-key")  # written at the first pairing
         self.watching = None
 
     def arguments(self, hop=None):
@@ -44,9 +45,8 @@ class App:
             if stat.S_IMODE(os.stat(label).st_mode) != 0o600:
                 raise Failure(f"label file {label} is open to others")
             words += ["--label-file", label]
-        recovery = self.stack.path(f"{self.name}-recovery-key")
-        if not os.path.exists(recovery):
-            words += ["--recovery-out", recovery]
+        if not os.path.exists(self.recovery):
+            words += ["--recovery-out", self.recovery]
         return self.call(*words, hop=hop, patience=wait * 3 + 20, check=check)
 
     def add_courier(self, spiffe, hop=None):
@@ -57,6 +57,10 @@ class App:
 
     def status(self, hop=None):
         return [line for line in self.call("status", hop=hop) if line["event"] == "status"][0]
+
+    def status_epoch(self):
+        """The epoch of the newest commit this phone knows."""
+        return self.call("members")[0]["epoch"]
 
     def watch(self, name=None, hop=None, env=None):
         """A running `watch`; its events are in the Watch that is returned."""
@@ -76,16 +80,19 @@ class Watch:
     def wait_for(self, event, predicate=None, patience=None, start=0):
         return self.events.wait_for(event, predicate, patience, start, self.process)
 
+    @staticmethod
+    def _is(kind, device):
+        return lambda entry: (kind is None or entry["kind"] == kind) and (device is None or entry["device"] == device)
+
     def records(self, kind=None, device=None, start=0):
-        return self.events.find("record", lambda entry: (kind is None or entry["kind"] == kind) and
-                                (device is None or entry["device"] == device), start)
+        return self.events.find("record", self._is(kind, device), start)
 
     def wait_readings(self, device, count=1, patience=None, start=0):
-        def enough():
-            found = self.records("readings", device, start)
-            return found if len(found) >= count else None
-        return wait_until(enough, lambda: f"{count} readings of {device} in {self.process.name}\n{self.events.tail()}\n"
-                                          f"{self.process.tail()}", patience)
+        matching = self.events.matching("record", self._is("readings", device), start)
+        wait_until(lambda: len(matching()) >= count,
+                   lambda: f"{count} readings of {device} in {self.process.name}\n{self.events.tail()}\n{self.process.tail()}",
+                   patience)
+        return matching()
 
     def alarms(self, start=0):
         return self.events.find("alarm", None, start)
@@ -156,8 +163,12 @@ class Home:
             self.app.add_courier(courier, hop=self.backend)
         return paired
 
+    def start_device(self, name, kind, *options, hop=None, env=None):
+        """A device that is not, or not yet, one of the home's."""
+        return Device(self.stack, self.pki, self.tenant, name, kind, hop or self.gateway, *options, env=env)
+
     def add_device(self, name, kind, *options, hop=None, env=None):
-        device = Device(self.stack, self.pki, self.tenant, name, kind, hop or self.gateway, *options, env=env)
+        device = self.start_device(name, kind, *options, hop=hop, env=env)
         self.devices[name] = device
         return device
 

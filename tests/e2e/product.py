@@ -1,8 +1,11 @@
 """How the five programs are put together: certificates, and one class per program on top of harness.Stack."""
 
 import base64
+import copy
 import json
 import os
+import shutil
+import threading
 import time
 
 import harness
@@ -51,6 +54,32 @@ class Pki:
         """Issues, or keeps what is still good; `options` go to certs/issue (--server, --days …)."""
         self._issue("--tenant", tenant, "--role", role, "--id", name, *options)
         return Leaf(os.path.join(self.tenants, tenant, role, name), f"spiffe://{tenant}/{role}/{name}")
+
+    def renew(self, tenant, role, name, *options):
+        """A new certificate and key in the place of the old, as an operator would put them there: made elsewhere, moved in."""
+        scratch = f"{self.folder}-renewal"
+        shutil.copytree(self.folder, scratch)
+        fresh = os.path.join(scratch, "tenants", tenant, role, name)
+        shutil.rmtree(fresh)
+        self.stack.run(ROOT / "certs/issue", "--out", scratch, "--tenant", tenant, "--role", role, "--id", name, *options,
+                       env=self._env)
+        leaf = Leaf(os.path.join(self.tenants, tenant, role, name), f"spiffe://{tenant}/{role}/{name}")
+        os.replace(os.path.join(fresh, "key.pem"), leaf.key)
+        os.replace(os.path.join(fresh, "chain.pem"), leaf.chain)
+        shutil.rmtree(scratch)
+        return leaf
+
+    def second_authority(self, tenant):
+        """Another authority with the tenant's name, cross-signed by the same admission CA, and not the one that is registered:
+        a Pki of its own folder. What a provider's mistake, or a bribed clerk, would make."""
+        twin = copy.copy(self)
+        twin.folder = f"{self.folder}-twin"
+        shutil.copytree(self.folder, twin.folder)
+        twin.tenants = os.path.join(twin.folder, "tenants")
+        shutil.rmtree(os.path.join(twin.tenants, tenant))
+        self.stack.run(ROOT / "certs/make-pki", "--out", twin.folder, "--provider", self.provider_name, "--tenant", tenant,
+                       env=self._env)
+        return twin
 
     def provider_leaf(self, name, *options):
         self._issue("--provider", "--id", name, "--server", *options)
@@ -139,14 +168,29 @@ class Infra:
         for canary in canaries:
             arguments += ["--canary", canary]
         self.process = stack.start(name, "keystead-infra-sim", *arguments)
+        self._session = None
+        self._asking = threading.Lock()
 
     def _control(self):
         return ["ctl", "--control", self.process.address("control"), "--server", self._server.spiffe,
                 *self._admin.options(self._roots)]
 
     def ctl(self, *words, patience=20):
+        """One run of the client, as a person would."""
         result = self.stack.run("keystead-infra-sim", *self._control(), "--json", *words, patience=patience)
         return json.loads(result.stdout) if result.stdout.strip() else {}
+
+    def ask(self, verb, argument):
+        """The same over one connection that stays: a test asks hundreds of times. Thread-safe."""
+        with self._asking:
+            if self._session is None or self._session.poll() is not None:
+                self._session = self.stack.converse("keystead-infra-sim", *self._control(), "session")
+            self._session.stdin.write(f"{verb} {argument}\n")
+            self._session.stdin.flush()
+            line = self._session.stdout.readline()
+        answer = json.loads(line) if line else {"error": "the control connection ended"}
+        expect("error" not in answer, f"{verb} {argument}: {answer.get('error')}")
+        return answer
 
     def reboot(self):
         """What a reboot of the box looks like: gone at once, then back on the same ports, with all attacks forgotten."""
@@ -162,7 +206,7 @@ class Infra:
 
     def plan(self, attacks):
         """Arms many at once; each is a dictionary of the arguments of arm(). Their numbers, in order."""
-        lines = []
+        numbers = []
         for attack in attacks:
             request = {"kind": "ATTACK_" + attack["kind"].upper(), "count": attack.get("count", 1),
                        "seed": attack.get("seed", 1), "direction": attack.get("direction") or "",
@@ -173,9 +217,8 @@ class Infra:
                 request["delay_ms"] = attack["delay_ms"]
             if attack.get("instantiation"):
                 request["instantiation"] = base64.b64encode(bytes.fromhex(attack["instantiation"])).decode()
-            lines.append(json.dumps(request))
-        result = self.stack.run("keystead-infra-sim", *self._control(), "plan", input="\n".join(lines) + "\n")
-        return [int(line) for line in result.stdout.split()]
+            numbers.append(int(self.ask("arm", json.dumps(request))["attack"]))
+        return numbers
 
     def arm(self, kind, listener=None, direction=None, target=None, topic=None, count=1, seed=1, delay_ms=None,
             instantiation=None):
@@ -187,13 +230,13 @@ class Infra:
         return int(self.ctl(*words)["attack"])
 
     def disarm(self, attack=0):
-        self.ctl("disarm", "--attack", attack)
+        self.ask("disarm", attack)
 
     def injections(self, attack=0):
-        return self.ctl("injections", "--attack", attack).get("injections", [])
+        return self.ask("injections", attack).get("injections", [])
 
     def seen(self, last=1000):
-        return self.ctl("seen", "--last", last)
+        return self.ask("seen", last)
 
     def spent(self):
         """The numbers of the attacks that were made as often as they were armed for."""
