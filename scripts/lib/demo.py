@@ -7,11 +7,14 @@ import os
 import pathlib
 import sys
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "scripts/lib")]
 
+import demo_agree
 import demo_battle
+import demo_membership
 import demo_secrecy
 import demo_stages
 import harness
@@ -47,7 +50,7 @@ def summary(demo):
                 here = [i for i in demo.injections if (i.form, i.kind, i.hop) == (form, kind, hop)]
                 count = {verdict: sum(1 for i in here if i.verdict == verdict) for verdict in ("refused", "noticed", "harmless")}
                 unanswered = len(here) - sum(count.values())
-                who |= {i.by.removeprefix("acme's ").removeprefix("globex's ") for i in here if i.by}
+                who |= {i.by.removeprefix("acme's ").removeprefix("cabin's ").removeprefix("globex's ") for i in here if i.by}
                 text = f"{len(here):2} = {count['refused']:2} + {count['noticed']:2} + {count['harmless']:2}"
                 row.append(text + (f"  {unanswered} OPEN" if unanswered else ""))
             row.append(", ".join(sorted(who)))
@@ -55,26 +58,45 @@ def summary(demo):
         screen.line()
         screen.line(f"   {title}")
         screen.table(("attack", "what it does", *HOPS, "refused or noticed by"), rows)
+    stories(demo)
+
+
+def stories(demo):
+    """Attack × message, for what is no record: how each ended."""
+    messages = list(dict.fromkeys(story.message for story in demo.stories))
+    rows = []
+    for kind in MEANING:
+        cells = [next((demo_membership.ENDING.get(story.ending, "NO ANSWER") for story in demo.stories
+                       if (story.message, story.kind) == (message, kind)), "") for message in messages]
+        if any(cells):
+            rows.append((kind, MEANING[kind], *cells))
+    if rows:
+        demo.screen.line()
+        demo.screen.line("   on joining and on membership, as a balancer with valid credentials: how each attack ended")
+        demo.screen.table(("attack", "what it does", *messages), rows)
 
 
 NOT_SHOWN = [
     "Withholding and delay are bounded and shown, never prevented: whoever carries can stop carrying.",
     "Who talks to whom, how often and how much stays visible to everybody on the path.",
     "All runs on one machine; radio, real hardware, side channels and a live memory snapshot of a device are out of reach here.",
-    "Membership commits, rendezvous messages and probes are attacked by the unit tests, not in this run.",
+    "Power cuts are made in a program of its own (keystead-storage-crash) around the same store: a simulated disk, not this run's.",
     "The search sees this run's memory at one moment. That the backend cannot read stands on its build: it does not link "
     "core/sealing, which tests/house checks.",
 ]
 
 
 def run_stages(demo, stages):
-    """A stage that cannot go on fails under its own name; the next ones still run where they can."""
+    """A stage that cannot go on, whatever the reason, fails under its own name; the next ones still run where they can."""
     for name, stage in stages:
         try:
             stage(demo)
-        except harness.Failure as error:
-            demo.checks.check(f"stage.{name}", False, str(error).splitlines()[0])
-            for line in str(error).splitlines()[1:12]:
+        except Exception as error:  # also a mistake in the stage itself must not pass for a success
+            lines = str(error).splitlines() or [repr(error)]
+            if not isinstance(error, harness.Failure):
+                lines = [f"{type(error).__name__}: {lines[0]}"] + traceback.format_exc().splitlines()[-6:]
+            demo.checks.check(f"stage.{name}", False, lines[0])
+            for line in lines[1:12]:
                 demo.screen.line("         " + demo.screen.dim(line[:160]))
             if name in ("begin", "join"):
                 break
@@ -85,7 +107,7 @@ def write_json(path, demo, passed, seconds):
         "passed": passed, "mutant": demo.mutant or "", "seconds": round(seconds, 1),
         "assertions": [{"name": name, "passed": ok, "text": text} for name, (ok, text) in demo.checks.results.items()],
         "injections": [{"hop": i.hop, "form": i.form, "direction": i.direction, "kind": i.kind, "target": i.target,
-                        "topic": i.topic, "stream": i.genuine[0], "sequence": i.genuine[1],
+                        "topic": i.topic, "refused_code": i.refused_code, "stream": i.genuine[0], "sequence": i.genuine[1],
                         "placed": list(i.placed) if i.placed else None, "original_sha256": i.original_sha256,
                         "injected_sha256": i.injected_sha256, "verdict": i.verdict, "by": i.by, "why": i.why}
                        for i in demo.injections],
@@ -143,13 +165,13 @@ def main():
         screen.line(screen.bad(f"Broken on purpose: {arguments.mutant}. This run must fail in {', '.join(MUTANTS[arguments.mutant])}."))
     with harness.Stack("demo", keep=arguments.keep, mutant=arguments.mutant) as stack:
         demo = demo_stages.Demo(screen, checks, stack, arguments.mutant)
+        demo_stages.start_beside(demo, lambda: demo_secrecy.control(demo, pathlib.Path(arguments.control_bins)))
         run_stages(demo, [
             ("begin", demo_stages.begin), ("join", demo_stages.join), ("readings", demo_stages.readings),
             ("command", demo_stages.command), ("eavesdropper", demo_stages.eavesdropper),
-            ("other_tenant", demo_stages.other_tenant), ("wires", demo_battle.wires), ("balancers", demo_battle.balancers),
-            ("agree", demo_battle.agree),
-            ("secrecy", lambda demo: demo_secrecy.secrecy(demo, pathlib.Path(arguments.control_bins))),
-            ("power_cut", demo_stages.power_cut),
+            ("other_tenant", demo_stages.other_tenant), ("joining", demo_membership.joining),
+            ("membership", demo_membership.membership), ("wires", demo_battle.wires), ("balancers", demo_battle.balancers),
+            ("agree", demo_agree.agree), ("secrecy", demo_secrecy.secrecy), ("power_cut", demo_stages.power_cut),
         ])
         screen.stage("The end", "Every process is asked to end, and does.")
         stubborn = []

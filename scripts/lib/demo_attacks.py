@@ -47,11 +47,15 @@ class Injection:
         self.target = None if target == "unspecified" else target
         self.direction = raw.get("direction", "")
         self.tenant = raw.get("tenant", "")
+        self.instantiation = _hex(raw.get("instantiation"))
         self.topic = raw.get("topic", "")
+        self.sender = _hex(raw.get("sender"))
+        self.epoch = int(raw.get("epoch") or 0)
         self.genuine = place_of(raw, raw.get("sequence"))
         placed = raw.get("placed")
         self.placed = place_of(placed, raw.get("placed_sequence")) if placed else None
-        self.placed_topic = placed.get("topic", "") if placed else ""
+        self.placed_epoch = int(placed.get("epoch") or 0) if placed else None
+        self.placed_instantiation = _hex(placed.get("instantiation")) if placed else ""
         self.injected_sha256 = _hex(raw.get("injected_sha256"))
         self.original_sha256 = _hex(raw.get("original_sha256"))
         self.refused_code = int(raw.get("refused_code", 0))
@@ -70,15 +74,22 @@ class Injection:
 
 
 class Evidence:
-    """What everybody noticed, indexed by (stream, sequence): alarms, gaps, duplicates, deliveries, answers."""
+    """What everybody noticed, indexed by (stream, sequence): alarms, gaps, duplicates, deliveries."""
 
     def __init__(self):
         self.alarms = collections.defaultdict(list)   # place → [(who, kind)]
+        self.elsewhere = []                           # alarms about no record: (who, the whole entry)
         self.missing = collections.defaultdict(list)  # stream → [(first, last, who)]
         self.duplicates = collections.defaultdict(list)
         self.delivered = collections.Counter()
-        self.held = {}                                # place → set of SHA-256 of what the backend holds there
+        self.epochs = collections.defaultdict(set)    # topic → epochs in which it was read
         self._cursors = {}
+
+    def _alarm(self, who, entry):
+        if entry.get("stream"):
+            self.alarms[(entry["stream"], entry.get("sequence", 0))].append((who, entry["kind"]))
+        else:
+            self.elsewhere.append((who, entry))
 
     def take_security_log(self, who, log):
         """Security events of one process's log that are new since the last call."""
@@ -86,8 +97,8 @@ class Evidence:
         entries = log.read()
         self._cursors[id(log)] = len(entries)
         for entry in entries[start:]:
-            if entry.get("event") == "security" and entry.get("stream"):
-                self.alarms[(entry["stream"], entry.get("sequence", 0))].append((who, entry["kind"]))
+            if entry.get("event") == "security":
+                self._alarm(who, entry)
 
     def take_watch(self, who, events):
         start = self._cursors.get(id(events), 0)
@@ -97,8 +108,9 @@ class Evidence:
             event = entry.get("event")
             if event == "record":
                 self.delivered[(entry["stream"], entry["sequence"])] += 1
-            elif event == "alarm" and entry.get("stream"):
-                self.alarms[(entry["stream"], entry["sequence"])].append((who, entry["kind"]))
+                self.epochs[entry["topic"]].add(entry["epoch"])
+            elif event == "alarm":
+                self._alarm(who, entry)
             elif event == "missing":
                 self.missing[entry["stream"]].append((entry["first"], entry["last"], who))
             elif event == "duplicate":
@@ -110,20 +122,29 @@ class Evidence:
                 return who
         return None
 
+    def refusal_at(self, place, hop):
+        """What the hop's own log says about turning away a record at this place; None where it says nothing."""
+        return next((kind for who, kind in self.alarms.get(place, ()) if who == hop and kind in REFUSALS), None)
 
+
+# What a hop reports when it turns a record away, and what a reader or member reports about one it was given.
+REFUSALS = {"not_permitted", "malformed", "limit_exceeded", "conflict"}
 ALARMS = {"open_failed", "signature_invalid", "replay", "conflict", "malformed", "commit_refused", "command_refused", "missing",
           "hash_chain_broken", "fork", "limit_exceeded", "not_permitted", "cloned_or_rolled_back"}
 
 
-def judge(injection, evidence, next_hop):
-    """True when this record is accounted for: refused by the next hop, noticed at exactly its place, or without effect."""
+def judge(injection, evidence, hop):
+    """True when this record is accounted for: refused by the next hop (whose log is called `hop`), noticed at exactly its
+    place, or without effect. The attacker's word that it was refused is not enough: the hop's own log must say so, too."""
     if injection.kind == "read":
         if injection.detail == "no canary found":
             injection.verdict, injection.why = "harmless", injection.detail
         return injection.verdict is not None
+    refused = injection.placed and evidence.refusal_at(injection.placed, hop)
     if injection.refused_code:
-        injection.verdict, injection.by, injection.why = "refused", next_hop, injection.refused_reason
-        return True
+        if refused:
+            injection.verdict, injection.by, injection.why = "refused", hop, f"{injection.refused_reason}; its log: {refused}"
+        return bool(refused)
     if injection.kind in HARMLESS and evidence.delivered.get(injection.genuine, 0) == 1:
         by = evidence.duplicates.get(injection.genuine)
         injection.verdict, injection.by = "harmless", (by[0] if by else "")

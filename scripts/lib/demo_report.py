@@ -36,11 +36,18 @@ class Screen:
         for line in textwrap.wrap(why, WIDTH - 3):
             self.line("   " + line)
 
+    def _wrapped(self, first, text):
+        """`text` behind `first`, further lines under its beginning."""
+        lines = textwrap.wrap(text, WIDTH - 8, break_long_words=False, break_on_hyphens=False) or [""]
+        self.line(first + lines[0])
+        for line in lines[1:]:
+            self.line(" " * 9 + line)
+
     def say(self, text):
-        self.line("   - " + text)
+        self._wrapped("   - ", text)
 
     def verdict(self, passed, name, text):
-        self.line(f"   {self.good('pass') if passed else self.bad('FAIL')}  {name}: {text}")
+        self._wrapped(f"   {self.good('pass') if passed else self.bad('FAIL')}  {name}: ", text)
 
     def table(self, heads, rows, indent=3):
         """Left-aligned columns."""

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A reading from each device to the phone and a command back, over every hop; and what outages do to them: nothing."""
 
+import datetime
 import subprocess
 import unittest
 
@@ -16,7 +17,7 @@ class DataPathTest(unittest.TestCase):
     def setUpClass(cls):
         cls.stack = Stack("data-path")
         cls.addClassCleanup(cls.stack.close)
-        cls.world = world = World(cls.stack, {ACME: "acme"})
+        cls.world = world = World(cls.stack, {"acme": ACME})
         cls.home = world.homes["acme"]
         cls.home.found(cls.home.couriers)
         for name, kind in (("bulb", "lightbulb"), ("thermo", "temperature"), ("cuff", "blood-pressure")):
@@ -46,8 +47,14 @@ class DataPathTest(unittest.TestCase):
     def test_joining_named_every_device_and_pairing_is_over(self):
         self.assertEqual(sorted(one["device"] for one in self.paired["paired"]), ["bulb", "cuff", "thermo"])
         self.assertEqual(self.paired["failed"], [])
+        before = self.home.app.call("members")[0]
         lines, result = self.home.app.pair([self.home.devices["bulb"].label], wait=2, check=False)
-        self.assertNotEqual(result.returncode, 0, lines)
+        self.assertEqual(result.returncode, 1, lines)
+        failed = [line for line in lines if line["event"] == "paired"][0]
+        self.assertEqual((failed["paired"], [one["device"] for one in failed["failed"]]), ([], ["bulb"]))
+        self.assertIn("reset it", failed["failed"][0]["reason"])
+        self.assertIn("bulb: ", result.stderr)
+        self.assertEqual(self.home.app.call("members")[0], before, "a failed pairing left something in the roster")
 
     def test_readings_arrive_confirmed_and_live(self):
         self.new_readings_of_all()
@@ -75,23 +82,31 @@ class DataPathTest(unittest.TestCase):
                                    e["answer"]["command"] == answer["command"], start=start)
         self.assertTrue(seen["confirmed"])
         lines, result = self.home.app.send("thermo", "on", check=False)
-        self.assertNotEqual(result.returncode, 0, lines)
+        self.assertEqual(result.returncode, 1, lines)
+        refused = [line for line in lines if line["event"] == "answer"][0]
+        self.assertEqual(refused["result"], "unsupported", "a thermometer has nothing to switch, and says so itself")
+        self.assertEqual(self.home.devices["thermo"].process.log.find("command_done"), [])
 
     def test_the_gateway_keeps_what_the_backend_cannot_take(self):
         backend, gateway = self.world.backend.process, self.home.gateway.process
         product.pin_port(backend, "grpc")
         self.new_readings_of_all(1)
         mark = gateway.log.mark()
-        sent = len(self.home.devices["thermo"].process.log.read())
         self.assertEqual(backend.terminate(), 0, backend.tail())
         gateway.wait_for("upstream_disconnected", start=mark)
-        # Meanwhile the home goes on: a second reader at the gateway sees new readings with the Internet down.
+        cut_off = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        # Meanwhile the home goes on: a second reader at the gateway sees readings that were taken with the Internet down.
         local = self.home.app.watch("local-watch", hop=self.home.gateway)
-        local.wait_readings("thermo", 5)
-        self.assertGreaterEqual(len(self.home.devices["thermo"].process.log.read()), sent)
+
+        def taken_since(watch):
+            return [record for record in watch.records("readings", "thermo")
+                    if all(reading["taken"] > cut_off for reading in record["readings"])]
+        wait_until(lambda: len(taken_since(local)) >= 5, "five readings that were taken while the backend was gone")
+        self.assertEqual(taken_since(self.watch), [], "nothing gets to the phone behind the backend")
         local.process.terminate()
         backend.relaunch()
         gateway.wait_for("upstream_connected", start=mark)
+        wait_until(lambda: len(taken_since(self.watch)) >= 5, "what was taken meanwhile to come to the phone")
         self.new_readings_of_all()
         self.check_whole()
 

@@ -8,7 +8,7 @@ import unittest
 import harness
 from harness import Stack, wait_until
 from product import ACME
-from world import World
+from world import World, listener_of
 
 sys.path.insert(0, str(pathlib.Path(harness.ROOT) / "scripts/lib"))
 from demo_attacks import Evidence, Injection, judge  # noqa: E402
@@ -22,7 +22,7 @@ class RelayTest(unittest.TestCase):
     def setUpClass(cls):
         cls.stack = Stack("relay")
         cls.addClassCleanup(cls.stack.close)
-        cls.world = World(cls.stack, {ACME: "acme"})
+        cls.world = World(cls.stack, {"acme": ACME})
         cls.home = cls.world.homes["acme"]
         cls.home.found(cls.home.couriers)
         cls.home.add_device("thermo", "temperature", "--interval", "0.05", hop=cls.home.device_hop)
@@ -31,14 +31,16 @@ class RelayTest(unittest.TestCase):
         cls.watch.wait_readings("thermo", 5)
 
     def attack(self, hop, direction, next_hop):
-        box = self.world.infra(hop, "balancer", "acme")
-        numbers = box.plan([{"kind": kind, "target": target, "listener": hop, "direction": direction, "topic": "telemetry/",
+        box = self.world.infra(hop, "balancer")
+        numbers = box.plan([{"kind": kind, "target": target, "listener": listener_of(hop, "acme"), "direction": direction, "topic": "telemetry/",
                              "seed": 3} for kind, target in PLAN])
         self.assertEqual(box.wait_spent(numbers), set(), "an attack that was not made proves nothing")
         evidence = Evidence()
 
         def accounted_for():
             evidence.take_watch("phone", self.watch.events)
+            for process in (self.home.gateway.process, self.world.backend.process):
+                evidence.take_security_log(process.name, process.log)
             found = [Injection(hop, "balancer", raw) for raw in box.injections() if int(raw["attack"]) in numbers]
             open_ones.clear()
             open_ones.extend(str(one) for one in found if not judge(one, evidence, next_hop))
@@ -50,7 +52,7 @@ class RelayTest(unittest.TestCase):
         self.watch.wait_readings("thermo", 3, start=start)
 
     def test_between_device_and_gateway(self):
-        self.attack("device-gateway", "up", "gateway")
+        self.attack("device-gateway", "up", "acme-gateway")
 
     def test_between_gateway_and_backend(self):
         self.attack("gateway-backend", "up", "backend")

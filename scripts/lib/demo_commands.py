@@ -1,0 +1,98 @@
+"""Commands that are under way while they are attacked, and what became of each: asked of the device and of its signed word."""
+
+import itertools
+import json
+
+from demo_attacks import HARMLESS
+
+
+class Sent:
+    """One command: where it stood, its hash, and the process that sent it (None: it has ended well)."""
+
+    def __init__(self, stream, command, process):
+        self.stream = stream
+        self.command = command
+        self.process = process
+
+
+def sent_in(lines, process=None):
+    """What `send --json` says it sent."""
+    for line in lines:
+        if line.get("event") == "progress" and line.get("step") == "sent":
+            words = line["detail"].split()
+            yield Sent(words[words.index("stream") + 1], words[words.index("command") + 1], process)
+
+
+class Commands:
+    """Keeps a few commands to the bulb under way, so that there is something to attack."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, demo, home, at_once=6):
+        self.demo = demo
+        self.home = demo.homes[home]
+        self.watch = demo.watches[home]
+        self.at_once = at_once
+        self.running = []
+        self.all = []
+        self.bulb = self.home.devices["bulb"].process
+
+    def keep_going(self):
+        self.running = [process for process in self.running if not process.ended()]
+        while len(self.running) < self.at_once:
+            number = next(self._numbers)
+            process = self.demo.stack.start(
+                f"send-{number}", "keystead-mobile-stub", *self.home.app.arguments(), "send", "bulb",
+                "on" if number % 2 else "off", "--timeout", "1", "--force", ports=False)
+            self.running.append(process)
+            self.all.append(process)
+
+    def finish(self):
+        for process in self.running:
+            process.wait(10)
+
+    def _find(self, stream):
+        for process in self.all:
+            if not process.ended():
+                continue
+            try:
+                lines = [json.loads(line) for line in process.output.read_text().splitlines()]
+            except (OSError, ValueError):
+                continue
+            yield from (sent for sent in sent_in(lines, process) if sent.stream == stream)
+        yield from (sent for sent in self.demo.commands if sent.stream == stream)
+
+    def outcome(self, stream):
+        """(how often the device did it, the results in its signed answers, whether its sender was left without one)."""
+        sent = next(self._find(stream), None)
+        if sent is None:
+            return None
+        done = self.bulb.log.find("command_done", lambda entry: entry["command"] == sent.command)
+        answers = {(entry["stream"], entry["sequence"]): entry["answer"]["result"]
+                   for entry in self.watch.records("answer", "bulb")
+                   if entry["answer"]["command"] == sent.command and entry["confirmed"]}
+        unanswered = sent.process is not None and sent.process.popen.returncode not in (0, None) and \
+            any(text in sent.process.error_text() for text in ("did not answer in time", "did not take the command in time"))
+        return len(done), list(answers.values()), unanswered
+
+    def judge(self, injection):
+        """What became of exactly the command whose stream was attacked: done once, with one signed answer that names it; or
+        not done, which a signed answer says, or the lack of one, which its sender reports."""
+        outcome = self.outcome(injection.genuine[0])
+        if outcome is None:
+            return False
+        done, answers, unanswered = outcome
+        if done > 1:
+            injection.verdict, injection.by, injection.why = "twice", "bulb", f"did it {done} times"
+            return True
+        if injection.kind in HARMLESS and done == 1 and answers == ["done"]:
+            injection.verdict, injection.by, injection.why = "harmless", "bulb", "did it once; its signed answer names this command"
+            return True
+        if done == 0 and answers and "done" not in answers:
+            injection.verdict, injection.by, injection.why = "noticed", "bulb", f"not done, and says so, signed: {answers[0]}"
+            return True
+        if done == 0 and unanswered:
+            injection.verdict, injection.by = "noticed", f"{self.home.name}'s phone"
+            injection.why = "no signed answer to this command"
+            return True
+        return False
