@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Starting and stopping of each program: --help, a graceful end on SIGTERM, and errors of one line that leave nothing."""
+"""Starting and stopping of each program: --help, a graceful end on SIGTERM, and errors of one line that say what is wrong,
+with what, and what to do about it, and that leave nothing half-written."""
 
+import hashlib
 import os
 import pathlib
+import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -10,8 +14,13 @@ import unittest
 
 import product
 from harness import Stack, bin_dir
+from home import Home
 from product import ACME, LISTEN, Pki
 from tls_test import iso
+
+# What somebody is told to do, after the colon or the comma behind what is wrong.
+REMEDY = re.compile(r"[:;,(] ?(or )?(another|begin|check|choose|chmod|chown|correct|delete|end|give|have|install|issue|make|move|name|pair|put|renew|replace|"
+                    r"reset|restore|run|set|start|stop|try|update|use|wait)\b")
 
 PROGRAMS = ["keystead-backend", "keystead-gateway", "keystead-device-sim", "keystead-mobile-stub", "keystead-infra-sim"]
 
@@ -78,7 +87,7 @@ class ServerStartTest(unittest.TestCase):
             if has_store or not only_stores:
                 yield program, leaf, expired, arguments, self.stack.path(self.fresh(program))
 
-    def fails(self, program, arguments, *words):
+    def fails(self, program, arguments, *words, remedy=True):
         """Exit code 1 and one line with all these words; no ports are announced."""
         process = self.stack.start(self.fresh(program), program, *arguments, ready=False)
         self.assertEqual(process.wait(), 1, process.tail())
@@ -86,6 +95,8 @@ class ServerStartTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, process.error_text())
         for word in words:
             self.assertIn(word, lines[0])
+        if remedy:
+            self.assertRegex(lines[0], REMEDY, "it does not say what to do")
         self.assertFalse(os.path.exists(process._ports_file), "ports were announced")
         return lines[0]
 
@@ -107,19 +118,20 @@ class ServerStartTest(unittest.TestCase):
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             for program, leaf, _, arguments, store in self.each_server():
                 with self.subTest(program=program):
-                    self.fails(program, arguments(address, leaf, store), address, "taken")
+                    self.fails(program, arguments(address, leaf, store), address, "taken", remedy=False)
                     self.starts(program, arguments(LISTEN, leaf, store))
 
     def test_certificate_missing_expired_or_of_another_key(self):
         for program, leaf, expired, arguments, store in self.each_server():
             with self.subTest(program=program):
                 nowhere = product.Leaf(self.stack.path("nowhere"), leaf.spiffe)
-                self.fails(program, arguments(LISTEN, nowhere, store), nowhere.chain)
+                self.fails(program, arguments(LISTEN, nowhere, store), nowhere.chain, remedy=False)
+                self.assertFalse(left_in(store), "a start without a certificate left something")
                 mixed = product.Leaf(os.path.dirname(leaf.chain), leaf.spiffe)
                 mixed.key = expired.key
-                self.fails(program, arguments(LISTEN, mixed, store), "match")
+                self.fails(program, arguments(LISTEN, mixed, store), mixed.chain, "match", remedy=False)
                 if program != "keystead-infra-sim":  # its other leaf is a good one: it lends only its key
-                    self.fails(program, arguments(LISTEN, expired, store), expired.chain, "expired")
+                    self.fails(program, arguments(LISTEN, expired, store), expired.chain, "expired", remedy=False)
                 self.starts(program, arguments(LISTEN, leaf, store))
 
     def test_store_locked(self):
@@ -156,6 +168,147 @@ class ServerStartTest(unittest.TestCase):
         self.starts("keystead-gateway", gateway(LISTEN, gateway_leaf, store))
         folder = next(path for path in pathlib.Path(store).rglob("CURRENT")).parent
         self.fails("keystead-backend", backend(LISTEN, backend_leaf, str(folder)), "keystead-gateway")
+
+
+def left_in(folder):
+    """What is in a folder, by content: {} also when it is not there."""
+    root = pathlib.Path(folder)
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+class ClientStartTest(unittest.TestCase):
+    """The programs that do not listen, device and phone, on copies of folders in which they have joined."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = Stack("startup-clients")
+        cls.addClassCleanup(cls.stack.close)
+        cls.pki = pki = Pki(cls.stack)
+        cls.backend = product.start_backend(cls.stack, pki)
+        cls.home = Home(cls.stack, pki, ACME, "acme", cls.backend)
+        cls.home.found()
+        lamp = cls.home.add_device("lamp", "lightbulb", "--interval", "0.2")
+        cls.home.pair_devices()
+        lamp.process.wait_for("connected")
+        product.expect(lamp.process.terminate() == 0, lamp.process.tail())
+        cls.serial = 0
+        old = ("--not-before", iso(-48), "--not-after", iso(-1))
+        cls.clients = {  # program → (good leaf, an expired one, folder to copy, arguments)
+            "keystead-device-sim": (pki.leaf(ACME, "device", "lamp"), pki.leaf(ACME, "device", "old", *old),
+                                    cls.stack.path("lamp-state"), cls.device),
+            "keystead-mobile-stub": (cls.home.app.leaf, pki.leaf(ACME, "app", "old", *old), cls.home.app.state, cls.phone),
+        }
+
+    @classmethod
+    def device(cls, leaf, state):
+        hop = cls.home.gateway
+        return ["--state", state, "--id", "lamp", "--kind", "lightbulb", "--interval", "0.2", "--tls-chain", leaf.chain,
+                "--tls-key", leaf.key, "--next-hop", hop.address, "--next-hop-id", hop.spiffe, "--roots", hop.roots]
+
+    @classmethod
+    def phone(cls, leaf, state):
+        hop = cls.backend
+        return ["--state", state, "--next-hop", hop.address, "--next-hop-id", hop.spiffe, *leaf.options(hop.roots), "watch"]
+
+    def each_client(self):
+        for program, (leaf, expired, template, arguments) in self.clients.items():
+            type(self).serial += 1
+            state = self.stack.path(f"{program}-{self.serial}")
+            shutil.copytree(template, state)
+            os.chmod(state, 0o700)
+            yield program, leaf, expired, arguments, state
+
+    def start(self, program, arguments):
+        type(self).serial += 1
+        return self.stack.start(f"{program}-run-{self.serial}", program, *arguments, ports=False)
+
+    def fails(self, program, arguments, *words, remedy=True):
+        process = self.start(program, arguments)
+        self.assertEqual(process.wait(), 1, process.tail())
+        lines = process.error_text().splitlines()
+        self.assertEqual(len(lines), 1, process.error_text())
+        for word in words:
+            self.assertIn(word, lines[0])
+        if remedy:
+            self.assertRegex(lines[0], REMEDY, "it does not say what to do")
+        return lines[0]
+
+    def starts(self, program, arguments):
+        """It does its work, and ends by itself, with 0, on SIGTERM."""
+        process = self.start(program, arguments)
+        if program == "keystead-device-sim":
+            process.wait_for("connected")
+        else:
+            product.harness.wait_until(process.output.read_text, lambda: f"{program} to show something\n{process.tail()}")
+        self.assertEqual(process.terminate(), 0, process.tail())
+        self.assertEqual(process.error_text(), "")
+
+    def test_sigterm_ends_it_gracefully(self):
+        for program, leaf, _, arguments, state in self.each_client():
+            with self.subTest(program=program):
+                self.starts(program, arguments(leaf, state))
+
+    def test_certificate_missing_expired_or_of_another_key(self):
+        for program, leaf, expired, arguments, state in self.each_client():
+            with self.subTest(program=program):
+                before = left_in(state)
+                nowhere = product.Leaf(self.stack.path("nowhere"), leaf.spiffe)
+                self.fails(program, arguments(nowhere, state), nowhere.chain, remedy=False)
+                mixed = product.Leaf(os.path.dirname(leaf.chain), leaf.spiffe)
+                mixed.key = expired.key
+                self.fails(program, arguments(mixed, state), mixed.chain, "match", remedy=False)
+                self.fails(program, arguments(expired, state), expired.chain, "expired", remedy=False)
+                self.assertEqual(self.kept(left_in(state)), self.kept(before), "a start that failed changed the folder")
+                self.starts(program, arguments(leaf, state))
+
+    @staticmethod
+    def kept(files):
+        """Without the locks and without what a store writes about itself whenever it is opened."""
+        own = re.compile(r"(^|/)(LOG|LOCK|MANIFEST|CURRENT|OPTIONS|[0-9]+\.(log|sst)|[^/]*\.lock)")
+        return {name: digest for name, digest in files.items() if not own.search(name)}
+
+    def test_state_locked(self):
+        program = "keystead-device-sim"  # a phone's folder may be used by several processes at a time
+        leaf, _, template, arguments = self.clients[program]
+        state = self.stack.path("locked")
+        shutil.copytree(template, state)
+        holder = self.start(program, arguments(leaf, state))
+        holder.wait_for("connected")
+        self.fails(program, arguments(leaf, state), state)
+        self.assertEqual(holder.terminate(), 0, holder.tail())
+        self.starts(program, arguments(leaf, state))
+
+    @staticmethod
+    def damage(state, edit):
+        """Edits the file that holds the member's keys; its path and what it was."""
+        path = next(path for path in sorted(pathlib.Path(state).iterdir()) if path.name.split(".")[-1] == "member")
+        good = path.read_bytes()
+        path.write_bytes(edit(good))
+        return path, good
+
+    def test_state_corrupt(self):
+        for program, leaf, _, arguments, state in self.each_client():
+            with self.subTest(program=program):
+                path, good = self.damage(state, lambda data: data[:-7])
+                self.fails(program, arguments(leaf, state), str(path), "damaged")
+                path.write_bytes(good)
+                self.starts(program, arguments(leaf, state))
+
+    def test_state_of_another_format_version(self):
+        for program, leaf, _, arguments, state in self.each_client():
+            with self.subTest(program=program):
+                if program == "keystead-device-sim":
+                    changed = raise_format_version(state, program.encode()).parent
+                else:
+                    changed, _ = self.damage(state, lambda data: data[:1] + b"\x17" + data[2:])  # CBOR [1, …] becomes [23, …]
+                self.fails(program, arguments(leaf, state), str(changed), "format")
+
+    def test_the_phone_of_nobody_says_what_to_do_first(self):
+        leaf = self.clients["keystead-mobile-stub"][0]
+        state = self.stack.path("fresh-phone")
+        self.fails("keystead-mobile-stub", self.phone(leaf, state), "pair")
+        self.assertEqual(left_in(state), {}, "a phone that could do nothing wrote something")
 
 
 def crc32c(data):
