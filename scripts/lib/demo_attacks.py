@@ -78,6 +78,7 @@ class Evidence:
 
     def __init__(self):
         self.alarms = collections.defaultdict(list)   # place → [(who, kind)]
+        self.answered = set()                         # (place, index in alarms): one alarm answers for one injection
         self.elsewhere = []                           # alarms about no record: (who, the whole entry)
         self.missing = collections.defaultdict(list)  # stream → [(first, last, who)]
         self.duplicates = collections.defaultdict(list)
@@ -133,9 +134,10 @@ ALARMS = {"open_failed", "signature_invalid", "replay", "conflict", "malformed",
           "hash_chain_broken", "fork", "limit_exceeded", "not_permitted", "cloned_or_rolled_back"}
 
 
-def judge(injection, evidence, hop):
+def judge(injection, evidence, hop, taken=()):
     """True when this record is accounted for: refused by the next hop (whose log is called `hop`), noticed at exactly its
-    place, or without effect. The attacker's word that it was refused is not enough: the hop's own log must say so, too."""
+    place, or without effect. The attacker's word that it was refused is not enough: the hop's own log must say so, too.
+    `taken`: places at which another injection put something; an alarm there says nothing about a harmless one."""
     if injection.kind == "read":
         if injection.detail == "no canary found":
             injection.verdict, injection.why = "harmless", injection.detail
@@ -154,10 +156,13 @@ def judge(injection, evidence, hop):
         injection.verdict, injection.why = "twice", "delivered more than once"  # delivery.once fails on it
         return True
     for place in (injection.placed, injection.genuine):
-        found = [(who, kind) for who, kind in evidence.alarms.get(place, ()) if kind in ALARMS]
-        if found:
-            injection.verdict, (injection.by, injection.why) = "noticed", found[0]
-            return True
+        if injection.kind in HARMLESS and place in taken:
+            continue  # the alarm is about what somebody else put there; this one has to come, or be missed
+        for index, (who, kind) in enumerate(evidence.alarms.get(place, ())):
+            if kind in ALARMS and (place, index) not in evidence.answered:
+                evidence.answered.add((place, index))
+                injection.verdict, injection.by, injection.why = "noticed", who, kind
+                return True
     who = evidence.gap_at(injection.genuine)
     if who:
         injection.verdict, injection.by, injection.why = "noticed", who, "missing"

@@ -1,5 +1,7 @@
 """The demonstration's attacks: on every hop, as a wire without credentials and as a balancer that holds valid ones."""
 
+import collections
+
 import harness
 from demo_attacks import RECORD_ATTACKS, WIRE_ATTACKS, Evidence, Injection, judge, place_of
 from demo_commands import Commands
@@ -225,13 +227,19 @@ def settle(demo, fights, commands):
     """Waits until each injected record is accounted for, or too long."""
     for fight in fights:
         fight.look_again()
+    placed = collections.Counter(injection.placed for fight in fights for injection in fight.injections if injection.placed)
+
+    def taken_by_others(injection):
+        return {place for place in (injection.placed, injection.genuine)
+                if placed[place] > (1 if place == injection.placed else 0)}
 
     def nobody_left():
         evidence = gather(demo)
         left = False
         for fight in fights:
             for injection in fight.injections:
-                if injection.verdict is None and not judge(injection, evidence, fight.next_hop):
+                if injection.verdict is None and \
+                        not judge(injection, evidence, fight.next_hop, taken_by_others(injection)):
                     answered = fight.commands is not None and commands.judge(injection)
                     left = left or not answered
         return not left

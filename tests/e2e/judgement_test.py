@@ -55,6 +55,22 @@ class JudgeTest(unittest.TestCase):
         self.assertTrue(judge(one, evidence, "backend"))
         self.assertEqual(one.verdict, "noticed")
 
+    def test_one_alarm_answers_for_one_injection(self):
+        first, second, evidence = injection(), injection("forge"), Evidence()
+        evidence.alarms[(STREAM, 3)].append(("phone", "open_failed"))
+        self.assertTrue(judge(first, evidence, "backend"))
+        self.assertFalse(judge(second, evidence, "backend"), "both were put there, and only one was noticed")
+        evidence.alarms[(STREAM, 3)].append(("phone", "open_failed"))
+        self.assertTrue(judge(second, evidence, "backend"))
+
+    def test_an_alarm_about_anothers_forgery_does_not_answer_for_a_record_that_was_swallowed(self):
+        one, evidence = injection("drop", placed=None), Evidence()
+        evidence.alarms[(STREAM, 3)].append(("phone", "open_failed"))
+        self.assertFalse(judge(one, evidence, "backend", {(STREAM, 3)}))
+        evidence.delivered[(STREAM, 3)] = 1
+        self.assertTrue(judge(one, evidence, "backend", {(STREAM, 3)}))
+        self.assertEqual(one.verdict, "harmless")
+
     def test_what_came_twice_is_not_harmless(self):
         one, evidence = injection("replay"), Evidence()
         self.assertFalse(judge(one, evidence, "backend"), "it has not come at all")
