@@ -6,9 +6,20 @@
 #include "core/base/status.h"
 #include "core/crypto/errors.h"
 #include "core/crypto/evp_aead.h"
+#include "core/crypto/evp_hash.h"
 #include "core/crypto/hkdf.h"
 
 namespace keystead::crypto {
+
+namespace {
+
+// What LabeledExtract and LabeledExpand depend on (RFC 9180, section 4).
+struct Suite {
+  Bytes id;
+  HpkeKdf kdf = HpkeKdf::kHkdfSha256;
+};
+
+}  // namespace
 
 // What RFC 9180, section 5, calls the context: key, base_nonce, seq, exporter_secret.
 class HpkeContextImpl {
@@ -17,7 +28,7 @@ class HpkeContextImpl {
   AeadNonce base_nonce{};
   uint64_t sequence = 0;
   SecretBytes exporter_secret;
-  Bytes suite_id;
+  Suite suite;
 
   absl::StatusOr<AeadNonce> Nonce() const {
     if (aead == nullptr) return absl::FailedPreconditionError("HPKE context is for export only");
@@ -39,50 +50,58 @@ void AppendU16(uint16_t value, Bytes& out) {
   out.push_back(static_cast<uint8_t>(value));
 }
 
-Bytes KemSuiteId() {
-  Bytes out = ToBytes(std::string_view("KEM"));
-  AppendU16(kKemP256, out);
+Suite KemSuite() {
+  Suite out{.id = ToBytes(std::string_view("KEM"))};
+  AppendU16(kKemP256, out.id);
   return out;
 }
 
-Bytes HpkeSuiteId(HpkeAead aead) {
-  Bytes out = ToBytes(std::string_view("HPKE"));
-  AppendU16(kKemP256, out);
-  AppendU16(kKdfHkdfSha256, out);
-  AppendU16(static_cast<uint16_t>(aead), out);
+Suite HpkeSuite(HpkeKdf kdf, HpkeAead aead) {
+  Suite out{.id = ToBytes(std::string_view("HPKE")), .kdf = kdf};
+  AppendU16(kKemP256, out.id);
+  AppendU16(static_cast<uint16_t>(kdf), out.id);
+  AppendU16(static_cast<uint16_t>(aead), out.id);
   return out;
 }
 
-// RFC 9180, section 4.
-SecretBytes LabeledExtract(ByteView suite_id, ByteView salt, std::string_view label, ByteView ikm) {
-  SecretBytes labeled(kVersion.size() + suite_id.size() + label.size() + ikm.size());
+const char* HashName(HpkeKdf kdf) { return kdf == HpkeKdf::kHkdfSha384 ? "SHA384" : "SHA512"; }
+
+size_t ExtractedBytes(HpkeKdf kdf) {  // Nh
+  return kdf == HpkeKdf::kHkdfSha512 ? 64 : kdf == HpkeKdf::kHkdfSha384 ? 48 : kHashBytes;
+}
+
+absl::StatusOr<SecretBytes> LabeledExtract(const Suite& suite, ByteView salt, std::string_view label,
+                                           ByteView ikm) {
+  SecretBytes labeled(kVersion.size() + suite.id.size() + label.size() + ikm.size());
   auto to = labeled.MutableSecret().begin();
   to = std::copy(kVersion.begin(), kVersion.end(), to);
-  to = std::copy(suite_id.begin(), suite_id.end(), to);
+  to = std::copy(suite.id.begin(), suite.id.end(), to);
   to = std::copy(label.begin(), label.end(), to);
   std::copy(ikm.begin(), ikm.end(), to);
-  return HkdfExtract(salt, labeled.ExposeSecret());
+  if (suite.kdf == HpkeKdf::kHkdfSha256) return HkdfExtract(salt, labeled.ExposeSecret());
+  return EvpHkdfExtract(HashName(suite.kdf), salt, labeled.ExposeSecret());
 }
 
-absl::StatusOr<SecretBytes> LabeledExpand(ByteView suite_id, const SecretBytes& prk, std::string_view label,
+absl::StatusOr<SecretBytes> LabeledExpand(const Suite& suite, const SecretBytes& prk, std::string_view label,
                                           ByteView info, size_t length) {
-  if (length > kHkdfMaxBytes) return absl::InvalidArgumentError("HPKE output too long");
+  if (length > UINT16_MAX) return absl::InvalidArgumentError("HPKE output too long");
   Bytes labeled;
   AppendU16(static_cast<uint16_t>(length), labeled);
   Append(labeled, AsBytes(kVersion));
-  Append(labeled, suite_id);
+  Append(labeled, suite.id);
   Append(labeled, AsBytes(label));
   Append(labeled, info);
-  return HkdfExpand(prk, ByteView(labeled), length);
+  if (suite.kdf == HpkeKdf::kHkdfSha256) return HkdfExpand(prk, ByteView(labeled), length);
+  return EvpHkdfExpand(HashName(suite.kdf), prk, labeled, length);
 }
 
 // RFC 9180, section 4.1: ExtractAndExpand(dh, enc ‖ pkRm).
 absl::StatusOr<SecretBytes> SharedSecret(const SecretBytes& dh, ByteView enc, ByteView receiver_point) {
-  const Bytes suite_id = KemSuiteId();
-  const SecretBytes eae_prk = LabeledExtract(suite_id, {}, "eae_prk", dh.ExposeSecret());
+  const Suite suite = KemSuite();
+  KS_ASSIGN_OR_RETURN(const SecretBytes eae_prk, LabeledExtract(suite, {}, "eae_prk", dh.ExposeSecret()));
   Bytes kem_context = ToBytes(enc);
   Append(kem_context, receiver_point);
-  return LabeledExpand(suite_id, eae_prk, "shared_secret", kem_context, kHashBytes);
+  return LabeledExpand(suite, eae_prk, "shared_secret", kem_context, kHashBytes);
 }
 
 absl::Status CheckParams(const HpkeParams& params) {
@@ -95,14 +114,14 @@ absl::Status CheckParams(const HpkeParams& params) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<EvpAead>> MakeAead(HpkeAead aead, ByteView suite_id, const SecretBytes& secret,
-                                                  ByteView schedule) {
+absl::StatusOr<std::unique_ptr<EvpAead>> MakeAead(HpkeAead aead, const Suite& suite,
+                                                  const SecretBytes& secret, ByteView schedule) {
   AeadKind kind = AeadKind::kAes256Gcm;
   if (aead == HpkeAead::kExportOnly) return nullptr;
   if (aead == HpkeAead::kAes128Gcm) kind = AeadKind::kAes128Gcm;
   if (aead == HpkeAead::kChaCha20Poly1305) kind = AeadKind::kChaCha20Poly1305;
   KS_ASSIGN_OR_RETURN(const SecretBytes key,
-                      LabeledExpand(suite_id, secret, "key", schedule, AeadKeySize(kind)));
+                      LabeledExpand(suite, secret, "key", schedule, AeadKeySize(kind)));
   return EvpAead::Create(kind, key.ExposeSecret());
 }
 
@@ -110,30 +129,31 @@ absl::StatusOr<std::unique_ptr<EvpAead>> MakeAead(HpkeAead aead, ByteView suite_
 absl::StatusOr<std::unique_ptr<HpkeContextImpl>> KeySchedule(const SecretBytes& shared_secret,
                                                              const HpkeParams& params) {
   auto context = std::make_unique<HpkeContextImpl>();
-  context->suite_id = HpkeSuiteId(params.aead);
-  const ByteView suite_id = context->suite_id;
+  context->suite = HpkeSuite(params.kdf, params.aead);
+  const Suite& suite = context->suite;
   const SecretBytes no_psk;
   const SecretBytes& psk = params.psk != nullptr ? *params.psk : no_psk;
-  const SecretBytes psk_id_hash = LabeledExtract(suite_id, {}, "psk_id_hash", params.psk_id);
-  const SecretBytes info_hash = LabeledExtract(suite_id, {}, "info_hash", params.info);
+  KS_ASSIGN_OR_RETURN(const SecretBytes psk_id_hash, LabeledExtract(suite, {}, "psk_id_hash", params.psk_id));
+  KS_ASSIGN_OR_RETURN(const SecretBytes info_hash, LabeledExtract(suite, {}, "info_hash", params.info));
   Bytes schedule{params.psk != nullptr ? kModePsk : kModeBase};
   Append(schedule, psk_id_hash.ExposeSecret());
   Append(schedule, info_hash.ExposeSecret());
-  const SecretBytes secret =
-      LabeledExtract(suite_id, shared_secret.ExposeSecret(), "secret", psk.ExposeSecret());
-  KS_ASSIGN_OR_RETURN(context->aead, MakeAead(params.aead, suite_id, secret, schedule));
+  KS_ASSIGN_OR_RETURN(const SecretBytes secret,
+                      LabeledExtract(suite, shared_secret.ExposeSecret(), "secret", psk.ExposeSecret()));
+  KS_ASSIGN_OR_RETURN(context->aead, MakeAead(params.aead, suite, secret, schedule));
   if (context->aead != nullptr) {
     KS_ASSIGN_OR_RETURN(const SecretBytes nonce,
-                        LabeledExpand(suite_id, secret, "base_nonce", schedule, kAeadNonceBytes));
+                        LabeledExpand(suite, secret, "base_nonce", schedule, kAeadNonceBytes));
     std::copy(nonce.ExposeSecret().begin(), nonce.ExposeSecret().end(), context->base_nonce.begin());
   }
-  KS_ASSIGN_OR_RETURN(context->exporter_secret, LabeledExpand(suite_id, secret, "exp", schedule, kHashBytes));
+  KS_ASSIGN_OR_RETURN(context->exporter_secret,
+                      LabeledExpand(suite, secret, "exp", schedule, ExtractedBytes(params.kdf)));
   return context;
 }
 
 absl::StatusOr<SecretBytes> ExportFrom(const HpkeContextImpl& context, ByteView exporter_context,
                                        size_t length) {
-  return LabeledExpand(context.suite_id, context.exporter_secret, "sec", exporter_context, length);
+  return LabeledExpand(context.suite, context.exporter_secret, "sec", exporter_context, length);
 }
 
 }  // namespace
@@ -206,12 +226,12 @@ absl::StatusOr<HpkeReceiverContext> HpkeSetupR(ByteView enc, const EcdhKeyPair& 
 
 absl::StatusOr<EcdhKeyPair> HpkeDeriveKeyPair(const SecretBytes& ikm) {
   if (ikm.size() < kP256ScalarBytes) return absl::InvalidArgumentError("HPKE ikm is shorter than 32 bytes");
-  const Bytes suite_id = KemSuiteId();
-  const SecretBytes dkp_prk = LabeledExtract(suite_id, {}, "dkp_prk", ikm.ExposeSecret());
+  const Suite suite = KemSuite();
+  KS_ASSIGN_OR_RETURN(const SecretBytes dkp_prk, LabeledExtract(suite, {}, "dkp_prk", ikm.ExposeSecret()));
   for (int counter = 0; counter <= 255; ++counter) {  // RFC 9180, section 7.1.3; the bitmask of P-256 is 0xff
     const uint8_t byte = static_cast<uint8_t>(counter);
     KS_ASSIGN_OR_RETURN(const SecretBytes scalar,
-                        LabeledExpand(suite_id, dkp_prk, "candidate", {&byte, 1}, kP256ScalarBytes));
+                        LabeledExpand(suite, dkp_prk, "candidate", {&byte, 1}, kP256ScalarBytes));
     auto pair = EcdhKeyPair::FromPrivateScalar(scalar);
     if (pair.ok() || !absl::IsInvalidArgument(pair.status())) return pair;
   }

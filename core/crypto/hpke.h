@@ -1,6 +1,7 @@
-// HPKE (RFC 9180), modes base and psk, DHKEM(P-256, HKDF-SHA256) with HKDF-SHA256. Keystead uses AES-256-GCM
-// only; the other AEADs exist for vectors. HPKE hides the plaintext from all but the receiver. Mode base does
-// NOT say who sent; mode psk says "someone with the PSK". Neither detects replay of a whole message.
+// HPKE (RFC 9180), modes base and psk, DHKEM(P-256, HKDF-SHA256). Keystead uses HKDF-SHA256 with AES-256-GCM
+// only; the other AEADs and KDFs exist for vectors. HPKE hides the plaintext from all but the receiver. Mode
+// base does NOT say who sent; mode psk says "someone with the PSK". Neither detects replay of a whole
+// message.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,9 @@ namespace keystead::crypto {
 inline constexpr size_t kMinPskBytes = 32;  // RFC 9180, section 9.5
 inline constexpr size_t kHpkeEncBytes = kP256PointBytes;
 inline constexpr uint16_t kKemP256 = 0x0010;
-inline constexpr uint16_t kKdfHkdfSha256 = 0x0001;
+
+// RFC 9180, section 7.2: the KDF of the key schedule; that of the KEM is always HKDF-SHA256.
+enum class HpkeKdf : uint16_t { kHkdfSha256 = 0x0001, kHkdfSha384 = 0x0002, kHkdfSha512 = 0x0003 };
 
 // RFC 9180, section 7.3.
 enum class HpkeAead : uint16_t {
@@ -31,6 +34,7 @@ struct HpkeParams {
   const SecretBytes* psk = nullptr;  // null: mode base; otherwise mode psk
   ByteView psk_id;                   // not empty exactly when psk is given
   HpkeAead aead = HpkeAead::kAes256Gcm;
+  HpkeKdf kdf = HpkeKdf::kHkdfSha256;
   const EcdhKeyPair* ephemeral_for_test = nullptr;  // known answers only: an ephemeral key is used once
 };
 

@@ -5,6 +5,7 @@
 
 #include "core/base/status.h"
 #include "core/crypto/errors.h"
+#include "core/crypto/evp_hash.h"
 #include "core/crypto/hash.h"
 #include "core/crypto/p256_der.h"
 #include "core/crypto/p256_key.h"
@@ -66,14 +67,17 @@ absl::StatusOr<EcdhPublicKey> EcdhPublicKey::FromXy(ByteView x, ByteView y) {
 }
 
 absl::Status EcdsaPublicKey::Verify(ByteView message, ByteView signature) const {
-  if (empty() || signature.size() != kSignatureBytes) return BadSignature();
-  const Digest digest = Sha256(message);
+  return EvpVerify(*this, Sha256(message).view(), signature);
+}
+
+absl::Status EvpVerify(const EcdsaPublicKey& key, ByteView digest, ByteView signature) {
+  if (key.empty() || signature.size() != kSignatureBytes) return BadSignature();
   const DerSignature der = SignatureToDer(signature.first<kSignatureBytes>());
   ERR_clear_error();
-  const PkeyCtxPtr ctx(EVP_PKEY_CTX_new_from_pkey(nullptr, key()->pkey.get(), nullptr));
+  const PkeyCtxPtr ctx(EVP_PKEY_CTX_new_from_pkey(nullptr, key.key()->pkey.get(), nullptr));
   if (ctx == nullptr || EVP_PKEY_verify_init(ctx.get()) != 1)
     return OpenSslFailure("ECDSA verify set-up failed");
-  if (EVP_PKEY_verify(ctx.get(), der.bytes.data(), der.size, digest.view().data(), Digest::kSize) != 1) {
+  if (EVP_PKEY_verify(ctx.get(), der.bytes.data(), der.size, digest.data(), digest.size()) != 1) {
     ERR_clear_error();
     return BadSignature();
   }

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/base/status.h"
 #include "tests/vectors/formats.h"
 
 namespace keystead::vectors {
@@ -26,8 +27,11 @@ constexpr Format kFormats[] = {
 }  // namespace
 
 absl::StatusOr<Report> CheckText(std::string_view text) {
-  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (root.is_discarded()) return absl::InvalidArgumentError("not JSON");
+  Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (root.is_discarded()) {
+    if (!IsCoseHpkeText(text)) return absl::InvalidArgumentError("not JSON");
+    KS_ASSIGN_OR_RETURN(root, CoseHpkeFromText(text));
+  }
   for (const Format& format : kFormats) {
     if (!format.is(root)) continue;
     Report report = format.check(root);

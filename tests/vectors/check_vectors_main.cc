@@ -10,8 +10,10 @@ constexpr char kUsage[] =
     "usage: keystead-check-vectors [--quiet] FILE...\n"
     "\n"
     "Checks published test vectors in their own formats, found out from the content:\n"
-    "  RFC 9180 test-vectors.json; Wycheproof AES-GCM, HKDF, HMAC, ECDH and ECDSA (DER and P1363);\n"
-    "  cose-wg/Examples; messages of draft-ietf-cose-hpke as JSON.\n"
+    "  RFC 9180 test-vectors.json; Wycheproof AES-GCM, ChaCha20-Poly1305, HKDF, HMAC, ECDH (points, SPKI,\n"
+    "  JWK, PEM) and ECDSA (DER and P1363); cose-wg/Examples; messages of draft-ietf-cose-hpke, as JSON or "
+    "as\n"
+    "  its testvectors.txt.\n"
     "Prints per file how many vectors passed, failed and are unsupported, with the reasons.\n"
     "Exit code: 0 nothing failed; 1 a vector failed, or a file is unreadable or of unknown format; 2 "
     "usage.\n";

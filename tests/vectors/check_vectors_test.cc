@@ -100,15 +100,9 @@ TEST(CheckVectorsTest, CoseExampleWithOtherKeyTagOrAadFails) {
 }
 
 TEST(CheckVectorsTest, OutsideTheProfileIsUnsupported) {
-  Json other_hash = Hkdf(kOkm, "valid");
-  other_hash["algorithm"] = "HKDF-SHA-512";
-  EXPECT_EQ(Check(other_hash).unsupported[Unsupported::kOtherHash], 1u);
   Json long_iv = Gcm(kGcmTag, "valid");
   long_iv["testGroups"][0]["tests"][0]["iv"] = std::string(32, '0');
   EXPECT_EQ(Check(long_iv).unsupported[Unsupported::kGcmIvSize], 1u);
-  Json es512 = Sign0();
-  es512["input"]["sign0"]["protected"]["alg"] = "ES512";
-  EXPECT_EQ(Check(es512).unsupported[Unsupported::kCoseAlgorithm], 1u);
   Json mac = Sign0();
   mac["input"]["mac0"] = Json::object();
   EXPECT_EQ(Check(mac).unsupported[Unsupported::kCoseMac], 1u);

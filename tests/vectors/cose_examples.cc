@@ -8,8 +8,10 @@
 #include "core/cose/sign1.h"
 #include "core/crypto/errors.h"
 #include "core/crypto/evp_aead.h"
+#include "core/crypto/evp_hash.h"
 #include "core/crypto/p256.h"
 #include "tests/vectors/formats.h"
+#include "tests/vectors/key_files.h"
 
 namespace keystead::vectors {
 namespace {
@@ -30,6 +32,19 @@ constexpr std::array<AeadAlgorithm, 4> kAeads = {{
     {"A192GCM", cose::kAlgA192Gcm, AeadKind::kAes192Gcm},
     {"A256GCM", cose::kAlgA256Gcm, AeadKind::kAes256Gcm},
     {"ChaCha-Poly1305", kAlgChaCha20Poly1305, AeadKind::kChaCha20Poly1305},
+}};
+
+// ECDSA over P-256 with any hash (RFC 9053, section 2.1). Keystead itself writes and reads the first two.
+struct SignatureAlgorithm {
+  std::string_view name;
+  int64_t number;
+  const char* openssl_hash;  // null: SHA-256, of core/crypto
+};
+constexpr std::array<SignatureAlgorithm, 4> kSignatures = {{
+    {"ES256", cose::kAlgEs256, nullptr},
+    {"ESP256", cose::kAlgEsp256, nullptr},
+    {"ES384", -35, "SHA384"},
+    {"ES512", -36, "SHA512"},
 }};
 
 // The headers of one layer of a received message: protected first, as RFC 9052, section 3 reads them.
@@ -98,6 +113,12 @@ std::string AlgorithmName(const Json& layer) {
   return TextOr(layer, "alg", "");
 }
 
+absl::StatusOr<std::string> RequiredAlgorithm(const Json& layer) {
+  std::string name = AlgorithmName(layer);
+  if (name.empty()) return absl::InvalidArgumentError("field alg is missing");
+  return name;
+}
+
 bool HasCountersignature(const Json& layer) {
   if (!layer.is_object()) return false;
   for (const auto& item : layer.items()) {
@@ -136,9 +157,11 @@ absl::Status VerifySigned(const Json& root, const Given& given, const crypto::Ec
   KS_ASSIGN_OR_RETURN(const CborValue message, ReadMessage(given.message, cose::kTagSign1, 4));
   KS_ASSIGN_OR_RETURN(const Layer layer, ReadLayer(message));
   const CborValue* const alg = layer.Find(cose::kHeaderAlg);
-  if (alg == nullptr || (!alg->IsInt(cose::kAlgEs256) && !alg->IsInt(cose::kAlgEsp256))) {
-    return Refused("message is not signed with ES256");
+  const SignatureAlgorithm* algorithm = nullptr;
+  for (const SignatureAlgorithm& a : kSignatures) {
+    if (alg != nullptr && alg->IsInt(a.number)) algorithm = &a;
   }
+  if (algorithm == nullptr) return Refused("message is not signed with ECDSA");
   const CborValue& payload = message.items[2];
   const bool detached = payload.type == CborType::kNull;
   if ((!detached && payload.type != CborType::kBytes) || message.items[3].type != CborType::kBytes) {
@@ -146,7 +169,12 @@ absl::Status VerifySigned(const Json& root, const Given& given, const crypto::Ec
   }
   const Bytes& content = detached ? given.plaintext : payload.bytes;
   const Bytes to_be_signed = cose::SigStructure(layer.protected_bytes, given.external, content);
-  KS_RETURN_IF_ERROR(key.Verify(to_be_signed, message.items[3].bytes));
+  if (algorithm->openssl_hash == nullptr) {
+    KS_RETURN_IF_ERROR(key.Verify(to_be_signed, message.items[3].bytes));
+  } else {
+    KS_ASSIGN_OR_RETURN(const Bytes digest, crypto::EvpHash(algorithm->openssl_hash, to_be_signed));
+    KS_RETURN_IF_ERROR(crypto::EvpVerify(key, digest, message.items[3].bytes));
+  }
   if (content != given.plaintext) return absl::InternalError("another payload than expected");
   return CheckIntermediate(root, "ToBeSign_hex", to_be_signed);
 }
@@ -212,8 +240,7 @@ absl::StatusOr<Given> ReadGiven(const Json& root, const Json& input, const Json&
 // UNIMPLEMENTED: a nonce that the profile does not have.
 Outcome Judge(const Json& root, const absl::Status& ours) {
   if (absl::IsUnimplemented(ours)) return Unsupported::kGcmIvSize;
-  const Json* const fail = FindField(root, "fail");
-  const bool must_fail = fail != nullptr && fail->is_boolean() && fail->get<bool>();
+  KS_ASSIGN_OR_RETURN(const bool must_fail, MustFail(root));
   if (must_fail && !ours.ok() && !absl::IsInternal(ours)) return kPassed;
   if (must_fail) return absl::InternalError("must be refused, but was accepted");
   if (!ours.ok()) return ours;
@@ -222,9 +249,17 @@ Outcome Judge(const Json& root, const absl::Status& ours) {
 
 Outcome CheckSign1(const Json& root, const Json& input, const Json& layer) {
   if (HasCountersignature(layer)) return Unsupported::kCoseCountersignature;
-  if (AlgorithmName(layer) != "ES256") return Unsupported::kCoseAlgorithm;
+  KS_ASSIGN_OR_RETURN(const std::string alg, RequiredAlgorithm(layer));
+  if (alg == "EdDSA" || alg == "ES256K") return Unsupported::kOtherCurve;
+  if (std::none_of(kSignatures.begin(), kSignatures.end(), [&](const auto& a) { return a.name == alg; })) {
+    return Unsupported::kCoseSignature;
+  }
   KS_ASSIGN_OR_RETURN(const Json* key, Field(layer, "key"));
-  if (TextOr(*key, "kty", "") != "EC" || TextOr(*key, "crv", "") != "P-256") return Unsupported::kOtherCurve;
+  KS_ASSIGN_OR_RETURN(const std::string kty, TextField(*key, "kty"));
+  if (kty != "EC" && kty != "EC2") return absl::InvalidArgumentError("field kty is not of ECDSA");
+  KS_ASSIGN_OR_RETURN(const std::string crv, TextField(*key, "crv"));
+  KS_ASSIGN_OR_RETURN(const bool supported, IsP256(crv));
+  if (!supported) return Unsupported::kOtherCurve;
   KS_ASSIGN_OR_RETURN(const auto public_key, SignerKey(*key));
   KS_ASSIGN_OR_RETURN(const Given given, ReadGiven(root, input, layer));
   return Judge(root, VerifySigned(root, given, public_key));
@@ -232,19 +267,18 @@ Outcome CheckSign1(const Json& root, const Json& input, const Json& layer) {
 
 Outcome CheckEncrypted(const Json& root, const Json& input, const Json& layer, bool has_recipients) {
   if (HasCountersignature(layer)) return Unsupported::kCoseCountersignature;
-  if (const Json* const detached = FindField(layer, "detached");
-      detached != nullptr && *detached == Json(true)) {
-    return Unsupported::kCoseDetached;
-  }
-  const std::string name = AlgorithmName(layer);
+  KS_ASSIGN_OR_RETURN(const std::string name, RequiredAlgorithm(layer));
   bool known = false;
   for (const AeadAlgorithm& a : kAeads) known = known || a.name == name;
   if (!known) return Unsupported::kOtherAead;
   KS_ASSIGN_OR_RETURN(const Json* recipients, Field(layer, "recipients"));
   if (!recipients->is_array() || recipients->empty())
     return absl::InvalidArgumentError("field recipients is empty");
-  if (recipients->size() != 1 || AlgorithmName((*recipients)[0]) != "direct")
-    return Unsupported::kCoseRecipient;
+  for (const Json& recipient : *recipients) {
+    KS_ASSIGN_OR_RETURN(const std::string management, RequiredAlgorithm(recipient));
+    if (management != "direct") return Unsupported::kCoseRecipient;
+  }
+  if (recipients->size() != 1) return Unsupported::kCoseRecipient;
   KS_ASSIGN_OR_RETURN(const Json* key, Field((*recipients)[0], "key"));
   KS_ASSIGN_OR_RETURN(const Bytes key_bytes, KeyBytes(*key, "k"));
   Bytes full_iv;
@@ -270,6 +304,13 @@ Outcome CheckExample(const Json& root) {
 }
 
 }  // namespace
+
+absl::StatusOr<bool> MustFail(const Json& vector) {
+  const Json* const fail = FindField(vector, "fail");
+  if (fail == nullptr) return false;
+  if (!fail->is_boolean()) return absl::InvalidArgumentError("field fail is no boolean");
+  return fail->get<bool>();
+}
 
 bool IsCoseExample(const Json& root) {
   const Json* const input = FindField(root, "input");

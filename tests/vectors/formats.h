@@ -19,8 +19,13 @@ Report CheckHpke(const Json& root);
 bool IsCoseExample(const Json& root);
 Report CheckCoseExample(const Json& root);
 
-// Messages of draft-ietf-cose-hpke as JSON.
+// Messages of draft-ietf-cose-hpke, as JSON or as the draft's own testvectors.txt, which becomes that JSON.
 bool IsCoseHpke(const Json& root);
 Report CheckCoseHpke(const Json& root);
+bool IsCoseHpkeText(std::string_view text);
+absl::StatusOr<Json> CoseHpkeFromText(std::string_view text);
+
+// The "fail" of a COSE example or COSE-HPKE message; absent is false.
+absl::StatusOr<bool> MustFail(const Json& vector);
 
 }  // namespace keystead::vectors

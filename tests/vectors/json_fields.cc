@@ -48,6 +48,14 @@ absl::StatusOr<Bytes> HexField(const Json& object, std::string_view name) {
   return bytes;
 }
 
+absl::StatusOr<Bytes> NumberField(const Json& object, std::string_view name) {
+  KS_ASSIGN_OR_RETURN(std::string text, TextField(object, name));
+  if (text.size() % 2 != 0) text.insert(text.begin(), '0');
+  auto bytes = FromHex(text);
+  if (!bytes.ok()) return Bad(name, "is no hex");
+  return bytes;
+}
+
 absl::StatusOr<int64_t> IntField(const Json& object, std::string_view name) {
   KS_ASSIGN_OR_RETURN(const Json* field, Field(object, name));
   if (!field->is_number_integer()) return Bad(name, "is no integer");

@@ -18,6 +18,8 @@ const Json* FindField(const Json& object,
 absl::StatusOr<const Json*> Field(const Json& object, std::string_view name);
 absl::StatusOr<std::string> TextField(const Json& object, std::string_view name);
 absl::StatusOr<Bytes> HexField(const Json& object, std::string_view name);
+// A number in hex, whose leading zero the older files leave out.
+absl::StatusOr<Bytes> NumberField(const Json& object, std::string_view name);
 absl::StatusOr<int64_t> IntField(const Json& object, std::string_view name);
 std::string TextOr(const Json& object, std::string_view name, std::string_view fallback);
 absl::StatusOr<Bytes> HexOrEmpty(const Json& object, std::string_view name);

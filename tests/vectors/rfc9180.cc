@@ -28,16 +28,20 @@ absl::Status CheckEncryptions(const Json& v, crypto::HpkeSenderContext& sender,
                               crypto::HpkeReceiverContext& receiver) {
   KS_ASSIGN_OR_RETURN(const Json* list, Field(v, "encryptions"));
   KS_ASSIGN_OR_RETURN(const Bytes base_nonce, HexField(v, "base_nonce"));
-  if (!list->is_array() || base_nonce.size() != 12)
+  if (!list->is_array() || list->empty() || base_nonce.size() != 12) {
     return absl::InvalidArgumentError("encryptions are malformed");
+  }
   uint64_t next = 0;
   for (const Json& e : *list) {
     KS_ASSIGN_OR_RETURN(const Bytes aad, HexField(e, "aad"));
     KS_ASSIGN_OR_RETURN(const Bytes ct, HexField(e, "ct"));
     KS_ASSIGN_OR_RETURN(const Bytes pt, HexField(e, FindField(e, "pt") != nullptr ? "pt" : "plaintext"));
-    const auto seq =
-        IntField(e, "seq");  // trimmed files name it; in the full file it is the place in the list
-    const uint64_t sequence = seq.ok() ? static_cast<uint64_t>(*seq) : next;
+    uint64_t sequence = next;  // in the full file it is the place in the list; trimmed files name it
+    if (FindField(e, "seq") != nullptr) {
+      KS_ASSIGN_OR_RETURN(const int64_t seq, IntField(e, "seq"));
+      if (seq < 0) return absl::InvalidArgumentError("field seq is negative");
+      sequence = static_cast<uint64_t>(seq);
+    }
     next = sequence + 1;
     if (FindField(e, "nonce") != nullptr) {
       KS_ASSIGN_OR_RETURN(const Bytes nonce, HexField(e, "nonce"));
@@ -58,7 +62,7 @@ absl::Status CheckEncryptions(const Json& v, crypto::HpkeSenderContext& sender,
 absl::Status CheckExports(const Json& v, const crypto::HpkeSenderContext& sender,
                           const crypto::HpkeReceiverContext& receiver) {
   KS_ASSIGN_OR_RETURN(const Json* list, Field(v, "exports"));
-  if (!list->is_array()) return absl::InvalidArgumentError("field exports is no array");
+  if (!list->is_array() || list->empty()) return absl::InvalidArgumentError("field exports holds nothing");
   for (const Json& e : *list) {
     KS_ASSIGN_OR_RETURN(const Bytes context, HexField(e, "exporter_context"));
     KS_ASSIGN_OR_RETURN(const Bytes value, HexField(e, "exported_value"));
@@ -77,10 +81,13 @@ Outcome CheckOne(const Json& v) {
   KS_ASSIGN_OR_RETURN(const int64_t kdf, IntField(v, "kdf_id"));
   KS_ASSIGN_OR_RETURN(const int64_t aead, IntField(v, "aead_id"));
   if (mode < 0 || mode > 3) return absl::InvalidArgumentError("field mode is unknown");
+  if (kem < 1 || kem > 0xffff || aead < 1 || aead > 0xffff) {
+    return absl::InvalidArgumentError("field kem_id or aead_id is out of range");
+  }
   if (kem != crypto::kKemP256) return Unsupported::kOtherKem;
-  if (kdf != crypto::kKdfHkdfSha256) return Unsupported::kOtherKdf;
+  if (kdf < 1 || kdf > 3) return absl::InvalidArgumentError("field kdf_id is not of RFC 9180");
   if (mode > 1) return Unsupported::kAuthMode;
-  if ((aead < 1 || aead > 3) && aead != 0xffff) return Unsupported::kOtherAead;
+  if (aead > 3 && aead != 0xffff) return Unsupported::kOtherAead;
 
   KS_ASSIGN_OR_RETURN(const auto receiver_key, DeriveAndCompare(v, "ikmR", "skRm", "pkRm"));
   KS_ASSIGN_OR_RETURN(const auto ephemeral, DeriveAndCompare(v, "ikmE", "skEm", "pkEm"));
@@ -98,6 +105,7 @@ Outcome CheckOne(const Json& v) {
   }
   params.info = info;
   params.aead = static_cast<HpkeAead>(aead);
+  params.kdf = static_cast<crypto::HpkeKdf>(kdf);
   KS_ASSIGN_OR_RETURN(auto receiver, crypto::HpkeSetupR(enc, receiver_key, params));
   params.ephemeral_for_test = &ephemeral;
   KS_ASSIGN_OR_RETURN(auto sender, crypto::HpkeSetupS(receiver_key.public_key(), params));

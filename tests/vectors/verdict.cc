@@ -6,34 +6,24 @@ std::string_view UnsupportedName(Unsupported reason) {
   switch (reason) {
     case Unsupported::kOtherKem:
       return "HPKE KEM other than P-256 with HKDF-SHA256";
-    case Unsupported::kOtherKdf:
-      return "HPKE KDF other than HKDF-SHA256";
     case Unsupported::kOtherAead:
       return "AEAD other than AES-GCM and ChaCha20-Poly1305";
     case Unsupported::kAuthMode:
       return "HPKE mode auth or auth_psk";
     case Unsupported::kOtherCurve:
       return "curve other than P-256";
-    case Unsupported::kOtherHash:
-      return "hash other than SHA-256";
     case Unsupported::kGcmIvSize:
       return "nonce other than 96 bits";
-    case Unsupported::kAeadTagSize:
-      return "AEAD tag other than 128 bits";
-    case Unsupported::kKeyEncoding:
-      return "key encoding other than point, SPKI and JWK";
     case Unsupported::kCoseMac:
       return "COSE MAC";
     case Unsupported::kCoseMultiSigner:
       return "COSE_Sign (multi-signer)";
-    case Unsupported::kCoseAlgorithm:
-      return "COSE algorithm outside the profile";
     case Unsupported::kCoseRecipient:
-      return "COSE recipient other than one direct key or HPKE";
+      return "COSE key management other than one direct key or HPKE";
     case Unsupported::kCoseCountersignature:
-      return "COSE countersignature";
-    case Unsupported::kCoseDetached:
-      return "COSE detached ciphertext";
+      return "COSE countersignature (a further signer)";
+    case Unsupported::kCoseSignature:
+      return "COSE signature algorithm other than ECDSA";
   }
   return "";
 }

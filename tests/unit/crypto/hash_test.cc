@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/crypto/evp_hash.h"
 #include "core/crypto/hkdf.h"
 
 namespace keystead::crypto {
@@ -53,6 +54,40 @@ TEST(HkdfTest, LengthIsLimited) {
   const SecretBytes prk(32);
   EXPECT_TRUE(HkdfExpand(prk, "x", kHkdfMaxBytes).ok());
   EXPECT_EQ(HkdfExpand(prk, "x", kHkdfMaxBytes + 1).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+// The hashes that only published vectors need.
+TEST(EvpHashTest, KnownAnswers) {  // FIPS 180-4 and FIPS 202 examples of "abc"; RFC 4231, section 4.2
+  EXPECT_EQ(ToHex(EvpHash("SHA1", AsBytes("abc")).value()), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(ToHex(EvpHash("SHA3-256", AsBytes("abc")).value()),
+            "3a985da74fe225b2045c172d6bd390bd855f086e3e9d525b46bfe24511431532");
+  EXPECT_EQ(ToHex(EvpHash("SHAKE128", AsBytes(""), 32).value()),
+            "7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26");
+  EXPECT_EQ(
+      ToHex(EvpHmac("SHA384", Bytes(20, 0x0b), AsBytes("Hi There")).value().ExposeSecret()),
+      "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6");
+}
+
+TEST(EvpHashTest, AgreesWithOurOwnSha256) {
+  const Bytes key(70, 0xaa);
+  const Bytes none;
+  EXPECT_EQ(ToHex(EvpHash("SHA256", key).value()), Sha256(key).ToHex());
+  EXPECT_EQ(ToHex(EvpHmac("SHA256", key, key).value().ExposeSecret()), HmacSha256(key, key).ToHex());
+  EXPECT_EQ(ToHex(EvpHmac("SHA256", none, none).value().ExposeSecret()), HmacSha256(none, none).ToHex());
+  const SecretBytes prk = HkdfExtract(ByteView(none), ByteView(key));
+  EXPECT_TRUE(EvpHkdfExtract("SHA256", none, key).value().ConstantTimeEquals(prk));
+  for (const size_t length : {size_t{0}, size_t{1}, size_t{32}, size_t{33}, kHkdfMaxBytes}) {
+    EXPECT_TRUE(EvpHkdfExpand("SHA256", prk, AsBytes("info"), length)
+                    .value()
+                    .ConstantTimeEquals(HkdfExpand(prk, "info", length).value()))
+        << length;
+  }
+  EXPECT_FALSE(EvpHkdfExpand("SHA256", prk, AsBytes("info"), kHkdfMaxBytes + 1).ok());
+}
+
+TEST(EvpHashTest, UnknownNamesAreTold) {
+  EXPECT_EQ(EvpHash("SHA257", AsBytes("abc")).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(EvpHmac("", AsBytes("abc"), AsBytes("abc")).status().code(), absl::StatusCode::kNotFound);
 }
 
 }  // namespace
