@@ -11,11 +11,13 @@
 #include "core/crypto/hkdf.h"
 #include "core/membership/acceptance.h"
 #include "core/membership/commit.h"
+#include "core/membership/label.h"
 #include "core/sealing/command.h"
 #include "core/sealing/joining.h"
 #include "core/sealing/joining_keys.h"
 #include "core/sealing/stream_writer.h"
 #include "core/sealing/wrap.h"
+#include "keystead/v1/records.pb.h"
 
 namespace keystead::vectors {
 namespace {
@@ -156,11 +158,44 @@ struct Cast {
     cipher.Seal(1, EncodeContent(kinds::kReadings, AsBytes("21.5 C")), out).IgnoreError();
     return out;
   }
+  // As any protobuf library writes it; GroupViewTest.IsWhatProtobufWrites shows that ours writes the same.
+  Bytes Group() const {
+    v1::SealedGroup group;
+    group.mutable_header()->set_tenant(std::string(tenant.str()));
+    group.mutable_header()->set_instantiation(ToString(id.view()));
+    group.mutable_header()->set_topic(std::string(telemetry.str()));
+    group.mutable_header()->set_sender(ToString(device.view()));
+    group.mutable_header()->set_epoch(0);
+    group.mutable_header()->set_stream(ToString(stream.view()));
+    v1::SealedRecord* const record = group.add_records();
+    record->set_sequence(1);
+    record->set_cose(ToString(Record()));
+    return ToBytes(group.SerializeAsString());
+  }
+  SecretBytes LabelText() const {
+    return membership::EncodeLabel({tenant, device_id, ckt_d, code.Clone()}).value();
+  }
   Bytes CheckpointPayload() const {
     const Digest h0 = InitialRunningHash(PlaceOfStream());
     return EncodeCheckpoint({2, NextRunningHash(h0, crypto::Sha256(Record())), Fresh(), false});
   }
 };
+
+// The bytes behind the text of a label: after "KS1:", five bits a character (Crockford's base32).
+Bytes LabelBytes(ByteView text) {
+  static constexpr std::string_view kDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  Bytes out;
+  uint32_t bits = 0;
+  int count = 0;
+  for (const uint8_t c : text.subspan(4)) {
+    bits = (bits << 5) | static_cast<uint32_t>(kDigits.find(static_cast<char>(c)));
+    count += 5;
+    if (count < 8) continue;
+    count -= 8;
+    out.push_back(static_cast<uint8_t>(bits >> count));
+  }
+  return out;
+}
 
 class Examples {
  public:
@@ -181,6 +216,10 @@ class Examples {
 
 void AddJoining(const Cast& c, Examples& out) {
   out.Add("device-ckt", "ckt(IK_D), as the label has it; IK_D is 32 bytes of 21", c.ckt_d.view());
+  const SecretBytes label = c.LabelText();
+  out.Add("label", "the label's bytes; device id \"bulb-1\", the setup code is 32 bytes of 5e",
+          LabelBytes(label.ExposeSecret()));
+  out.Add("label-text", "its one-line form in ASCII", label.ExposeSecret());
   out.Add("instantiation-id", "of tenant, ckt(IK_A) and nonce; IK_A is 32 bytes of 11, the nonce 32 of 4e",
           c.id.view());
   out.Add("box-announcement", "name of the announcement's mailbox; the setup code is 32 bytes of 5e",
@@ -245,6 +284,7 @@ void AddRecords(const Cast& c, Examples& out) {
   out.Add("record-aad", "external AAD of that record",
           cose::EncodeArray("ks1 rec", c.tenant, c.id, c.telemetry, c.device, c.stream, 0, 1));
   out.Add("record", "the record", c.Record());
+  out.Add("group", "a SealedGroup with that one record, as it travels and is stored", c.Group());
   out.Add("run-hash-0", "h_0 of the stream", InitialRunningHash(c.PlaceOfStream()).view());
   out.Add("opening-payload", "of a first stream", EncodeOpening({std::nullopt, c.Fresh()}));
   out.Add("opening-after-power-cut", "previous stream 5050…, its end not known",
