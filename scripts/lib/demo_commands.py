@@ -85,7 +85,8 @@ class Commands:
         if done > 1:
             injection.verdict, injection.by, injection.why = "twice", "bulb", f"did it {done} times"
             return True
-        if injection.kind in HARMLESS and done == 1 and answers == ["done"]:
+        # A repeat that gets past the reader meets the counter: the device says "replayed", signed, and does nothing.
+        if injection.kind in HARMLESS and done == 1 and answers.count("done") == 1 and set(answers) <= {"done", "replayed"}:
             injection.verdict, injection.by, injection.why = "harmless", "bulb", "did it once; its signed answer names this command"
             return True
         if done == 0 and answers and "done" not in answers:

@@ -117,6 +117,11 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(self.judged("replay", done=1, answers=[("mine", "done")]).verdict, "harmless")
         self.assertIsNone(self.judged("modify", done=1, answers=[("mine", "done")]), "a changed command was done")
 
+    def test_a_repeat_may_be_answered_as_a_repeat_and_as_nothing_else(self):
+        self.assertEqual(self.judged("duplicate", done=1, answers=[("mine", "done"), ("mine", "replayed")]).verdict, "harmless")
+        self.assertIsNone(self.judged("duplicate", done=1, answers=[("mine", "done"), ("mine", "done")]))
+        self.assertIsNone(self.judged("duplicate", done=1, answers=[("mine", "replayed")]))
+
     def test_done_twice_is_never_harmless(self):
         self.assertEqual(self.judged("duplicate", done=2, answers=[("mine", "done")]).verdict, "twice")
 
