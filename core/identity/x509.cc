@@ -115,6 +115,8 @@ absl::StatusOr<Digest> KeyId(EVP_PKEY* key) {
 absl::StatusOr<std::string> SerialHex(const X509* certificate) {
   const BignumPtr number(ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), nullptr));
   if (number == nullptr) return absl::InvalidArgumentError(absl::StrCat("serial number: ", DrainErrors()));
+  // RFC 5280, section 4.1.2.2. A deny list names serials as plain hex and could not name a negative one.
+  if (BN_is_negative(number.get()) != 0) return absl::InvalidArgumentError("serial number is negative");
   char* text = BN_bn2hex(number.get());
   if (text == nullptr) return absl::InternalError(absl::StrCat("serial number: ", DrainErrors()));
   std::string out = absl::AsciiStrToLower(text);

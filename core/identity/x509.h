@@ -39,9 +39,10 @@ absl::StatusOr<PkeyPtr> ParsePublicKey(std::string_view pem);
 bool IsP256(const EVP_PKEY* key);
 
 Digest Sha256(ByteView bytes);
-absl::StatusOr<Digest> Fingerprint(const X509* certificate);     // SHA-256 of the DER
-absl::StatusOr<Digest> KeyId(EVP_PKEY* key);                     // SHA-256 of the SubjectPublicKeyInfo
-absl::StatusOr<std::string> SerialHex(const X509* certificate);  // lower-case, no leading zeros
+absl::StatusOr<Digest> Fingerprint(const X509* certificate);  // SHA-256 of the DER
+absl::StatusOr<Digest> KeyId(EVP_PKEY* key);                  // SHA-256 of the SubjectPublicKeyInfo
+// Lower-case, no leading zeros. INVALID_ARGUMENT when it is negative.
+absl::StatusOr<std::string> SerialHex(const X509* certificate);
 absl::StatusOr<absl::Time> ToTime(const ASN1_TIME* time);
 // The URI subject alternative names. INVALID_ARGUMENT when one holds a NUL or the extension is there twice or
 // malformed.
