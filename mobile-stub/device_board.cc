@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mobile-stub/members.h"
+#include "mobile-stub/taken.h"
 
 namespace keystead::mobile {
 namespace {
@@ -47,7 +48,7 @@ void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& b
     const v1::Channel& channel = batch.channels(static_cast<int>(reading.channel()));
     if (device.values.size() >= kMaxChannels && !device.values.contains(channel.name())) continue;
     Value& value = device.values[channel.name()];
-    const int64_t taken = batch.taken_unix_us() + reading.taken_delta_us();
+    const int64_t taken = TakenUnixMicros(batch, reading);
     if (record.filled && taken < value.shown.taken_unix_us) continue;  // a gap that closed late
     value.shown = {channel.unit(), reading.value(), reading.quality(), taken, record.confirmed};
     value.stream = record.place->stream;

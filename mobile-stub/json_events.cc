@@ -2,6 +2,7 @@
 
 #include "core/sealing/command.h"
 #include "mobile-stub/members.h"
+#include "mobile-stub/taken.h"
 
 namespace keystead::mobile {
 namespace {
@@ -147,7 +148,7 @@ void JsonEvents::OnReadings(const ReadRecord& record, const v1::ReadingBatch& ba
   for (const v1::Reading& reading : batch.readings()) {
     json one = {{"value", reading.value()},
                 {"quality", QualityName(reading.quality())},
-                {"taken", Microseconds(batch.taken_unix_us() + reading.taken_delta_us())}};
+                {"taken", Microseconds(TakenUnixMicros(batch, reading))}};
     if (static_cast<int>(reading.channel()) < batch.channels_size()) {
       const v1::Channel& channel = batch.channels(static_cast<int>(reading.channel()));
       one["channel"] = channel.name();

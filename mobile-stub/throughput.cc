@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "mobile-stub/taken.h"
+
 namespace keystead::mobile {
 
 uint64_t LatencyHistogram::UpperEnd(size_t index) {
@@ -30,7 +32,7 @@ void Throughput::OnReadings(const ReadRecord& record, const v1::ReadingBatch& ba
   summary_.readings += static_cast<uint64_t>(batch.readings_size());
   summary_.plaintext_bytes += record.body.size();
   for (const v1::Reading& reading : batch.readings()) {
-    latency_.Add(now - batch.taken_unix_us() - reading.taken_delta_us());
+    latency_.Add(SaturatingSubtract(now, TakenUnixMicros(batch, reading)));
   }
 }
 
