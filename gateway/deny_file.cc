@@ -18,15 +18,19 @@ constexpr size_t kMaxFileBytes = 16 << 20;
 
 absl::StatusOr<DenyList::Entries> ReadDenyFile(const std::string& path) {
   KS_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxFileBytes));
+  return ParseDenyList(content, path);
+}
+
+absl::StatusOr<DenyList::Entries> ParseDenyList(std::string_view content, std::string_view path) {
   DenyList::Entries out;
   size_t number = 0;
-  for (const absl::string_view line : absl::StrSplit(content, '\n')) {
+  for (const absl::string_view line : absl::StrSplit(Absl(content), '\n')) {
     ++number;
     const std::vector<std::string> words =
         absl::StrSplit(*absl::StrSplit(line, '#').begin(), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
     if (words.empty()) continue;
     absl::Status wrong = absl::InvalidArgumentError(
-        absl::StrCat(path, ":", number, ": expected \"serial <hex>\" or \"sha256 <64 hex digits>\""));
+        absl::StrCat(Absl(path), ":", number, ": expected \"serial <hex>\" or \"sha256 <64 hex digits>\""));
     if (words.size() != 2) return wrong;
     const std::string value = absl::AsciiStrToLower(words[1]);
     if (words[0] == "serial" && value.find_first_not_of("0123456789abcdef") == std::string::npos) {

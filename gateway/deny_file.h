@@ -4,12 +4,15 @@
 
 #include <ctime>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "core/identity/principal.h"
 
 namespace keystead::gateway {
 
+// The content of such a file; `path` is for messages only.
+absl::StatusOr<DenyList::Entries> ParseDenyList(std::string_view content, std::string_view path);
 // INVALID_ARGUMENT names file and line.
 absl::StatusOr<DenyList::Entries> ReadDenyFile(const std::string& path);
 
