@@ -1,11 +1,24 @@
 #include "backend/tenant_view.h"
 
+#include <cstddef>
+#include <type_traits>
+
 #include "backend/rows.h"
 #include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/transport/roster_gate.h"
 
 namespace keystead::backend {
+
+// Copies are free; from anything else only Tenants makes one (its record is private, so nobody else can name
+// it).
+static_assert(!std::is_default_constructible_v<TenantView> && !std::is_aggregate_v<TenantView>);
+static_assert(!std::is_constructible_v<TenantView, std::nullptr_t> &&
+              !std::is_constructible_v<TenantView, uint32_t> &&
+              !std::is_constructible_v<TenantView, const TenantName&, uint32_t> &&
+              !std::is_constructible_v<TenantView, const Principal&>);
+static_assert(!std::is_default_constructible_v<Tenants>);
+
 namespace {
 
 constexpr std::string_view kNextKey = "next";  // no tenant name: it has one label
