@@ -62,7 +62,7 @@ void Reader::Refuse(Stream& stream, SecurityEventKind kind, uint64_t sequence, s
 Reader::Stream* Reader::Find(const StreamPlace& place) {
   if (last_ != nullptr && last_->place == place) return last_;
   const auto at = streams_.find(KeyOf(place));
-  if (at == streams_.end() || at->second->place != place) return nullptr;
+  if (at == streams_.end() || at->second->awaited.has_value() || at->second->place != place) return nullptr;
   last_ = at->second.get();
   return last_;
 }
@@ -104,6 +104,10 @@ Reader::Stream* Reader::Keep(std::unique_ptr<Stream> stream, uint64_t sequence, 
     }
     return nullptr;
   }
+  if (const auto awaited = streams_.find(KeyOf(place));
+      awaited != streams_.end() && awaited->second->awaited.has_value()) {
+    return BeginAwaited(*awaited->second, std::move(*stream));
+  }
   const size_t of_sender = sender->streams.size();
   const auto unsigned_ones = static_cast<size_t>(
       std::ranges::count_if(sender->streams, [](const Stream* s) { return !s->has_signed; }));
@@ -121,6 +125,21 @@ Reader::Stream* Reader::Keep(std::unique_ptr<Stream> stream, uint64_t sequence, 
   last_ = raw;
   if (of_sender + 1 > limits_.max_streams_per_sender) retire_due_ = true;
   return raw;
+}
+
+// The first record of a stream of which a later opening has told how it ended: the epoch is known at last,
+// and what was called missing is still missed.
+Reader::Stream* Reader::BeginAwaited(Stream& awaited, Stream fresh) {
+  fresh.closed_at = awaited.closed_at;
+  fresh.has_signed = true;
+  fresh.cloned = awaited.cloned;
+  fresh.losses = std::move(awaited.losses);
+  fresh.track.DeclareMissing(awaited.track.frontier());
+  const Digest end = *awaited.awaited;
+  awaited = std::move(fresh);  // stays where its sender's list points to
+  Report(awaited, awaited.track.NoteCheckpoint(*awaited.closed_at, end), *awaited.closed_at);
+  last_ = &awaited;
+  return &awaited;
 }
 
 // Whether the record opens into content_ and is what may stand at this place, signed by the sender where its
@@ -171,7 +190,7 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
     stream = fresh.get();
   }
   const Digest digest = crypto::Sha256(record);
-  const StreamTrack::Arrival arrival = stream->track.Classify(sequence, digest);
+  StreamTrack::Arrival arrival = stream->track.Classify(sequence, digest);
   if (arrival == StreamTrack::Arrival::kDuplicate && !MutantActive(Mutant::kReplayWindowOff)) {
     ++stream->duplicates;
     stream->pass_end = std::max(stream->pass_end, sequence + 1);
@@ -183,8 +202,13 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
   if (fresh != nullptr) {
     stream = Keep(std::move(fresh), sequence, is_signed);
     if (stream == nullptr) return;
+    arrival = stream->track.Classify(sequence, digest);  // one that was awaited has gaps already
   }
-  stream->has_signed = stream->has_signed || is_signed;
+  if (is_signed) {
+    stream->has_signed = true;
+    std::optional<StreamId>& first = senders_.at(SenderKeyOf(place.topic, place.sender))->first;
+    if (!first.has_value()) first = place.stream;
+  }
   if (stream->closed_at.has_value() && sequence >= *stream->closed_at) {
     Refuse(*stream, SecurityEventKind::kConflict, sequence, "a record beyond the end that the sender signed");
     return;

@@ -75,6 +75,7 @@ struct StreamStatus {
   Liveness liveness = Liveness::kHistory;
   bool current = false;  // the newest of its sender in this topic
   bool opened = false;   // its opening was read
+  bool awaited = false;  // known only from the opening that names it: its epoch is not known yet
   bool ended = false;    // its closing checkpoint was read
   bool stale = false;
   bool tail_unknown = false;  // the stream before it has no known end
@@ -155,6 +156,7 @@ class Reader {
   Stream* FindOfSame(const Stream& stream, const StreamId& id);
   std::unique_ptr<Stream> MakeStream(const StreamPlace& place) const;
   Stream* Keep(std::unique_ptr<Stream> stream, uint64_t sequence, bool is_signed);
+  Stream* BeginAwaited(Stream& awaited, Stream fresh);
   bool OpenContent(Stream& stream, uint64_t sequence, ByteView record, bool& is_signed);
   void Refuse(Stream& stream, SecurityEventKind kind, uint64_t sequence, std::string_view why);
   void Place(Stream& stream, uint64_t sequence, const Digest& digest);
@@ -166,6 +168,7 @@ class Reader {
   void HandleCheckpoint(Stream& stream, uint64_t sequence, const Checkpoint& checkpoint);
   void HandleLoss(Stream& stream, const Loss& loss);
   void CheckPredecessor(Stream& stream, const PreviousStream& previous);
+  void MissWhole(Stream& stream, const StreamId& id, const PreviousStream::End& end);
   void ChooseCurrent(Sender& sender, Stream& stream, const Opening& opening);
   void Close(Stream& stream, uint64_t count);
   void HearFreshness(Stream& stream, const Freshness& freshness, uint64_t sequence);

@@ -69,6 +69,11 @@ void Reader::HandleOpening(Stream& stream, const Opening& opening) {
   } else {
     Alarm(SecurityEventKind::kLimitExceeded, stream.place, 0, "too many streams of this sender");
   }
+  // Came later than its successor, and is the earliest now.
+  if (const auto next = sender.successors.find(stream.place.stream);
+      next != sender.successors.end() && next->second == sender.first) {
+    sender.first = stream.place.stream;
+  }
   ChooseCurrent(sender, stream, opening);
   if (opening.previous.has_value()) CheckPredecessor(stream, *opening.previous);
   HearFreshness(stream, opening.freshness, 0);
@@ -118,8 +123,13 @@ void Reader::CheckPredecessor(Stream& stream, const PreviousStream& previous) {
           "the sender does not know where its stream before ended");
     return;
   }
+  if (previous.end->last_sequence >= limits_.records_per_stream) {
+    Alarm(SecurityEventKind::kLimitExceeded, stream.place, 0, "no stream has so many records");
+    return;
+  }
   Stream* before = FindOfSame(stream, previous.stream);
-  if (before == nullptr) return;  // before this reader's time, or read to its end
+  if (before == nullptr) return MissWhole(stream, previous.stream, *previous.end);
+  if (before->awaited.has_value()) return;  // two openings name it: said already
   const uint64_t count = previous.end->last_sequence + 1;
   if (count < before->track.confirmed_to()) {
     stream.cloned = true;
@@ -127,11 +137,44 @@ void Reader::CheckPredecessor(Stream& stream, const PreviousStream& previous) {
           "the sender remembers less of its stream before than it had signed");
     return;
   }
-  if (count > limits_.records_per_stream) return;
   Close(*before, count);
   // The signed word in the new opening closes the old stream like a checkpoint.
   Report(*before, before->track.NoteCheckpoint(count, previous.end->hash), count);
   UpdateHole(*before);
+}
+
+// `stream` names a stream before it of which nothing was read. Unless that one is read to its end, or was
+// before this reader's time, it is waited for under its name, and then missing, as a hole in a stream is.
+void Reader::MissWhole(Stream& stream, const StreamId& id, const PreviousStream::End& end) {
+  Sender& sender = *senders_.at(SenderKeyOf(stream.place.topic, stream.place.sender));
+  const uint64_t count = end.last_sequence + 1;
+  uint64_t known = 0;
+  if (const auto old = sender.retired.find(id); old != sender.retired.end()) {
+    if (old->second.count >= count) return;
+    known = old->second.count;  // its keys went before its end was read
+  } else if (sender.first == stream.place.stream) {
+    return;
+  }
+  StreamPlace place = stream.place;
+  place.stream = id;
+  const bool room =
+      streams_.size() < limits_.max_streams && sender.streams.size() < limits_.max_streams_per_sender;
+  std::unique_ptr<Stream> awaited = known == 0 && room ? MakeStream(place) : nullptr;
+  if (awaited == nullptr) {
+    const SequenceRange range{known, count - 1};
+    listener_->OnMissing(place, range);
+    Alarm(SecurityEventKind::kMissing, place, range.first,
+          absl::StrCat("records ", range.first, " to ", range.last,
+                       " are missing, and too late or too many to be waited for"));
+    return;
+  }
+  awaited->awaited = end.hash;
+  awaited->closed_at = count;
+  awaited->has_signed = true;
+  UpdateHole(*awaited);
+  // Before `stream`, which came first but is newer: the oldest make room.
+  sender.streams.insert(std::ranges::find(sender.streams, &stream), awaited.get());
+  streams_.emplace(KeyOf(place), std::move(awaited));
 }
 
 void Reader::HandleCheckpoint(Stream& stream, uint64_t sequence, const Checkpoint& checkpoint) {
@@ -187,6 +230,7 @@ StreamStatus Reader::StatusOf(const Stream& stream) const {
   const auto sender = senders_.find(SenderKeyOf(stream.place.topic, stream.place.sender));
   s.current = sender != senders_.end() && sender->second->current == &stream;
   s.opened = stream.opened;
+  s.awaited = stream.awaited.has_value();
   s.ended = stream.ended;
   s.stale = stream.stale;
   s.tail_unknown = stream.tail_unknown;

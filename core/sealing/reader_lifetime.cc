@@ -112,12 +112,18 @@ void Reader::MembershipChanged() {
       Alarm(SecurityEventKind::kMissing, stream->place, range.first,
             absl::StrCat("records ", range.first, " to ", range.last, " are lost to rotation"));
     }
+    // Until the next stream tells where this one ended.
+    Sender& sender = *senders_.at(SenderKeyOf(stream->place.topic, stream->place.sender));
+    if (sender.retired.size() < kMaxRetired && !stream->awaited.has_value())
+      sender.retired[stream->place.stream] = {stream->place.epoch, std::max(frontier, end)};
     Forget(*stream);
   }
-  // Of an epoch whose key is gone nothing can be replayed.
+  // Of an epoch whose key is gone nothing can be replayed: only a stream that nobody has named as predecessor
+  // must still be known when somebody does.
   for (auto& [key, sender] : senders_) {
-    std::erase_if(sender->retired, [&, slot = &key](const auto& retired) {
-      return !ring_->SenderKeyFor(retired.second.epoch, slot->first, slot->second).ok();
+    std::erase_if(sender->retired, [&, slot = &key, &state = *sender](const auto& retired) {
+      return state.successors.contains(retired.first) &&
+             !ring_->SenderKeyFor(retired.second.epoch, slot->first, slot->second).ok();
     });
   }
 }

@@ -89,16 +89,17 @@ class ReaderSnapshot {
   }
 
   static void WriteStream(cose::CborWriter& w, const Reader::Stream& s) {
-    w.Array(5).Bstr(s.place.stream.view()).Uint(s.place.epoch);
+    w.Array(6).Bstr(s.place.stream.view()).Uint(s.place.epoch);
     w.Uint((s.opened ? kOpened : 0) | (s.ended ? kEnded : 0) | (s.tail_unknown ? kTailUnknown : 0) |
            (s.cloned ? kCloned : 0) | (s.broken ? kBroken : 0) | (s.has_signed ? kHasSigned : 0));
     cose::EncodeOne(w, s.closed_at);
+    cose::EncodeOne(w, s.awaited);
     WriteTrack(w, s.track, s.held.size());
   }
 
   static absl::Status ReadStream(cose::CborReader& r, Reader& reader, StreamPlace place,
                                  Reader::Sender& sender) {
-    KS_RETURN_IF_ERROR(r.ReadArrayOf(5));
+    KS_RETURN_IF_ERROR(r.ReadArrayOf(6));
     KS_ASSIGN_OR_RETURN(place.stream, r.ReadId<StreamId>());
     KS_ASSIGN_OR_RETURN(place.epoch, r.ReadUint());
     KS_ASSIGN_OR_RETURN(const uint64_t flags, r.ReadUint());
@@ -107,12 +108,19 @@ class ReaderSnapshot {
     if (!open_end) {
       KS_ASSIGN_OR_RETURN(closed_at, r.ReadUint());
     }
+    KS_ASSIGN_OR_RETURN(const bool not_awaited, r.TryNull());
+    std::optional<Digest> awaited;
+    if (!not_awaited) {
+      KS_ASSIGN_OR_RETURN(awaited, r.ReadId<Digest>());
+      if (!closed_at.has_value()) return absl::DataLossError("a stream that is awaited has no end");
+    }
     StreamTrack track{Digest()};
     KS_RETURN_IF_ERROR(ReadTrack(r, track));
     std::unique_ptr<Reader::Stream> stream = reader.MakeStream(place);
     if (stream == nullptr) return absl::OkStatus();  // its keys are gone: nothing of it can be read any more
     stream->track = std::move(track);
     stream->closed_at = closed_at;
+    stream->awaited = awaited;
     stream->opened = (flags & kOpened) != 0;
     stream->ended = (flags & kEnded) != 0;
     stream->tail_unknown = (flags & kTailUnknown) != 0;
@@ -130,7 +138,8 @@ class ReaderSnapshot {
 
   static void WriteSender(cose::CborWriter& w, const Topic& topic, const MemberId& member,
                           const Reader::Sender& s) {
-    w.Array(6).Text(topic.str()).Bstr(member.view());
+    w.Array(7).Text(topic.str()).Bstr(member.view());
+    cose::EncodeOne(w, s.first);
     std::optional<StreamId> current;
     if (s.current != nullptr) current = s.current->place.stream;
     cose::EncodeOne(w, current);
@@ -151,12 +160,16 @@ class ReaderSnapshot {
     StreamPlace place;
     place.tenant = reader.chain_->tenant();
     place.id = reader.chain_->id();
-    KS_RETURN_IF_ERROR(r.ReadArrayOf(6));
+    KS_RETURN_IF_ERROR(r.ReadArrayOf(7));
     KS_ASSIGN_OR_RETURN(const std::string_view topic, r.ReadText());
     KS_ASSIGN_OR_RETURN(place.topic, Topic::Parse(topic));
     KS_ASSIGN_OR_RETURN(place.sender, r.ReadId<MemberId>());
     std::unique_ptr<Reader::Sender>& sender = reader.senders_[Reader::SenderKeyOf(place.topic, place.sender)];
     if (sender == nullptr) sender = std::make_unique<Reader::Sender>();
+    KS_ASSIGN_OR_RETURN(const bool no_first, r.TryNull());
+    if (!no_first) {
+      KS_ASSIGN_OR_RETURN(sender->first, r.ReadId<StreamId>());
+    }
     KS_ASSIGN_OR_RETURN(const bool no_current, r.TryNull());
     std::optional<StreamId> current;
     if (!no_current) {

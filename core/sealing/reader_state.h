@@ -27,7 +27,10 @@ struct Reader::Stream {
   absl::Duration hole_since = absl::InfiniteDuration();  // uptime when the frontier began to wait
   uint64_t hole_at = 0;                                  // the frontier then
   std::optional<uint64_t> closed_at;                     // the sender signed that there are so many records
-  bool has_signed = false;                               // something the sender signed was read
+  // Set while nothing of the stream was read and all that is known of it is that a later opening names it: h
+  // at closed_at. Its epoch is then a guess, and its first record tells it.
+  std::optional<Digest> awaited;
+  bool has_signed = false;  // something the sender signed was read
   bool opened = false;
   bool ended = false;
   bool stale = false;
@@ -53,6 +56,9 @@ struct Reader::Sender {
     uint64_t count = 0;  // records the stream had
   };
   Stream* current = nullptr;
+  // The earliest stream of which something signed was read: what came before it was before this reader's
+  // time.
+  std::optional<StreamId> first;
   std::vector<Stream*> streams;                            // not retired, oldest first
   std::map<std::optional<StreamId>, StreamId> successors;  // predecessor → the stream that named it first
   std::map<StreamId, Retired> retired;                     // read to the end: nothing of them is new any more
