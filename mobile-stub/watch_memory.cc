@@ -3,32 +3,15 @@
 #include <algorithm>
 #include <set>
 
-#include "mobile-stub/members.h"
 #include "mobile-stub/watch_session.h"
 
 namespace keystead::mobile {
-namespace {
-
-constexpr absl::Duration kKeepOldKeys = absl::Hours(24 * 30);
-
-}  // namespace
-
 // Of epochs that are over: keys whose streams were read to their signed end, and all of those that ended too
 // long ago. What was not read of the latter is then reported as lost.
 std::vector<Reader::SpentKey> WatchSession::DropSpentKeys() {
   std::vector<Reader::SpentKey> spent = reader_->SpentKeys();
-  const MembershipChain& chain = member_.chain();
-  const int64_t now = absl::ToUnixSeconds(engine_.clock().Now());
-  for (uint64_t epoch = 0; epoch < chain.epoch(); ++epoch) {
-    const SignedCommit* commit = chain.At(epoch);
-    const SignedCommit* next = chain.At(epoch + 1);
-    if (commit == nullptr || next == nullptr || now - next->body.time < absl::ToInt64Seconds(kKeepOldKeys))
-      continue;
-    for (const auto& [topic, sender] : SendersOf(commit->body.roster)) {
-      if (member_.ring().SenderKeyFor(epoch, topic, sender).ok()) spent.push_back({epoch, topic, sender});
-    }
-  }
   for (const Reader::SpentKey& key : spent) member_.ring().DropSender(key.epoch, key.topic, key.sender);
+  for (const auto& [epoch, topic, sender] : member_.ForgetOldKeys()) spent.push_back({epoch, topic, sender});
   if (!spent.empty()) reader_->MembershipChanged();
   return spent;
 }

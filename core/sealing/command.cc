@@ -26,6 +26,8 @@ std::string_view CommandResultName(CommandResult result) {
       return "not permitted";
     case CommandResult::kUnsupported:
       return "unsupported";
+    case CommandResult::kLeaseOver:
+      return "lease over";
   }
   return "unsupported";
 }
@@ -72,7 +74,7 @@ absl::StatusOr<Answer> ParseAnswer(ByteView payload) {
   KS_RETURN_IF_ERROR(r.ReadArrayOf(4));
   KS_ASSIGN_OR_RETURN(a.command_hash, r.ReadId<Digest>());
   KS_ASSIGN_OR_RETURN(const uint64_t result, r.ReadUint());
-  if (result > static_cast<uint64_t>(CommandResult::kUnsupported)) {
+  if (result > static_cast<uint64_t>(CommandResult::kLeaseOver)) {
     return absl::InvalidArgumentError("answer is malformed: unknown result");
   }
   a.result = static_cast<CommandResult>(result);
@@ -99,6 +101,7 @@ CommandResult JudgeCommand(const CommandGate& gate, const Command& command, cons
       !gate.chain->roster().MayWrite(*signer, Topic::Of(TopicKind::kCommand, gate.self))) {
     return CommandResult::kNotPermitted;
   }
+  if (gate.lease_over && sender != gate.chain->head().owner) return CommandResult::kLeaseOver;
   // Boot before mark and time: after a reboot the signer must learn that it should sign anew.
   if (command.boot != gate.boot) return CommandResult::kReboot;
   if (mark.has_value() && command.counter <= *mark) return CommandResult::kReplayed;

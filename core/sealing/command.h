@@ -35,6 +35,7 @@ enum class CommandResult : uint8_t {
   kReplayed = 3,  // not above the mark
   kNotPermitted = 4,
   kUnsupported = 5,  // no such operation or argument here
+  kLeaseOver = 6,    // the target has not heard the owner for so long that it obeys nobody else
 };
 std::string_view CommandResultName(CommandResult result);
 
@@ -61,6 +62,7 @@ struct CommandGate {
   BootId boot;
   absl::Duration uptime;
   const MembershipChain* chain = nullptr;
+  bool lease_over = false;  // Lease::Over: only the owner who commits is obeyed
 };
 
 // Whether `command`, whose signature by `sender` was verified under `epoch`, may be acted on now. kDone

@@ -65,8 +65,19 @@ void KeyRing::DropSender(uint64_t epoch, const Topic& topic, const MemberId& sen
   senders_.erase(SenderSlot(epoch, topic, sender));
 }
 
-void KeyRing::ForgetBefore(uint64_t epoch) {
-  while (!senders_.empty() && std::get<0>(senders_.begin()->first) < epoch) senders_.erase(senders_.begin());
+std::vector<KeyRing::SenderSlot> KeyRing::ForgetBefore(uint64_t epoch) {
+  std::vector<SenderSlot> gone;
+  while (!senders_.empty() && std::get<0>(senders_.begin()->first) < epoch) {
+    gone.push_back(senders_.begin()->first);
+    senders_.erase(senders_.begin());
+  }
+  return gone;
+}
+
+void KeyRing::Wipe() {
+  secret_ = EpochSecret();
+  topics_.clear();
+  senders_.clear();
 }
 
 SecretBytes KeyRing::Serialize() const {

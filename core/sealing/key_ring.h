@@ -32,7 +32,10 @@ class KeyRing {
   absl::StatusOr<TopicKey> TopicKeyFor(const Topic& topic) const;
 
   void DropSender(uint64_t epoch, const Topic& topic, const MemberId& sender);  // its end was read
-  void ForgetBefore(uint64_t epoch);                                            // 30 days are over
+  // Whose end was not read in time: see Member::ForgetOldKeys. What went.
+  using SenderSlot = std::tuple<uint64_t, Topic, MemberId>;
+  std::vector<SenderSlot> ForgetBefore(uint64_t epoch);
+  void Wipe();  // who was removed needs none of it; the epoch stays known
 
   bool has_epoch() const { return epoch_.has_value(); }
   uint64_t epoch() const { return *epoch_; }
@@ -45,8 +48,6 @@ class KeyRing {
 
  private:
   absl::Status LeaveEpoch(uint64_t next, const std::vector<std::pair<Topic, MemberId>>& known_senders);
-
-  using SenderSlot = std::tuple<uint64_t, Topic, MemberId>;
 
   InstantiationId id_;
   std::optional<uint64_t> epoch_;

@@ -9,8 +9,11 @@
 
 namespace keystead {
 
-Member::Member(Identity identity)
-    : identity_(std::move(identity)), chain_(identity_.tenant, identity_.id), ring_(identity_.id) {}
+Member::Member(Identity identity, const Clock* clock)
+    : identity_(std::move(identity)),
+      clock_(clock),
+      chain_(identity_.tenant, identity_.id),
+      ring_(identity_.id) {}
 
 KeyringEffect Member::Refuse(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence,
                              std::string_view why) const {
@@ -60,6 +63,7 @@ KeyringEffect Member::AcceptCommit(ByteView content, const StreamPlace& place,
     identity_.join.reset();
   }
   const bool belonged = belongs_;
+  if (!chain_.empty()) NoteEnd(chain_.epoch());
   chain_ = std::move(next);
   bundles_.push_back(ToBytes(content));
   belongs_ = chain_.roster().Find(identity_.self) != nullptr;
@@ -70,7 +74,9 @@ KeyringEffect Member::AcceptCommit(ByteView content, const StreamPlace& place,
 
 absl::Status Member::EnterOwn(const NewCommit& commit,
                               const std::vector<std::pair<Topic, MemberId>>& known_senders) {
+  const bool first = chain_.empty();
   KS_RETURN_IF_ERROR(chain_.Apply(commit.bundle).status());
+  if (!first) NoteEnd(chain_.epoch() - 1);
   KS_RETURN_IF_ERROR(ring_.EnterEpoch(chain_.epoch(), commit.secret.Clone(), known_senders));
   bundles_.push_back(commit.bundle.EncodeContent());
   belongs_ = true;
@@ -125,6 +131,26 @@ void Member::NoteProbe(const Probe& probe) {
       std::ranges::min_element(probes_, [&](const auto& a, const auto& b) { return rank(a) < rank(b); }));
 }
 
+void Member::NoteEnd(uint64_t epoch) {
+  ended_[epoch] = {absl::ToUnixSeconds(clock_->Now()), clock_->Uptime()};
+}
+
+// The commit's own time is the owner's clock, and a wrong one would keep keys for years or drop them at once.
+// Of this member's two clocks either suffices: the wall clock counts while it is switched off, the uptime
+// where the wall clock was ahead when the epoch ended.
+std::vector<KeyRing::SenderSlot> Member::ForgetOldKeys() {
+  const int64_t now = absl::ToUnixSeconds(clock_->Now());
+  const absl::Duration uptime = clock_->Uptime();
+  uint64_t kept_from = 0;
+  while (!ended_.empty()) {
+    const auto& [epoch, end] = *ended_.begin();
+    if (now - end.time < absl::ToInt64Seconds(kKeepOldKeys) && uptime - end.uptime < kKeepOldKeys) break;
+    kept_from = epoch + 1;
+    ended_.erase(ended_.begin());
+  }
+  return ring_.ForgetBefore(kept_from);
+}
+
 Freshness Member::MakeFreshness(const BootId& boot, absl::Duration uptime,
                                 std::optional<int64_t> time) const {
   Freshness f;
@@ -138,13 +164,13 @@ Freshness Member::MakeFreshness(const BootId& boot, absl::Duration uptime,
 }
 
 SecretBytes Member::Serialize() const {
-  size_t size = 4096;
+  size_t size = 4096 + ended_.size() * 24;
   for (const Bytes& bundle : bundles_) size += bundle.size() + 16;
   const SecretBytes ring = ring_.Serialize();
   Bytes plain;
   plain.reserve(size + ring.size());
   cose::CborWriter w(plain);
-  w.Array(10).Text(identity_.tenant.str()).Bstr(identity_.id.view()).Bstr(identity_.self.view());
+  w.Array(11).Text(identity_.tenant.str()).Bstr(identity_.id.view()).Bstr(identity_.self.view());
   w.Bstr(identity_.ik.ExportPrivateScalar().ExposeSecret())
       .Bstr(identity_.k.ExportPrivateScalar().ExposeSecret());
   if (identity_.join.has_value()) {
@@ -160,6 +186,8 @@ SecretBytes Member::Serialize() const {
   } else {
     w.Null();
   }
+  w.Array(ended_.size());
+  for (const auto& [epoch, end] : ended_) w.Array(2).Uint(epoch).Int(end.time);
   SecretBytes out = SecretBytes::CopyOf(plain);
   SecureWipe(plain.data(), plain.size());
   return out;
@@ -198,15 +226,28 @@ absl::StatusOr<Head> ReadHead(cose::CborReader& r) {
 
 }  // namespace
 
-absl::StatusOr<Member> Member::Parse(const SecretBytes& encoded) {
+absl::Status Member::ReadEnds(cose::CborReader& r) {
+  KS_ASSIGN_OR_RETURN(const size_t count, r.ReadArray());
+  for (size_t i = 0; i < count; ++i) {
+    KS_RETURN_IF_ERROR(r.ReadArrayOf(2));
+    KS_ASSIGN_OR_RETURN(const uint64_t epoch, r.ReadUint());
+    EpochEnd end;
+    KS_ASSIGN_OR_RETURN(end.time, r.ReadInt());
+    end.uptime = clock_->Uptime();
+    ended_[epoch] = end;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Member> Member::Parse(const SecretBytes& encoded, const Clock* clock) {
   const auto damaged = [](const absl::Status& why) {
     return absl::DataLossError(absl::StrCat("stored membership is damaged: ", why.message()));
   };
   cose::CborReader r(encoded.ExposeSecret());
-  if (absl::Status s = r.ReadArrayOf(10); !s.ok()) return damaged(s);
+  if (absl::Status s = r.ReadArrayOf(11); !s.ok()) return damaged(s);
   absl::StatusOr<Identity> identity = ReadIdentity(r);
   if (!identity.ok()) return damaged(identity.status());
-  Member member(*std::move(identity));
+  Member member(*std::move(identity), clock);
   const absl::StatusOr<ByteView> ring_bytes = r.ReadBytes();
   if (!ring_bytes.ok()) return damaged(ring_bytes.status());
   absl::StatusOr<KeyRing> ring = KeyRing::Parse(member.identity_.id, SecretBytes::CopyOf(*ring_bytes));
@@ -229,6 +270,7 @@ absl::StatusOr<Member> Member::Parse(const SecretBytes& encoded) {
     if (!head.ok()) return damaged(head.status());
     member.head_ = *head;
   }
+  if (absl::Status s = member.ReadEnds(r); !s.ok()) return damaged(s);
   if (absl::Status s = r.Finish(); !s.ok()) return damaged(s);
   member.belongs_ = !member.chain_.empty() && member.chain_.roster().Find(member.identity_.self) != nullptr;
   return member;

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/base/clock.h"
+#include "core/cose/cbor_reader.h"
 #include "core/membership/chain.h"
 #include "core/membership/notice.h"
 #include "core/observe/security_event.h"
@@ -29,6 +31,8 @@ enum class KeyringEffect {
   kRefused,  // reported as a security event
 };
 
+inline constexpr absl::Duration kKeepOldKeys = absl::Hours(30 * 24);
+
 // Not thread-safe. Move-only.
 class Member {
  public:
@@ -41,7 +45,7 @@ class Member {
     std::optional<JoinSecret> join;  // until the first commit with us has opened
     Digest owner_ckt;                // whom we joined; commit 0 must be this owner's
   };
-  explicit Member(Identity identity);
+  explicit Member(Identity identity, const Clock* clock = &Clock::System());  // must outlive it
 
   const Identity& identity() const { return identity_; }
   const MembershipChain& chain() const { return chain_; }
@@ -59,12 +63,18 @@ class Member {
   absl::Status EnterOwn(const NewCommit& commit,
                         const std::vector<std::pair<Topic, MemberId>>& known_senders = {});
 
+  // Writing keys of epochs that ended 30 days ago by this member's clock, gone from the ring: what was not
+  // read under them is lost (Reader::MembershipChanged says which). Call it now and then, and store the
+  // member when something went.
+  std::vector<KeyRing::SenderSlot> ForgetOldKeys();
+
   // For openings and checkpoints: what this member acts under and the latest probe of each reader.
   Freshness MakeFreshness(const BootId& boot, absl::Duration uptime, std::optional<int64_t> time) const;
 
   // Everything, for the member's own protected store; as secret as its keys.
   SecretBytes Serialize() const;
-  static absl::StatusOr<Member> Parse(const SecretBytes& encoded);  // DATA_LOSS
+  static absl::StatusOr<Member> Parse(const SecretBytes& encoded,
+                                      const Clock* clock = &Clock::System());  // DATA_LOSS
 
  private:
   KeyringEffect AcceptCommit(ByteView content, const StreamPlace& place,
@@ -75,7 +85,11 @@ class Member {
   KeyringEffect Refuse(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence,
                        std::string_view why) const;
 
+  void NoteEnd(uint64_t epoch);
+  absl::Status ReadEnds(cose::CborReader& r);
+
   Identity identity_;
+  const Clock* clock_;
   MembershipChain chain_;
   KeyRing ring_;
   bool belongs_ = false;
@@ -87,6 +101,11 @@ class Member {
   };
   std::map<MemberId, HeardProbe> probes_;
   uint64_t probes_heard_ = 0;
+  struct EpochEnd {
+    int64_t time = 0;  // wall clock, seconds
+    absl::Duration uptime;
+  };
+  std::map<uint64_t, EpochEnd> ended_;  // epochs whose keys are not forgotten yet
 };
 
 }  // namespace keystead

@@ -59,6 +59,27 @@ TEST_F(CommandTest, RefusesEachWrongThing) {
   EXPECT_EQ(Judge(command_), CommandResult::kNotPermitted);
 }
 
+TEST_F(CommandTest, AfterTheLeaseOnlyTheOwnerIsObeyed) {
+  Party& phone =
+      world_.Add(MemberKind::kReader, {{Topic::Of(TopicKind::kCommand, device_.id()), false, true}});
+  Party& second = world_.Add(MemberKind::kOwner);
+  gate_.lease_over = true;
+  Command c = command_;
+  c.signer = phone.id();
+  EXPECT_EQ(Judge(c), CommandResult::kLeaseOver);
+  c.boot = BootId();
+  EXPECT_EQ(Judge(c), CommandResult::kLeaseOver) << "signing anew would not help";
+  c.signer = second.id();
+  EXPECT_EQ(Judge(c), CommandResult::kLeaseOver) << "an owner whose commits none of this is";
+  c.signer = world_.random.NewId<MemberId>();
+  EXPECT_EQ(Judge(c), CommandResult::kNotPermitted) << "a stranger learns nothing of it";
+  EXPECT_EQ(Judge(command_), CommandResult::kDone);
+  gate_.lease_over = false;
+  c = command_;
+  c.signer = phone.id();
+  EXPECT_EQ(Judge(c), CommandResult::kDone);
+}
+
 TEST_F(CommandTest, ARightMayBeGrantedAndEndsWithRemoval) {
   Party& phone =
       world_.Add(MemberKind::kReader, {{Topic::Of(TopicKind::kCommand, device_.id()), false, true}});
@@ -112,7 +133,8 @@ TEST_F(CommandTest, AnswerRoundTripAndShapes) {
   EXPECT_EQ(read->detail, "late");
   for (size_t size = 0; size < bytes.size(); ++size)
     EXPECT_FALSE(ParseAnswer(ByteView(bytes).first(size)).ok());
-  EXPECT_FALSE(ParseAnswer(cose::EncodeArray(Digest(), 6, 0, "")).ok());
+  EXPECT_TRUE(ParseAnswer(cose::EncodeArray(Digest(), 6, 0, "")).ok());
+  EXPECT_FALSE(ParseAnswer(cose::EncodeArray(Digest(), 7, 0, "")).ok());
   EXPECT_FALSE(ParseAnswer(cose::EncodeArray(Digest(), 0, 0, std::string(129, 'x'))).ok());
 }
 

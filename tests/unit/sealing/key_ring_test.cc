@@ -77,10 +77,26 @@ TEST_F(KeyRingTest, TheKeyForOnesOwnWritingGoesWithItsEpoch) {
 
 TEST_F(KeyRingTest, ForgetBefore) {
   for (uint64_t n = 0; n < 4; ++n) ASSERT_TRUE(ring_.EnterEpoch(n, Secret(), {{topic_, other_}}).ok());
-  ring_.ForgetBefore(2);
+  EXPECT_EQ(ring_.ForgetBefore(2),
+            (std::vector<KeyRing::SenderSlot>{{0, topic_, other_}, {1, topic_, other_}}));
+  EXPECT_TRUE(ring_.ForgetBefore(2).empty());
   EXPECT_FALSE(ring_.SenderKeyFor(0, topic_, other_).ok());
   EXPECT_FALSE(ring_.SenderKeyFor(1, topic_, other_).ok());
   EXPECT_TRUE(ring_.SenderKeyFor(2, topic_, other_).ok());
+}
+
+TEST_F(KeyRingTest, WipeLeavesNoKeyButTheOrderOfEpochs) {
+  ASSERT_TRUE(ring_.EnterEpoch(3, Secret(), {}).ok());
+  std::vector<Grant> grants;
+  grants.push_back(OwnGrant());
+  grants.push_back(TopicGrant());
+  ASSERT_TRUE(ring_.EnterGrants(4, std::move(grants), {{topic_, other_}}).ok());
+  ASSERT_TRUE(ring_.SenderKeyFor(3, topic_, other_).ok());
+  ring_.Wipe();
+  EXPECT_FALSE(ring_.SenderKeyFor(3, topic_, other_).ok());
+  EXPECT_FALSE(ring_.SenderKeyFor(4, state_, self_).ok());
+  EXPECT_FALSE(ring_.TopicKeyFor(topic_).ok());
+  EXPECT_FALSE(ring_.EnterEpoch(4, Secret(), {}).ok());
 }
 
 TEST_F(KeyRingTest, EpochsAreEnteredOnceAndInOrder) {

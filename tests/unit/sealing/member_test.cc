@@ -233,6 +233,50 @@ TEST_F(MemberTest, SurvivesARestartInEveryState) {
   check(*device_.member);
 }
 
+TEST_F(MemberTest, OldWritingKeysGoThirtyDaysAfterTheMemberSawTheirEpochEnd) {
+  Member& owner = *world_.owner.member;
+  const Topic topic = Topic::Of(TopicKind::kTelemetry, device_.id());
+  world_.known_senders = {{topic, device_.id()}};
+  const auto has_key = [&](uint64_t epoch) {
+    return owner.ring().SenderKeyFor(epoch, topic, device_.id()).ok();
+  };
+  world_.NewEpoch();  // ends epoch 1; the commit's own time stands still all through the test
+  world_.clock.Advance(absl::Hours(24));
+  world_.NewEpoch();
+  world_.clock.Advance(kKeepOldKeys - absl::Hours(24) - absl::Seconds(1));
+  EXPECT_TRUE(owner.ForgetOldKeys().empty());
+  world_.clock.Advance(absl::Seconds(1));
+  EXPECT_EQ(owner.ForgetOldKeys(), (std::vector<KeyRing::SenderSlot>{{1, topic, device_.id()}}));
+  EXPECT_FALSE(has_key(1));
+  EXPECT_TRUE(has_key(2));
+  EXPECT_TRUE(owner.ForgetOldKeys().empty());
+  // The end of epoch 2 outlives a restart.
+  Member again = Member::Parse(owner.Serialize(), &world_.clock).value();
+  world_.clock.Advance(absl::Hours(24) - absl::Seconds(1));
+  EXPECT_TRUE(again.ForgetOldKeys().empty());
+  world_.clock.Advance(absl::Seconds(1));
+  EXPECT_EQ(again.ForgetOldKeys().size(), 1u);
+  EXPECT_TRUE(again.ForgetOldKeys().empty());
+}
+
+TEST_F(MemberTest, AClockThatWasAheadWhenTheEpochEndedKeepsKeysThirtyDaysOfUptime) {
+  class Clocks final : public Clock {
+   public:
+    absl::Time Now() const override { return now; }
+    absl::Duration Uptime() const override { return uptime; }
+    absl::Time now = absl::FromUnixSeconds(4'000'000'000);
+    absl::Duration uptime;
+  } clocks;
+  Member owner = Member::Parse(world_.owner.member->Serialize(), &clocks).value();
+  const Topic topic = Topic::Of(TopicKind::kTelemetry, device_.id());
+  const NewCommit next = world_.Next({});
+  ASSERT_TRUE(owner.EnterOwn(next, {{topic, device_.id()}}).ok());
+  clocks.now = absl::FromUnixSeconds(1'800'000'000);  // somebody has set it
+  EXPECT_TRUE(owner.ForgetOldKeys().empty());
+  clocks.uptime += kKeepOldKeys;
+  EXPECT_EQ(owner.ForgetOldKeys().size(), 1u);
+}
+
 TEST_F(MemberTest, DamageIsNoticed) {
   const SecretBytes stored = device_.member->Serialize();
   for (size_t size = 0; size < stored.size(); size += 7)

@@ -119,7 +119,7 @@ class World {
     identity.k = keys.k.Clone();
     identity.join = std::move(join);
     identity.owner_ckt = OwnerCkt();
-    return std::make_unique<Member>(std::move(identity));
+    return std::make_unique<Member>(std::move(identity), &clock);
   }
 
   SeededRandom random;
