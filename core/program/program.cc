@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,6 +37,16 @@ absl::Status WriteAll(int fd, std::string_view content, const std::string& path)
   return absl::OkStatus();
 }
 
+// What is in memory are keys, and a core dump would put them on a disk. The limit of one byte is below what
+// the kernel writes to a file, and of all limits the only one that also keeps it from feeding a program that
+// collects dumps (core(5)). ptrace still works: who may attach reads the memory anyway.
+void ForbidCoreDumps() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_CORE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max = std::min<rlim_t>(limit.rlim_max, 1);
+  setrlimit(RLIMIT_CORE, &limit);
+}
+
 }  // namespace
 
 Program::Program(std::string name, std::string description, std::string environment_prefix)
@@ -49,7 +60,12 @@ Program::Program(std::string name, std::string description, std::string environm
   // Debian's Abseil records the order of every lock; a few percent of a busy hop's time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ActiveMutantName();  // prints its red line, or refuses an unknown name, before anything else
+  ForbidCoreDumps();
   app_.set_config("--config", "", "Read options from this file (TOML or INI); the command line wins");
+  app_.allow_config_extras(CLI::config_extras_mode::error);  // subcommands take it over
+  app_.footer(absl::StrCat(
+      "Every option can also be given in the file of --config, as `name = value`, or in the environment as ",
+      prefix_, "_<NAME> with _ for -. The command line wins, then the environment."));
   app_.add_option("--log-level", level_, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
@@ -109,7 +125,10 @@ int Program::RunBody(int argc, char** argv, const std::function<absl::Status()>&
   if (const absl::Status log = ConfigureLog(log_); !log.ok()) return fail(log);
   const absl::Status status = body();
   if (!status.ok()) {
-    Log(LogLevel::kError, "failed", {{"reason", Std(status.message())}});
+    // On standard error it is one line, for people.
+    log_.standard_error = false;
+    if (!log_.file.empty() && ConfigureLog(log_).ok())
+      Log(LogLevel::kError, "failed", {{"reason", Std(status.message())}});
     fail(status);
     return absl::IsInvalidArgument(status) ? invalid_argument_code_ : 1;
   }

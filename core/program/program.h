@@ -24,8 +24,8 @@
 
 namespace keystead {
 
-// One per process, made first thing in main(): it pins TLS 1.3 and blocks the termination signals before
-// there is a second thread.
+// One per process, made first thing in main(): it pins TLS 1.3, forbids core dumps, and blocks the
+// termination signals before there is a second thread.
 class Program {
  public:
   // Adds --config, --log-level, --log-file, --quiet and --ports-file. Every option added to app() or, through

@@ -6,18 +6,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "core/base/bytes.h"
 #include "core/base/status.h"
+#include "core/crypto/hash.h"
 #include "core/program/program.h"
 
 namespace keystead {
 namespace {
 
 constexpr size_t kMaxStateBytes = 256 << 20;
+constexpr size_t kMaxFormatLine = 256;
 
 absl::Status SystemError(std::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(Absl(what), " ", path));
@@ -59,6 +65,35 @@ absl::StatusOr<SecretBytes> StateFolder::Read(std::string_view name) const {
   SecretBytes secret = SecretBytes::CopyOf(AsBytes(content));
   SecureWipe(content.data(), content.size());
   return secret;
+}
+
+absl::Status StateFolder::WriteChecked(std::string_view name, const Format& format,
+                                       const SecretBytes& content) const {
+  const std::string line = absl::StrCat(Absl(format.name), " ", format.version, " ",
+                                        crypto::Sha256(content.ExposeSecret()).ToHex(), "\n");
+  SecretBytes file(line.size() + content.size());
+  const ByteView head = AsBytes(line);
+  const ByteView body = content.ExposeSecret();
+  std::ranges::copy(body, std::ranges::copy(head, file.MutableSecret().begin()).out);
+  return Write(name, file);
+}
+
+absl::StatusOr<SecretBytes> StateFolder::ReadChecked(std::string_view name, const Format& format) const {
+  KS_ASSIGN_OR_RETURN(const SecretBytes file, Read(name));
+  const auto damaged = [&] { return absl::DataLossError(absl::StrCat(PathOf(name), " is damaged")); };
+  const std::string_view text = AsChars(file.ExposeSecret());
+  const size_t end = text.substr(0, kMaxFormatLine).find('\n');
+  if (end == std::string_view::npos) return damaged();
+  const std::vector<std::string> words = absl::StrSplit(Absl(text.substr(0, end)), ' ');
+  uint32_t version = 0;
+  if (words.size() != 3 || words[0] != format.name || !absl::SimpleAtoi(words[1], &version)) return damaged();
+  if (version != format.version) {
+    return absl::FailedPreconditionError(absl::StrCat(PathOf(name), " is of format version ", version,
+                                                      "; this program reads version ", format.version));
+  }
+  SecretBytes content = file.Slice(end + 1, file.size() - end - 1);
+  if (crypto::Sha256(content.ExposeSecret()).ToHex() != words[2]) return damaged();
+  return content;
 }
 
 absl::Status StateFolder::Remove(std::string_view name) const {

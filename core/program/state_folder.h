@@ -2,6 +2,7 @@
 // a time unless asked otherwise.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,17 @@ class StateFolder {
   absl::Status Write(std::string_view name, const SecretBytes& content) const;
   absl::StatusOr<SecretBytes> Read(std::string_view name) const;  // NOT_FOUND
   absl::Status Remove(std::string_view name) const;               // OK also when there was none
+
+  // The same with a line before the content: format name, version, SHA-256. A file that was torn, edited,
+  // exchanged or written by another version is told from a good one before anything of it is believed.
+  struct Format {
+    std::string_view name;  // without spaces
+    uint32_t version = 1;
+  };
+  absl::Status WriteChecked(std::string_view name, const Format& format, const SecretBytes& content) const;
+  // NOT_FOUND; DATA_LOSS: damaged, or another kind of file; FAILED_PRECONDITION: of another version. The
+  // message names the file and what is wrong, and leaves it to the caller what to do about it.
+  absl::StatusOr<SecretBytes> ReadChecked(std::string_view name, const Format& format) const;
 
   // Held until destroyed or the process ends. Waits where `wait`, otherwise UNAVAILABLE when another holds
   // it.

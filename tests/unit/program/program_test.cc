@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -87,6 +89,57 @@ TEST(ProgramTest, TakesOptionsFromLineEnvironmentAndFileInThatOrder) {
       << error;
   unsetenv("KEYSTEAD_EXAMPLE_QUEUE_BYTES");
   std::filesystem::remove(path);
+}
+
+TEST(ProgramTest, RefusesAMistypedNameInTheFile) {
+  const std::string path = "/tmp/keystead-program-mistyped-" + std::to_string(getpid()) + ".toml";
+  std::ofstream(path) << "queue-bytes = 3\nquque-bytes = 4\n";
+  std::string error;
+  EXPECT_EQ(RunForked(
+                [&] {
+                  return RunProgram({"--config", path}, [](int) { return absl::OkStatus(); });
+                },
+                &error),
+            2);
+  EXPECT_THAT(error, HasSubstr("quque-bytes"));
+  EXPECT_EQ(std::ranges::count(error, '\n'), 1) << error;
+  std::filesystem::remove(path);
+}
+
+TEST(ProgramTest, AnErrorIsOneLineOnStandardErrorAndAnEventInTheLogFile) {
+  const std::string path = "/tmp/keystead-program-log-" + std::to_string(getpid());
+  std::string error;
+  EXPECT_EQ(RunForked(
+                [&] {
+                  return RunProgram({"--log-file", path}, [](int) { return absl::NotFoundError("nothing"); });
+                },
+                &error),
+            1);
+  EXPECT_EQ(error, "keystead-example: nothing\n");
+  EXPECT_THAT(ReadFile(path, 10000).value(), HasSubstr("\"event\":\"failed\""));
+  std::filesystem::remove(path);
+}
+
+TEST(ProgramTest, HelpTellsOfFileAndEnvironment) {
+  testing::internal::CaptureStdout();
+  std::string error;
+  EXPECT_EQ(RunForked([] { return RunProgram({"--help"}, [](int) { return absl::OkStatus(); }); }, &error),
+            0);
+  const std::string said = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(said, HasSubstr("--config"));
+  EXPECT_THAT(said, HasSubstr("KEYSTEAD_EXAMPLE_<NAME>"));
+  EXPECT_THAT(said, HasSubstr("KEYSTEAD_EXAMPLE_QUEUE_BYTES"));
+}
+
+// The pipe of a program that collects dumps is fed at every limit but this one.
+TEST(ProgramTest, LeavesNoCoreDump) {
+  std::string error;
+  const auto body = [](int) {
+    rlimit limit{};
+    getrlimit(RLIMIT_CORE, &limit);
+    return limit.rlim_cur <= 1 && limit.rlim_max <= 1 ? absl::OkStatus() : absl::InternalError("a limit");
+  };
+  EXPECT_EQ(RunForked([&] { return RunProgram({}, body); }, &error), 0) << error;
 }
 
 TEST(ProgramTest, AnnouncesPortsWholeOrNotAtAll) {

@@ -92,5 +92,48 @@ TEST_F(StateFolderTest, FailedWriteLeavesTheOldFile) {
   EXPECT_EQ(*ReadFile(base_ + "/f", 10), "old");
 }
 
+// Files with a format line
+// -----------------------------------------------------------------------------------------------------
+
+constexpr StateFolder::Format kFormat{"ks-test", 3};
+
+TEST_F(StateFolderTest, CheckedFilesReadBackAndEveryChangeIsNoticed) {
+  const StateFolder folder = *StateFolder::Open(base_ + "/s");
+  const SecretBytes content = SecretBytes::CopyOf(AsBytes(std::string_view("line\nand more")));
+  ASSERT_TRUE(folder.WriteChecked("f", kFormat, content).ok());
+  EXPECT_EQ(ModeOf(folder.PathOf("f")), 0600u);
+  EXPECT_TRUE(folder.ReadChecked("f", kFormat)->ConstantTimeEquals(content));
+  EXPECT_TRUE(absl::IsNotFound(folder.ReadChecked("none", kFormat).status()));
+  const SecretBytes good = *folder.Read("f");
+  const auto damaged = [&](const SecretBytes& bytes) {
+    ASSERT_TRUE(folder.Write("f", bytes).ok());
+    const absl::Status status = folder.ReadChecked("f", kFormat).status();
+    EXPECT_FALSE(status.ok());
+    EXPECT_THAT(std::string(Std(status.message())), HasSubstr(folder.PathOf("f")));
+  };
+  for (size_t i = 0; i < good.size(); ++i) {
+    damaged(good.Slice(0, i));
+    SecretBytes flipped = good.Clone();
+    flipped.MutableSecret()[i] ^= 1;
+    damaged(flipped);
+  }
+  SecretBytes longer(good.size() + 1);
+  std::ranges::copy(good.ExposeSecret(), longer.MutableSecret().begin());
+  damaged(longer);
+  ASSERT_TRUE(folder.WriteChecked("f", kFormat, SecretBytes()).ok());
+  EXPECT_TRUE(folder.ReadChecked("f", kFormat)->empty());
+}
+
+TEST_F(StateFolderTest, AnotherVersionOrKindIsToldFromDamage) {
+  const StateFolder folder = *StateFolder::Open(base_ + "/s");
+  ASSERT_TRUE(folder.WriteChecked("f", {"ks-test", 4}, SecretBytes(3)).ok());
+  const absl::Status version = folder.ReadChecked("f", kFormat).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(version));
+  EXPECT_THAT(std::string(Std(version.message())),
+              HasSubstr("format version 4; this program reads version 3"));
+  ASSERT_TRUE(folder.WriteChecked("f", {"ks-other", 3}, SecretBytes(3)).ok());
+  EXPECT_TRUE(absl::IsDataLoss(folder.ReadChecked("f", kFormat).status()));
+}
+
 }  // namespace
 }  // namespace keystead
