@@ -13,7 +13,8 @@ CommandLink::CommandLink(const Options& options, std::string_view snapshot)
     : options_(options),
       topic_(Topic::Of(TopicKind::kCommand, options.member->identity().self)),
       reader_(options.member->identity().self, ReaderLimits(), &options.member->ring(),
-              &options.member->chain(), options.clock, this) {
+              &options.member->chain(), options.clock, this),
+      jobs_(options.executor) {
   if (!snapshot.empty()) {
     if (const absl::Status status = reader_.Restore(AsBytes(snapshot)); !status.ok()) {
       Log(LogLevel::kWarning, "command_memory_dropped", {{"reason", Std(status.message())}});
@@ -21,23 +22,19 @@ CommandLink::CommandLink(const Options& options, std::string_view snapshot)
   }
   SubscriberCallbacks on;
   on.on_entries = [this](const TopicBatch& batch) {
-    subscriber_->Pause();  // until these are done
     std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
-    Post([this, groups = std::move(groups)] {
-      Process(groups);
-      subscriber_->Resume();
-    });
+    PostPaused([this, groups = std::move(groups)] { Process(groups); });
   };
   on.on_log = [this](const Topic&, const LogId& log_id, uint64_t) {
     if (std::exchange(log_id_, log_id) == log_id) return;
-    Post([this] {
+    PostPaused([this] {
       absl::MutexLock lock(options_.mutex);
       reader_.BeginPass(topic_);
       in_pass_ = true;
     });
   };
   on.on_caught_up = [this](const Topic&) {
-    Post([this] {
+    PostPaused([this] {
       absl::MutexLock lock(options_.mutex);
       if (std::exchange(in_pass_, false)) reader_.CaughtUp(topic_);
     });
@@ -58,33 +55,18 @@ void CommandLink::Start() {
 
 void CommandLink::Stop() {
   subscriber_->Stop();
-  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(jobs_mutex_) { return jobs_ == 0; };
-  absl::MutexLock lock(&jobs_mutex_);
-  jobs_mutex_.Await(absl::Condition(&idle));
+  jobs_.Drain();
 }
 
+// Until the job is done no further message is read: however many a hop sends, also empty ones, it fills no
+// queue here.
 // THREAD: gRPC's.
-void CommandLink::Post(std::function<void()> job) {
-  {
-    absl::MutexLock lock(&jobs_mutex_);
-    jobs_queue_.push_back(std::move(job));
-    if (++jobs_ > 1) return;  // the one that runs takes it along: order is kept
-  }
-  options_.executor->Post([this] { RunJobs(); });
-}
-
-void CommandLink::RunJobs() {
-  while (true) {
-    std::function<void()> job;
-    {
-      absl::MutexLock lock(&jobs_mutex_);
-      job = std::move(jobs_queue_.front());
-      jobs_queue_.pop_front();
-    }
+void CommandLink::PostPaused(std::function<void()> job) {
+  subscriber_->Pause();
+  jobs_.Post([this, job = std::move(job)] {
     job();
-    absl::MutexLock lock(&jobs_mutex_);
-    if (--jobs_ == 0) return;
-  }
+    subscriber_->Resume();
+  });
 }
 
 void CommandLink::Process(const std::vector<Payload>& groups) {

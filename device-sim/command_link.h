@@ -3,16 +3,15 @@
 // device's.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string_view>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "core/member/job_queue.h"
 #include "core/sealing/member.h"
 #include "core/sealing/reader.h"
-#include "core/transport/executor.h"
 #include "core/transport/subscriber.h"
 
 namespace keystead::device_sim {
@@ -58,8 +57,7 @@ class CommandLink : private ReaderListener {
   void OnDuplicate(const StreamPlace& place, uint64_t sequence) override;
   void OnAlarm(SecurityEventKind, const StreamPlace&, uint64_t, std::string_view) override {}
 
-  void Post(std::function<void()> job);
-  void RunJobs();
+  void PostPaused(std::function<void()> job);
   void Process(const std::vector<Payload>& groups);
 
   const Options options_;
@@ -69,9 +67,7 @@ class CommandLink : private ReaderListener {
   bool in_pass_ = false;                   // likewise: what was read before comes again
   GroupHeaderCache headers_;               // used by the one job that runs
   LogId log_id_;                           // THREAD: gRPC's, one callback at a time
-  absl::Mutex jobs_mutex_;
-  int jobs_ ABSL_GUARDED_BY(jobs_mutex_) = 0;  // queued and running
-  std::deque<std::function<void()>> jobs_queue_ ABSL_GUARDED_BY(jobs_mutex_);
+  JobQueue jobs_;
   std::unique_ptr<Subscriber> subscriber_;
 };
 

@@ -6,17 +6,23 @@
 #include "core/cose/cose_key.h"
 #include "core/member/join_session.h"
 #include "core/observe/log.h"
+#include "core/observe/security_event.h"
 
 namespace keystead::device_sim {
 namespace {
 
 constexpr std::string_view kJoinFile = "join";
 constexpr std::string_view kMemberFile = "member";
+constexpr StateFolder::Format kJoinFormat{"ks-device-join", 1};
+constexpr StateFolder::Format kMemberFormat{"ks-device-member", 1};
+
+absl::Status OrReset(const absl::Status& why) {
+  return absl::Status(why.code(), absl::StrCat(why.message(), ": restore it from a copy, or start with ",
+                                               "--reset to forget the owner"));
+}
 
 absl::Status Damaged(const StateFolder& folder, const std::string& name) {
-  return absl::DataLossError(absl::StrCat(folder.PathOf(name),
-                                          " is damaged: restore it from a copy, or start with ",
-                                          "--reset to forget the owner"));
+  return OrReset(absl::DataLossError(absl::StrCat(folder.PathOf(name), " is damaged")));
 }
 
 }  // namespace
@@ -26,6 +32,7 @@ Device::Device(const DeviceWorld& world, DeviceConfig config, FactoryIdentity fa
       config_(std::move(config)),
       factory_(std::move(factory)),
       boot_(world.random->NewId<BootId>()),
+      lease_(world.lease),
       fresh_(factory_.fresh) {}
 
 Device::~Device() { Stop(absl::InfinitePast()); }
@@ -41,40 +48,69 @@ absl::StatusOr<std::unique_ptr<Device>> Device::Create(const DeviceWorld& world,
 
 absl::Status Device::Load(bool reset) {
   absl::MutexLock lock(&mutex_);
+  KS_RETURN_IF_ERROR(LoadResponder(reset));
+  if (reset) {
+    responder_->Reset();
+    // First: the counter never goes back.
+    KS_RETURN_IF_ERROR(SaveResetCounter(*world_.store, config_.slot, responder_->reset_counter()));
+    KS_RETURN_IF_ERROR(StoreResponder(responder_->Serialize()));
+    fresh_ = true;
+  }
+  if (reset || factory_.fresh) KS_RETURN_IF_ERROR(Forget());  // also what another device of this name left
+  KS_RETURN_IF_ERROR(LoadMember());
+  KS_ASSIGN_OR_RETURN(marks_, CommandMarks::Load(*world_.store, config_.slot));
+  KS_ASSIGN_OR_RETURN(const std::optional<absl::Duration> charged, LoadLease(*world_.store, config_.slot));
+  lease_.Resume(charged, world_.clock->Uptime());
+  return absl::OkStatus();
+}
+
+absl::Status Device::LoadResponder(bool reset) {
   const StateFolder& folder = *world_.folder;
+  const std::string name = FileName(kJoinFile);
   responder_ = std::make_unique<JoinResponder>(
       JoinResponder::Identity{config_.tenant, config_.id, config_.kind, config_.transport, &factory_.ik,
                               &factory_.setup_code},
       *world_.random);
-  if (folder.Has(FileName(kJoinFile))) {
-    KS_ASSIGN_OR_RETURN(const SecretBytes encoded, folder.Read(FileName(kJoinFile)));
-    if (!responder_->Restore(encoded).ok()) return Damaged(folder, FileName(kJoinFile));
+  absl::Status read;
+  if (folder.Has(name)) {
+    const absl::StatusOr<SecretBytes> encoded = folder.ReadChecked(name, kJoinFormat);
+    read = !encoded.ok()                         ? OrReset(encoded.status())
+           : !responder_->Restore(*encoded).ok() ? Damaged(folder, name)
+                                                 : absl::OkStatus();
+  } else if (folder.Has(FileName(kMemberFile))) {
+    read = OrReset(absl::DataLossError(absl::StrCat(folder.PathOf(name), " is missing")));
   }
-  if (reset) {
-    responder_->Reset();
-    KS_RETURN_IF_ERROR(StoreResponder(responder_->Serialize()));  // first: the counter never goes back
-    KS_RETURN_IF_ERROR(Forget());
-    fresh_ = true;
-  }
-  const bool member_there = folder.Has(FileName(kMemberFile));
+  // A reset needs nothing of the file but the counter.
+  if (!reset) KS_RETURN_IF_ERROR(read);
+  KS_ASSIGN_OR_RETURN(const uint64_t counter, LoadResetCounter(*world_.store, config_.slot));
+  responder_->RaiseResetCounter(counter);
+  return absl::OkStatus();
+}
+
+absl::Status Device::LoadMember() {
+  const StateFolder& folder = *world_.folder;
+  const std::string name = FileName(kMemberFile);
+  const bool member_there = folder.Has(name);
   const JoinResponder::State state = responder_->state();
   if (state == JoinResponder::State::kUnowned || state == JoinResponder::State::kArmed) {
     if (member_there) KS_RETURN_IF_ERROR(Forget());  // a reset that was cut short
   } else if (member_there) {
-    KS_ASSIGN_OR_RETURN(const SecretBytes encoded, folder.Read(FileName(kMemberFile)));
-    absl::StatusOr<Member> member = Member::Parse(encoded);
-    if (!member.ok()) return Damaged(folder, FileName(kMemberFile));
+    const absl::StatusOr<SecretBytes> encoded = folder.ReadChecked(name, kMemberFormat);
+    if (!encoded.ok()) return OrReset(encoded.status());
+    absl::StatusOr<Member> member = Member::Parse(*encoded, world_.clock);
+    if (!member.ok()) return Damaged(folder, name);
+    if (!(member->identity().ik.public_key() == factory_.ik.public_key())) {
+      return OrReset(absl::DataLossError(absl::StrCat(folder.PathOf(name), " is of another device than ",
+                                                      folder.PathOf(FileName("factory")))));
+    }
     member_ = std::make_unique<Member>(*std::move(member));
     if (state == JoinResponder::State::kOffered) {  // cut short between the two files
       KS_RETURN_IF_ERROR(responder_->BecomeOwned());
       KS_RETURN_IF_ERROR(StoreResponder(responder_->Serialize()));
     }
   } else if (state == JoinResponder::State::kOwned) {
-    return absl::DataLossError(
-        absl::StrCat(folder.PathOf(FileName(kMemberFile)),
-                     " is missing: restore it, or start with --reset to forget the owner"));
+    return OrReset(absl::DataLossError(absl::StrCat(folder.PathOf(name), " is missing")));
   }
-  KS_ASSIGN_OR_RETURN(marks_, CommandMarks::Load(*world_.store, config_.slot));
   return absl::OkStatus();
 }
 
@@ -84,11 +120,14 @@ absl::Status Device::Forget() {
 }
 
 absl::Status Device::StoreResponder(const SecretBytes& encoded) const {
-  return world_.folder->Write(FileName(kJoinFile), encoded);
+  return world_.folder->WriteChecked(FileName(kJoinFile), kJoinFormat, encoded);
 }
 
 absl::Status Device::StoreMember() {
-  return world_.folder->Write(FileName(kMemberFile), member_->Serialize());
+  member_stored_at_ = world_.clock->Uptime();
+  KS_RETURN_IF_ERROR(world_.folder->WriteChecked(FileName(kMemberFile), kMemberFormat, member_->Serialize()));
+  member_changed_ = false;
+  return absl::OkStatus();
 }
 
 void Device::Warn(std::string_view event, const absl::Status& status) const {
@@ -123,7 +162,33 @@ absl::Status Device::Join(const std::function<bool()>& stop) {
   };
   options.stop = stop;
   fresh_ = false;
-  return RunJoinSession(options);
+  const absl::Status ended = RunJoinSession(options);
+  DropOffer();
+  return ended;
+}
+
+// Contested, or nobody took it up in time: who was offered the device may not have it any more, however late
+// its commit comes.
+// THREAD: the one that joins.
+void Device::DropOffer() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (responder_->DropOldOffer(boot_, world_.clock->Uptime()))
+      Warn("state_not_stored", StoreResponder(responder_->Serialize()));
+    if (responder_->offer().has_value() || responder_->state() == JoinResponder::State::kOwned) return;
+  }
+  keyring_.reset();  // the last that uses the member
+  absl::MutexLock lock(&mutex_);
+  member_.reset();
+}
+
+// Whether the commit that opened may make this device its owner's.
+bool Device::MayBeOwned() const {
+  if (responder_->state() == JoinResponder::State::kOwned) return true;
+  if (!responder_->OfferStands(boot_, world_.clock->Uptime())) return false;
+  const JoinResponder::Offer& offer = *responder_->offer();
+  return member_->identity().id == offer.id && member_->identity().self == offer.self &&
+         member_->identity().k.public_key() == offer.k.public_key();
 }
 
 // THREAD: the one that joins.
@@ -150,7 +215,7 @@ void Device::FollowOffer() {
     identity.k = offer.k.Clone();
     identity.join = JoinSecret(offer.join.secret().Clone());
     identity.owner_ckt = cose::Ckt(offer.owner_ik);
-    member_ = std::make_unique<Member>(std::move(identity));
+    member_ = std::make_unique<Member>(std::move(identity), world_.clock);
   }
   StartKeyring();
 }
@@ -182,9 +247,11 @@ absl::Status Device::Start() {
   {
     absl::MutexLock lock(&mutex_);
     if (responder_->state() != JoinResponder::State::kOwned) return absl::OkStatus();
+    WatchClaims();
     if (member_->belongs()) {
       KS_RETURN_IF_ERROR(Work());
     } else {
+      member_->ring().Wipe();  // done already, unless an earlier version of this program was removed
       Log(LogLevel::kWarning, "removed",
           {{"device", config_.id}, {"instantiation", member_->identity().id.ToHex()}});
     }
@@ -195,6 +262,8 @@ absl::Status Device::Start() {
 
 // THREAD: executor.
 void Device::OnKeyring(KeyringEffect effect) {
+  // Whom the device does not belong to yet has nothing to say to it but that it does.
+  if (effect != KeyringEffect::kEpoch && responder_->state() != JoinResponder::State::kOwned) return;
   switch (effect) {
     case KeyringEffect::kEpoch:
       return OnEpoch();
@@ -202,6 +271,7 @@ void Device::OnKeyring(KeyringEffect effect) {
       running_ = false;
       if (telemetry_ != nullptr) Warn("stream_not_closed", telemetry_->EndStream());
       if (state_ != nullptr) Warn("stream_not_closed", state_->EndStream());
+      member_->ring().Wipe();  // what was sealed goes out as it is; nothing is sealed or opened any more
       if (commands_ != nullptr) commands_->MembershipChanged();
       Warn("member_not_stored", StoreMember());
       Log(LogLevel::kWarning, "removed",
@@ -212,6 +282,9 @@ void Device::OnKeyring(KeyringEffect effect) {
       if (world_.clock->Uptime() - last_tick_ >= absl::Seconds(1)) Tick();  // otherwise the next tick answers
       return;
     case KeyringEffect::kHead:
+      lease_.Hear(world_.clock->Uptime());
+      member_changed_ = true;
+      return;
     case KeyringEffect::kNothing:
     case KeyringEffect::kRefused:
       return;
@@ -220,11 +293,22 @@ void Device::OnKeyring(KeyringEffect effect) {
 
 void Device::OnEpoch() {
   if (!member_->belongs()) return;
+  if (!MayBeOwned()) {
+    Report({.kind = SecurityEventKind::kJoinRefused,
+            .tenant = config_.tenant.str(),
+            .instantiation = member_->identity().id.ToHex(),
+            .detail = "a commit adds this device, but no offer of it stands"});
+    return;
+  }
+  lease_.Hear(world_.clock->Uptime());
   // The member before the responder: an owned device without keys would be lost. If either cannot be stored,
   // a crash leads back to the offer or the epoch before, and the keyring leads here again.
   absl::Status stored = StoreMember();
   const bool joined = responder_->state() == JoinResponder::State::kOffered;
   if (joined && stored.ok()) {
+    const Digest m1 = responder_->offer()->m1_hash;
+    WatchClaims();
+    if (claims_ != nullptr) claims_->Know(m1);
     stored = responder_->BecomeOwned();
     stored.Update(StoreResponder(responder_->Serialize()));
   }
@@ -239,6 +323,18 @@ void Device::OnEpoch() {
        {"member", member_->identity().self.ToHex()},
        {"epoch", member_->chain().epoch()}});
   Warn("not_started", Work());
+}
+
+// An owned device refuses every further try without a word, and says so here.
+void Device::WatchClaims() {
+  const absl::StatusOr<MailboxName> box = responder_->m1_box();
+  if (!box.ok()) return Warn("claims_not_watched", box.status());
+  ClaimWatch::Options options;
+  options.channel = config_.channel;
+  options.box = *box;
+  options.tenant = config_.tenant.str();
+  options.device = config_.transport;
+  claims_ = std::make_unique<ClaimWatch>(options, world_.clock->Uptime());
 }
 
 // Senders and commands, once the device belongs.
@@ -354,6 +450,7 @@ void Device::Stop(absl::Time until) {
   }
   if (commands != nullptr) commands->Stop();
   absl::MutexLock lock(&mutex_);  // nobody else wants it any more
+  claims_.reset();
   for (StreamSender* sender : {telemetry_.get(), state_.get()}) {
     if (sender != nullptr) sender->Stop(std::max(absl::ZeroDuration(), until - absl::Now()));
   }

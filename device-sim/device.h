@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "core/member/claim_watch.h"
 #include "core/member/keyring_link.h"
 #include "core/member/stream_sender.h"
 #include "core/program/state_folder.h"
 #include "core/sealing/command.h"
 #include "core/sealing/joining.h"
+#include "core/sealing/lease.h"
 #include "core/sealing/member.h"
 #include "device-sim/command_link.h"
 #include "device-sim/device_store.h"
@@ -35,6 +37,7 @@ struct DeviceWorld {
   absl::Duration linger = absl::ZeroDuration();
   BackoffOptions backoff;
   limits::StreamLimits stream_limits;
+  absl::Duration lease = kDefaultLease;
 };
 
 struct DeviceConfig {
@@ -92,14 +95,19 @@ class Device {
   Device(const DeviceWorld& world, DeviceConfig config, FactoryIdentity factory);
 
   absl::Status Load(bool reset);
+  absl::Status LoadResponder(bool reset) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadMember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Forget() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string FileName(std::string_view what) const { return config_.id + "." + std::string(what); }
   absl::Status StoreResponder(const SecretBytes& encoded) const;
   absl::Status StoreMember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FollowOffer();
+  bool MayBeOwned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void DropOffer();
   void StartKeyring();
   void OnKeyring(KeyringEffect effect) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnEpoch() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void WatchClaims() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Work() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::unique_ptr<StreamSender>> MakeSender(TopicKind kind, JournalTopic journal)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -110,6 +118,7 @@ class Device {
   void Sample(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportState(const std::vector<device_sim::Sample>& samples) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Tick() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TickMembership() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnCommand(const ReceivedCommand& received) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Answer> Obey(const ReceivedCommand& received) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Warn(std::string_view event, const absl::Status& status) const;
@@ -125,6 +134,10 @@ class Device {
   std::unique_ptr<JoinResponder> responder_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Member> member_ ABSL_GUARDED_BY(mutex_);
   std::optional<CommandMarks> marks_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<ClaimWatch> claims_ ABSL_GUARDED_BY(mutex_);
+  Lease lease_ ABSL_GUARDED_BY(mutex_);
+  bool member_changed_ ABSL_GUARDED_BY(mutex_) = false;  // since it was stored
+  absl::Duration member_stored_at_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   std::unique_ptr<StreamSender> telemetry_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<StreamSender> state_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<CommandLink> commands_ ABSL_GUARDED_BY(mutex_);

@@ -111,6 +111,35 @@ void SaveReaderSnapshot(storage::LogStore& store, uint64_t slot, std::string sna
       .IgnoreError();
 }
 
+absl::StatusOr<uint64_t> LoadResetCounter(const storage::LogStore& store, uint64_t slot) {
+  KS_ASSIGN_OR_RETURN(const std::optional<std::string> row,
+                      store.Get(kStoreTenant, kResetTable, absl::StrCat(slot)));
+  return row.has_value() ? ParseNumber(*row) : absl::StatusOr<uint64_t>(uint64_t{0});
+}
+
+absl::Status SaveResetCounter(storage::LogStore& store, uint64_t slot, uint64_t counter) {
+  return store.Commit([&](storage::Transaction& t) {
+    t.Put(kStoreTenant, kResetTable, absl::StrCat(slot), absl::StrCat(counter));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<std::optional<absl::Duration>> LoadLease(const storage::LogStore& store, uint64_t slot) {
+  KS_ASSIGN_OR_RETURN(const std::optional<std::string> row,
+                      store.Get(kStoreTenant, kLeaseTable, absl::StrCat(slot)));
+  if (!row.has_value()) return std::nullopt;
+  KS_ASSIGN_OR_RETURN(const uint64_t milliseconds, ParseNumber(*row));
+  return absl::Milliseconds(static_cast<int64_t>(milliseconds));
+}
+
+void SaveLease(storage::LogStore& store, uint64_t slot, absl::Duration charged) {
+  auto prepare = [slot, charged](storage::Transaction& t) {
+    t.Put(kStoreTenant, kLeaseTable, absl::StrCat(slot), absl::StrCat(absl::ToInt64Milliseconds(charged)));
+    return absl::OkStatus();
+  };
+  store.Submit(storage::MakeTask(64, std::move(prepare), [](const absl::Status&) {})).IgnoreError();
+}
+
 absl::Status WipeDevice(storage::LogStore& store, uint64_t slot) {
   return store.Commit([&](storage::Transaction& t) -> absl::Status {
     for (const JournalTopic topic : {JournalTopic::kTelemetry, JournalTopic::kState}) {
@@ -125,6 +154,7 @@ absl::Status WipeDevice(storage::LogStore& store, uint64_t slot) {
         t.Scan(kStoreTenant, kMarkTable, {.prefix = prefix, .after = "", .max_rows = kMaxSigners}));
     for (const storage::Row& row : rows) t.Delete(kStoreTenant, kMarkTable, row.key);
     t.Delete(kStoreTenant, kReaderTable, absl::StrCat(slot));
+    t.Delete(kStoreTenant, kLeaseTable, absl::StrCat(slot));
     return absl::OkStatus();
   });
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/base/ids.h"
 #include "core/storage/log_store.h"
 
@@ -16,6 +17,8 @@ inline constexpr uint32_t kStoreTenant = 1;
 inline constexpr storage::Table kMarkTable{33};    // <slot>/<signer> → counter
 inline constexpr storage::Table kReaderTable{34};  // <slot> → the command reader's snapshot
 inline constexpr storage::Table kSlotTable{35};    // <device id> → slot
+inline constexpr storage::Table kResetTable{36};   // <slot> → reset counter, beside the one in <id>.join
+inline constexpr storage::Table kLeaseTable{37};  // <slot> → milliseconds without the owner (sealing/lease.h)
 
 absl::StatusOr<std::unique_ptr<storage::LogStore>> OpenDeviceStore(const std::string& path);
 
@@ -45,7 +48,15 @@ absl::StatusOr<std::optional<std::string>> LoadReaderSnapshot(const storage::Log
 // In the background and without fsync: one that is lost means old commands are answered once more.
 void SaveReaderSnapshot(storage::LogStore& store, uint64_t slot, std::string snapshot);
 
-// Factory reset: journals, marks and snapshot of this device.
+// The counter must never go back, also where <id>.join is lost: kept twice. Durable when it returns OK.
+absl::StatusOr<uint64_t> LoadResetCounter(const storage::LogStore& store, uint64_t slot);  // 0: none stored
+absl::Status SaveResetCounter(storage::LogStore& store, uint64_t slot, uint64_t counter);
+
+absl::StatusOr<std::optional<absl::Duration>> LoadLease(const storage::LogStore& store, uint64_t slot);
+// In the background, with fsync.
+void SaveLease(storage::LogStore& store, uint64_t slot, absl::Duration charged);
+
+// Factory reset: journals, marks, lease and snapshot of this device.
 absl::Status WipeDevice(storage::LogStore& store, uint64_t slot);
 
 }  // namespace keystead::device_sim

@@ -14,6 +14,7 @@ namespace keystead::device_sim {
 namespace {
 
 constexpr absl::Duration kTick = absl::Seconds(1);
+constexpr absl::Duration kStoreMemberEvery = absl::Minutes(1);
 constexpr size_t kMaxDetail = 128;  // of an answer
 
 std::string OperationText(const Operation& operation) {
@@ -62,9 +63,26 @@ void Device::Tick() {
   Warn("tick_failed", telemetry_->Tick(checkpoint));
   Warn("tick_failed", state_->Tick(checkpoint));
   commands_->Tick();
+  TickMembership();
+  if (claims_ != nullptr) claims_->Tick(last_tick_);
+}
+
+// Keys that nobody needs any more, the lease, and what of the member is not stored yet.
+void Device::TickMembership() {
   const std::vector<Reader::SpentKey> spent = commands_->SpentKeys();
   for (const Reader::SpentKey& key : spent) member_->ring().DropSender(key.epoch, key.topic, key.sender);
-  if (!spent.empty()) commands_->MembershipChanged();
+  const bool forgot = !member_->ForgetOldKeys().empty();
+  if (!spent.empty() || forgot) {
+    commands_->MembershipChanged();
+    member_changed_ = true;
+  }
+  // At most once a minute: a hop may hand out the heads of a year one after the other.
+  if (member_changed_ && last_tick_ - member_stored_at_ >= kStoreMemberEvery)
+    Warn("member_not_stored", StoreMember());
+  if (const std::optional<absl::Duration> charge = lease_.DueCharge(last_tick_); charge.has_value()) {
+    SaveLease(*world_.store, config_.slot, *charge);
+    lease_.MarkCharged(*charge);
+  }
 }
 
 absl::Status Device::SendLoad(ByteView body) {
@@ -139,6 +157,7 @@ absl::StatusOr<Answer> Device::Obey(const ReceivedCommand& received) {
   gate.boot = boot_;
   gate.uptime = world_.clock->Uptime();
   gate.chain = &member_->chain();
+  gate.lease_over = lease_.Over(gate.uptime);
   answer.result = JudgeCommand(gate, *command, received.sender, received.epoch, marks_->Of(received.sender));
   if (answer.result != CommandResult::kDone) return answer;
   KS_RETURN_IF_ERROR(marks_->Raise(received.sender, command->counter));

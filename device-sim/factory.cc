@@ -7,14 +7,12 @@
 namespace keystead::device_sim {
 namespace {
 
-constexpr std::string_view kMark = "ks1 factory";
+constexpr StateFolder::Format kFormat{"ks-device-factory", 1};
 
 absl::StatusOr<FactoryIdentity> Parse(const SecretBytes& encoded) {
   cose::CborReader r(encoded.ExposeSecret());
   FactoryIdentity out;
-  KS_RETURN_IF_ERROR(r.ReadArrayOf(3));
-  KS_ASSIGN_OR_RETURN(const std::string_view mark, r.ReadText());
-  if (mark != kMark) return absl::InvalidArgumentError("no factory identity");
+  KS_RETURN_IF_ERROR(r.ReadArrayOf(2));
   KS_ASSIGN_OR_RETURN(const ByteView scalar, r.ReadBytes(crypto::kP256ScalarBytes));
   KS_ASSIGN_OR_RETURN(out.ik, crypto::EcdsaKeyPair::FromPrivateScalar(SecretBytes::CopyOf(scalar)));
   KS_ASSIGN_OR_RETURN(const ByteView code, r.ReadBytes(membership::kSetupCodeBytes));
@@ -27,7 +25,7 @@ SecretBytes Encode(const FactoryIdentity& identity) {
   Bytes plain;
   plain.reserve(256);  // never grows, so that no copy of the secrets stays behind
   cose::CborWriter w(plain);
-  w.Array(3).Text(kMark).Bstr(identity.ik.ExportPrivateScalar().ExposeSecret());
+  w.Array(2).Bstr(identity.ik.ExportPrivateScalar().ExposeSecret());
   w.Bstr(identity.setup_code.ExposeSecret());
   SecretBytes out = SecretBytes::CopyOf(plain);
   SecureWipe(plain.data(), plain.size());
@@ -39,18 +37,26 @@ SecretBytes Encode(const FactoryIdentity& identity) {
 absl::StatusOr<FactoryIdentity> LoadOrMakeFactoryIdentity(const StateFolder& folder, const std::string& id,
                                                           RandomSource& random) {
   const std::string name = id + ".factory";
+  const auto remedy = [&](const absl::Status& why) {
+    return absl::Status(why.code(), absl::StrCat(why.message(), ": restore it from a copy, or delete ",
+                                                 folder.PathOf(id), ".* to make a new device"));
+  };
   if (folder.Has(name)) {
-    KS_ASSIGN_OR_RETURN(const SecretBytes encoded, folder.Read(name));
-    absl::StatusOr<FactoryIdentity> identity = Parse(encoded);
+    absl::StatusOr<SecretBytes> encoded = folder.ReadChecked(name, kFormat);
+    if (!encoded.ok()) return remedy(encoded.status());
+    absl::StatusOr<FactoryIdentity> identity = Parse(*encoded);
     if (identity.ok()) return identity;
-    return absl::DataLossError(absl::StrCat(folder.PathOf(name),
-                                            " is damaged: restore it from a copy, or delete ",
-                                            folder.PathOf(id), ".* to make a new device"));
+    return remedy(absl::DataLossError(absl::StrCat(folder.PathOf(name), " is damaged")));
+  }
+  // A device that has a past has a factory: another identity under the old keys would be neither.
+  for (const std::string_view other : {".join", ".member"}) {
+    if (folder.Has(id + std::string(other)))
+      return remedy(absl::DataLossError(absl::StrCat(folder.PathOf(name), " is missing")));
   }
   FactoryIdentity identity;
   KS_ASSIGN_OR_RETURN(identity.ik, crypto::EcdsaKeyPair::Generate(random));
   identity.setup_code = random.Secret(membership::kSetupCodeBytes);
-  KS_RETURN_IF_ERROR(folder.Write(name, Encode(identity)));
+  KS_RETURN_IF_ERROR(folder.WriteChecked(name, kFormat, Encode(identity)));
   identity.fresh = true;
   return identity;
 }
@@ -68,6 +74,7 @@ absl::Status WriteLabelOnce(const std::string& path, const membership::Label& la
   const absl::Status written = membership::WriteLabelFile(path, label);
   if (written.code() != absl::StatusCode::kAlreadyExists) return written;
   const absl::StatusOr<membership::Label> there = membership::ReadLabelFile(path);
+  if (absl::IsFailedPrecondition(there.status())) return there.status();  // open to others: says what to do
   if (there.ok() && there->device_id == label.device_id && there->tenant == label.tenant &&
       there->ckt == label.ckt && there->setup_code.ConstantTimeEquals(label.setup_code)) {
     return absl::OkStatus();

@@ -19,13 +19,15 @@ struct FactoryIdentity {
   bool fresh = false;  // made now: this is the first power-up
 };
 
-// Reads <id>.factory, or makes and stores it durably. DATA_LOSS: the file is damaged.
+// Reads <id>.factory, or, where no <id>.* is, makes and stores it durably. DATA_LOSS: it is damaged, or
+// missing beside what the device has become since; FAILED_PRECONDITION: of another version.
 absl::StatusOr<FactoryIdentity> LoadOrMakeFactoryIdentity(const StateFolder& folder, const std::string& id,
                                                           RandomSource& random);
 
 membership::Label LabelOf(const FactoryIdentity& factory, const TenantName& tenant, const std::string& id);
 
 // As membership::WriteLabelFile, but a file that holds this very label already is as good.
+// FAILED_PRECONDITION: it is open to others.
 absl::Status WriteLabelOnce(const std::string& path, const membership::Label& label);
 
 }  // namespace keystead::device_sim

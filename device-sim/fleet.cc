@@ -58,6 +58,7 @@ absl::Status Fleet::OpenState() {
   world_.executor = executor_.get();
   world_.clock = &clock_;
   world_.interval = absl::Seconds(options_.interval_seconds);
+  world_.lease = absl::Hours(24) * options_.lease_days;
   world_.sample = options_.batch == 0;
   world_.journal_bytes = options_.journal_bytes;
   world_.linger = absl::Microseconds(static_cast<int64_t>(options_.linger_us));

@@ -24,6 +24,7 @@ void Fleet::RunLoad(size_t thread, size_t threads) {
       options_.readings_per_second / static_cast<double>(options_.batch) / static_cast<double>(threads);
   uint64_t records = 0;
   absl::Duration started = absl::InfiniteDuration();
+  absl::Time started_at;
   const auto due = [&] {
     return static_cast<double>(records) < rate * absl::ToDoubleSeconds(clock_.Uptime() - started);
   };
@@ -39,9 +40,13 @@ void Fleet::RunLoad(size_t thread, size_t threads) {
     next = (next + 1) % mine.size();
     ++passed;
     if (!device.running() || (rate == 0 && device.LoadBacklog() >= options_.window_bytes)) continue;
-    started = std::min(started, clock_.Uptime());
+    if (started == absl::InfiniteDuration()) {
+      started = clock_.Uptime();
+      started_at = clock_.Now();
+    }
     for (size_t n = 0; n < options_.burst; ++n, ++records) {
-      if (!device.SendLoad(AsBytes(batch.Encode(clock_.Now()))).ok()) break;
+      if (!device.SendLoad(AsBytes(batch.Encode(TakenAt(started_at, rate, records, clock_.Now())))).ok())
+        break;
     }
     device.FlushLoad().IgnoreError();  // cannot fail today; what it would say is logged by the tick
     passed = 0;

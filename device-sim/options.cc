@@ -10,6 +10,7 @@ namespace keystead::device_sim {
 namespace {
 
 constexpr size_t kMaxDevices = 20000;
+constexpr size_t kMaxUnitBytes = 32;
 
 void AddIdentityOptions(CLI::App& app, Options& o) {
   app.add_option("--state", o.state, "Folder for identities, keys and journals (mode 0700)")->required();
@@ -44,6 +45,10 @@ void AddSignalOptions(CLI::App& app, Options& o) {
   app.add_option("--rate", o.replay_rate, "Rows per second")
       ->check(CLI::Range(0.001, kMaxReplayRate))
       ->capture_default_str();
+  app.add_option("--unit", o.replay_unit, "Unit of the column (UCUM), for example Cel; the file does not say")
+      ->capture_default_str();
+  app.add_flag("--loop,!--no-loop", o.replay_loop,
+               "Begin the file again after its last row (the default), or stop there");
   app.add_option("--duration", o.duration_seconds, "End after so many seconds; 0: at SIGTERM")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--stop-seconds", o.stop_seconds, "How long to wait at the end until the hop has everything")
@@ -58,6 +63,10 @@ void AddJoinOptions(CLI::App& app, Options& o) {
   app.add_flag("--arm", o.arm,
                "Press the button: pairing is possible for ten minutes (first power-up does it too)");
   app.add_flag("--reset", o.reset, "Factory reset first: forget the owner, then arm");
+  app.add_option("--lease-days", o.lease_days,
+                 "Days of uptime without a word of the owner after which nobody else is obeyed")
+      ->check(CLI::Range(1e-6, 3650.0))
+      ->capture_default_str();
   app.add_option("--join-at-once", o.join_at_once, "Devices that wait for their owner at the same time")
       ->check(CLI::Range(size_t{1}, size_t{4096}))
       ->capture_default_str();
@@ -72,7 +81,7 @@ void AddLoadOptions(CLI::App& app, Options& o) {
       ->check(CLI::Range(size_t{0}, limits::kMaxReadingsPerBatch));
   app.add_option("--readings-per-second", o.readings_per_second,
                  "Load: over all devices; 0: as fast as acknowledged")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0.0, 1e9));
   app.add_option("--reading-bytes", o.reading_bytes, "Load: size of one reading's payload")
       ->check(CLI::Range(size_t{1}, size_t{65536}))
       ->capture_default_str();
@@ -80,6 +89,7 @@ void AddLoadOptions(CLI::App& app, Options& o) {
       ->check(CLI::Range(size_t{1}, size_t{1024}))
       ->capture_default_str();
   app.add_option("--window-bytes", o.window_bytes, "Load without a rate: unacknowledged bytes per device")
+      ->check(CLI::Range(size_t{1}, size_t{1} << 34))
       ->capture_default_str();
   app.add_option("--load-threads", o.load_threads, "Load: threads that seal")
       ->check(CLI::Range(size_t{1}, size_t{64}))
@@ -118,6 +128,7 @@ absl::Status CheckOptions(const Options& o) {
   if (many && !o.label_out.empty()) return wrong("several devices write their labels with --labels-out");
   if (many && o.show_label) return wrong("--show-label shows one label: use it with --id");
   if (o.replay_file.empty() != o.replay_column.empty()) return wrong("--replay and --column go together");
+  if (o.replay_unit.empty() || o.replay_unit.size() > kMaxUnitBytes) return wrong("--unit has 1 to 32 bytes");
   if (o.kind == "replay" && o.replay_file.empty())
     return wrong("kind replay needs --replay FILE and --column NAME");
   if (o.batch > 0 && o.batch * (o.reading_bytes + 32) + 1024 > limits::kMaxRecordBytes) {
@@ -138,7 +149,9 @@ absl::StatusOr<SignalOptions> SignalOptionsOf(const Options& o) {
   KS_ASSIGN_OR_RETURN(CsvColumn column, ReadCsvColumn(o.replay_file, o.replay_column));
   out.column = std::make_shared<const CsvColumn>(std::move(column));
   out.replay_column = o.replay_column;
+  out.replay_unit = o.replay_unit;
   out.rows_per_second = o.replay_rate;
+  out.loop = o.replay_loop;
   return out;
 }
 

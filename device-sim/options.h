@@ -21,7 +21,9 @@ struct Options {
   uint64_t seed = 1;
   std::string replay_file;
   std::string replay_column;
+  std::string replay_unit = "1";
   double replay_rate = 1;
+  bool replay_loop = true;
   double interval_seconds = 1;
   double duration_seconds = 0;  // 0: until SIGTERM
 
@@ -36,6 +38,7 @@ struct Options {
   bool show_label = false;
   bool arm = false;
   bool reset = false;
+  double lease_days = 7;
   size_t join_at_once = 256;
 
   size_t journal_bytes = 16 << 20;

@@ -1,5 +1,7 @@
 #include "device-sim/readings.h"
 
+#include <algorithm>
+
 #include "absl/container/flat_hash_map.h"
 #include "keystead/v1/readings.pb.h"
 
@@ -38,6 +40,11 @@ std::string EncodeReadings(std::span<const Sample> samples) {
     reading.set_quality(QualityOf(sample.quality));
   }
   return batch.SerializeAsString();
+}
+
+absl::Time TakenAt(absl::Time started, double rate, uint64_t record, absl::Time now) {
+  if (rate <= 0) return now;
+  return std::min(now, started + absl::Seconds(static_cast<double>(record) / rate));
 }
 
 LoadBatch::LoadBatch(size_t readings, size_t reading_bytes, RandomSource& random)

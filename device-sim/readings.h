@@ -18,6 +18,10 @@ namespace keystead::device_sim {
 // At most limits::kMaxReadingsPerBatch samples. Times are relative to the first sample's.
 std::string EncodeReadings(std::span<const Sample> samples);
 
+// When the record-th of an open loop was due: a loop that is held up must not hide how long. Without a rate
+// there is nothing to be late for, and it is now.
+absl::Time TakenAt(absl::Time started, double rate, uint64_t record, absl::Time now);
+
 // Batches of opaque readings of one size, for measurements. Not thread-safe.
 class LoadBatch {
  public:

@@ -10,11 +10,17 @@ StreamPlace PlaceOf(const GroupHeader& header) {
   return {header.tenant, header.instantiation, header.topic, header.sender, header.epoch, header.stream};
 }
 
-KeyringLink::KeyringLink(const Options& options) : options_(options), position_(options.start) {
+KeyringLink::KeyringLink(const Options& options)
+    : options_(options), jobs_(options.executor), position_(options.start) {
   SubscriberCallbacks on;
   on.on_entries = [this](const TopicBatch& batch) { Take(batch); };
   on.on_caught_up = [this](const Topic&) {
-    if (options_.on_caught_up) Post(options_.on_caught_up);
+    if (!options_.on_caught_up) return;
+    subscriber_->Pause();  // a hop may say it as often as it likes
+    jobs_.Post([this] {
+      options_.on_caught_up();
+      subscriber_->Resume();
+    });
   };
   on.on_disconnected = options_.on_disconnected;
   SubscriberOptions subscriber;
@@ -33,32 +39,7 @@ void KeyringLink::Start() {
 
 void KeyringLink::Stop() {
   subscriber_->Stop();
-  const auto idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(jobs_mutex_) { return jobs_ == 0; };
-  absl::MutexLock lock(&jobs_mutex_);
-  jobs_mutex_.Await(absl::Condition(&idle));
-}
-
-void KeyringLink::Post(std::function<void()> job) {
-  {
-    absl::MutexLock lock(&jobs_mutex_);
-    jobs_queue_.push_back(std::move(job));
-    if (++jobs_ > 1) return;  // the one that runs takes it along: order is kept
-  }
-  options_.executor->Post([this] { RunJobs(); });
-}
-
-void KeyringLink::RunJobs() {
-  while (true) {
-    std::function<void()> job;
-    {
-      absl::MutexLock lock(&jobs_mutex_);
-      job = std::move(jobs_queue_.front());
-      jobs_queue_.pop_front();
-    }
-    job();
-    absl::MutexLock lock(&jobs_mutex_);
-    if (--jobs_ == 0) return;
-  }
+  jobs_.Drain();
 }
 
 // THREAD: gRPC's. Signatures are verified elsewhere; until they are, no further message is read.
@@ -66,7 +47,7 @@ void KeyringLink::Take(const TopicBatch& batch) {
   subscriber_->Pause();
   std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
   const uint64_t behind = batch.first_offset + groups.size();
-  Post([this, groups = std::move(groups), log_id = batch.log_id, behind] {
+  jobs_.Post([this, groups = std::move(groups), log_id = batch.log_id, behind] {
     Process(groups);
     {
       absl::MutexLock lock(&position_mutex_);

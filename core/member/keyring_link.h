@@ -4,14 +4,13 @@
 
 #include <grpcpp/channel.h>
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "core/member/job_queue.h"
 #include "core/sealing/member.h"
-#include "core/transport/executor.h"
 #include "core/transport/subscriber.h"
 
 namespace keystead {
@@ -52,14 +51,10 @@ class KeyringLink {
   void Take(const TopicBatch& batch);
   void Process(const std::vector<Payload>& groups);
   void ProcessGroup(const GroupView& group);
-  void Post(std::function<void()> job);
-  void RunJobs();
 
   const Options options_;
   std::unique_ptr<Subscriber> subscriber_;
-  absl::Mutex jobs_mutex_;
-  int jobs_ ABSL_GUARDED_BY(jobs_mutex_) = 0;  // queued and running
-  std::deque<std::function<void()>> jobs_queue_ ABSL_GUARDED_BY(jobs_mutex_);
+  JobQueue jobs_;
   GroupHeaderCache headers_;  // used by the one job that runs
   mutable absl::Mutex position_mutex_;
   SubscriberTopic position_ ABSL_GUARDED_BY(position_mutex_);

@@ -90,8 +90,7 @@ absl::StatusOr<Bytes> JoinResponder::HandleM1(ByteView m1, const BootId& boot, a
   if (state_ == State::kOwned) return absl::FailedPreconditionError("the device has an owner");
   if (k_d_.empty()) return absl::FailedPreconditionError("the device is not armed");
   // An offer that nobody took up is over after a day, its secrets with it.
-  if (offer_.has_value() && boot == offer_->boot && uptime > offer_->until_uptime) {
-    Disarm();
+  if (DropOldOffer(boot, uptime)) {
     return absl::FailedPreconditionError("the offer is over: arm the device again");
   }
   if (offer_.has_value() && offer_->m1_hash == crypto::Sha256(m1)) return offer_->m2;
@@ -160,6 +159,17 @@ absl::StatusOr<Bytes> JoinResponder::Answer(ByteView m1, const BootId& boot, abs
   offer_ = std::move(offer);
   state_ = State::kOffered;
   return offer_->m2;
+}
+
+bool JoinResponder::OfferStands(const BootId& boot, absl::Duration uptime) const {
+  if (!offer_.has_value()) return false;
+  return uptime <= (boot == offer_->boot ? offer_->until_uptime : kOfferedFor);
+}
+
+bool JoinResponder::DropOldOffer(const BootId& boot, absl::Duration uptime) {
+  if (!offer_.has_value() || OfferStands(boot, uptime)) return false;
+  Disarm();
+  return true;
 }
 
 absl::Status JoinResponder::BecomeOwned() {

@@ -3,6 +3,7 @@
 // docs/protocol.md, "Joining".
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -135,10 +136,18 @@ class JoinResponder {
   // limits::kMailboxTries messages of this arming were none.
   absl::StatusOr<Bytes> HandleM1(ByteView m1, const BootId& boot, absl::Duration uptime);
 
+  // Whether an offer stands and has not run out. One of an earlier boot, whose uptime is over, has its time
+  // again in this boot.
+  bool OfferStands(const BootId& boot, absl::Duration uptime) const;
+  // An offer that has run out: its secrets go, and the device is unowned. True when there was one.
+  bool DropOldOffer(const BootId& boot, absl::Duration uptime);
+
   // The commit that adds this device has opened: owned, and the setup code is spent.
   absl::Status BecomeOwned();
   // A local act: raises the counter, forgets everything, unowned.
   void Reset();
+  // What was stored of the counter elsewhere: it never goes back.
+  void RaiseResetCounter(uint64_t at_least) { reset_counter_ = std::max(reset_counter_, at_least); }
 
   SecretBytes Serialize() const;
   absl::Status Restore(const SecretBytes& encoded);

@@ -1,80 +1,15 @@
-#include "device-sim/fleet.h"
-
+// What an owned device does, and how it comes to be owned.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 
 #include "core/membership/signed_object.h"
-#include "keystead/v1/readings.pb.h"
-#include "tests/unit/device_sim/home.h"
+#include "tests/unit/device_sim/fleet_fixture.h"
 #include "tests/unit/identity/test_pki.h"
 
 namespace keystead::device_sim {
 namespace {
-
-using ::testing::HasSubstr;
-using namespace keystead::testing;  // NOLINT: the owner's side of the tests
-
-std::unique_ptr<Fleet> StartFleet(const Options& options) {
-  std::unique_ptr<Fleet> fleet = Must(Fleet::Create(options));
-  const absl::Status started = fleet->Start();
-  EXPECT_TRUE(started.ok()) << started;
-  return fleet;
-}
-
-v1::ReadingBatch Batch(const std::string& body) {
-  v1::ReadingBatch batch;
-  EXPECT_TRUE(batch.ParseFromString(body));
-  return batch;
-}
-
-double ValueOf(const v1::ReadingBatch& batch, std::string_view name) {
-  for (const v1::Reading& reading : batch.readings()) {
-    if (batch.channels(static_cast<int>(reading.channel())).name() == name) return reading.value();
-  }
-  ADD_FAILURE() << "no channel " << name;
-  return -1;
-}
-
-class FleetTest : public ::testing::Test {
- protected:
-  // A bulb that has joined and is heard.
-  MemberId StartBulb() {
-    options_ = home_.OptionsFor("bulb-1", "lightbulb");
-    fleet_ = StartFleet(options_);
-    const membership::Label label = fleet_->devices()[0]->label();
-    const MemberId bulb = home_.Pair(label);
-    word_ = home_.AwaitWord(bulb);
-    return bulb;
-  }
-  void RestartBulb(const MemberId& bulb) {
-    const BootId before = word_.boot;
-    fleet_->Stop(absl::Seconds(10));
-    fleet_.reset();
-    fleet_ = StartFleet(options_);
-    word_ = home_.AwaitWord(bulb, before);
-  }
-  Command CommandFor(const MemberId& target, uint64_t counter, const std::string& name) {
-    Command command;
-    command.target = target;
-    command.signer = home_.owner().self();
-    command.counter = counter;
-    command.boot = word_.boot;
-    command.until_uptime = word_.uptime + absl::Minutes(1);
-    command.operation.name = name;
-    return command;
-  }
-  bool BulbIsOn(const MemberId& bulb) {
-    return ValueOf(Batch(home_.Read(bulb)->BodiesOf(kinds::kReport).back()), "on") == 1;
-  }
-
-  Home home_;
-  Options options_;
-  std::unique_ptr<Fleet> fleet_;
-  Freshness word_;
-};
 
 TEST_F(FleetTest, JoinsByItsLabelMeasuresAndEndsInOrder) {
   options_ = home_.OptionsFor("thermo-1", "temperature");
@@ -199,6 +134,14 @@ TEST_F(FleetTest, ARemovedDeviceSaysNothingMore) {
   fleet_ = StartFleet(options_);
   EXPECT_FALSE(fleet_->devices()[0]->running());
   EXPECT_GT(sealed, 0u);
+  fleet_->Stop(absl::ZeroDuration());
+  fleet_.reset();
+  // And no key of its last epoch lies in its file.
+  const std::string file = ReadAll(options_.state + "/bulb-1.member");
+  const Member member = Must(Member::Parse(SecretBytes::CopyOf(AsBytes(file.substr(file.find('\n') + 1)))));
+  const uint64_t epoch = member.ring().epoch();
+  EXPECT_FALSE(member.ring().SenderKeyFor(epoch, Topic::Of(TopicKind::kTelemetry, bulb), bulb).ok());
+  EXPECT_FALSE(member.ring().TopicKeyFor(Topic::Of(TopicKind::kCommand, bulb)).ok());
 }
 
 TEST_F(FleetTest, AProbeIsEchoedSoon) {
@@ -232,6 +175,64 @@ TEST_F(FleetTest, AFactoryResetForgetsTheOwnerAndAnotherMayPair) {
   fleet_->Stop(absl::Seconds(10));
   EXPECT_EQ(home_.Read(bulb)->AlarmsBut({}), 0);
   EXPECT_EQ(home_.Read(bulb)->BodiesOf(kinds::kOpening).size(), 2u);
+}
+
+TEST_F(FleetTest, AContestedDeviceIsNobodysHoweverLateTheFirstClaimantsCommitComes) {
+  options_ = home_.OptionsFor("bulb-1", "lightbulb");
+  fleet_ = StartFleet(options_);
+  const membership::Label label = fleet_->devices()[0]->label();
+  const JoinedMember joined = home_.AwaitM2(home_.Claim(home_.owner(), label));
+  ASSERT_TRUE(Eventually([&] { return home_.hop().Subscriptions() == 1; })) << "it follows the offer";
+  TestOwner rival;
+  rival.Commit({}, &home_.hop());
+  home_.Claim(rival, label);
+  ASSERT_TRUE(Eventually([&] { return !fleet_->devices()[0]->WantsJoin(false); })) << "contested";
+  home_.owner().Add(joined, &home_.hop());
+  EXPECT_TRUE(Eventually([&] { return home_.hop().Subscriptions() == 0; })) << "and follows it no more";
+  EXPECT_FALSE(fleet_->devices()[0]->running());
+  fleet_->Stop(absl::ZeroDuration());
+  fleet_.reset();
+  EXPECT_FALSE(std::filesystem::exists(options_.state + "/bulb-1.member"));
+  fleet_ = StartFleet(options_);
+  EXPECT_FALSE(fleet_->devices()[0]->running());
+}
+
+TEST_F(FleetTest, AfterTheLeaseOnlyTheOwnerIsObeyed) {
+  options_ = home_.OptionsFor("bulb-1", "lightbulb");
+  const absl::Duration lease = absl::Seconds(4);
+  options_.lease_days = lease / absl::Hours(24);
+  fleet_ = StartFleet(options_);
+  const MemberId bulb = home_.Pair(fleet_->devices()[0]->label());
+  const TestOwner::Phone phone = home_.owner().AddPhone(bulb, &home_.hop());
+  word_ = home_.AwaitWord(bulb);
+  absl::Duration heard = absl::InfiniteDuration();
+  ASSERT_TRUE(Eventually([&] {  // the device knows of the phone, and its lease is over
+    word_ = home_.AwaitWord(bulb);
+    if (word_.commit_hash != home_.owner().member().chain().head().hash) return false;
+    heard = std::min(heard, word_.uptime);
+    return word_.uptime > heard + lease;
+  }));
+  const auto send = [&](uint64_t counter) {
+    Command command = CommandFor(bulb, counter, "on");
+    command.signer = phone.id;
+    home_.owner().SendCommandAs(phone.id, phone.ik, bulb, command, home_.hop());
+  };
+  send(1);
+  EXPECT_EQ(home_.AwaitAnswers(bulb, 1)[0].result, CommandResult::kLeaseOver);
+  EXPECT_FALSE(BulbIsOn(bulb));
+  home_.owner().SendCommand(bulb, CommandFor(bulb, 1, "off"), home_.hop());
+  EXPECT_EQ(home_.AwaitAnswers(bulb, 2)[1].result, CommandResult::kDone);
+  home_.owner().SendHead(1, home_.hop());
+  ASSERT_TRUE(Eventually([&] { return (word_ = home_.AwaitWord(bulb)).hseq == 1; }));
+  send(2);
+  EXPECT_EQ(home_.AwaitAnswers(bulb, 3)[2].result, CommandResult::kDone) << "the owner was heard";
+  fleet_->Stop(absl::Seconds(10));
+  fleet_.reset();
+  // The start itself costs an hour, and a lease of seconds is over.
+  fleet_ = StartFleet(options_);
+  word_ = home_.AwaitWord(bulb, word_.boot);
+  send(3);
+  EXPECT_EQ(home_.AwaitAnswers(bulb, 4)[3].result, CommandResult::kLeaseOver);
 }
 
 TEST_F(FleetTest, WithoutALocalActNobodyPairsADeviceThatWasStartedBefore) {
@@ -285,97 +286,6 @@ TEST_F(FleetTest, ManyDevicesEachWithItsOwnIdentityAndLoad) {
     EXPECT_EQ(read->AlarmsBut({}), 0);
     EXPECT_EQ(Batch(read->BodiesOf(kinds::kReadings).back()).readings_size(), 8);
   }
-}
-
-// Starting up
-// ------------------------------------------------------------------------------------------------------------
-
-class FleetStartTest : public FleetTest {
- protected:
-  void SetUp() override { options_ = home_.OptionsFor("bulb-1", "lightbulb"); }
-  std::string Why() {
-    const auto fleet = Fleet::Create(options_);
-    EXPECT_FALSE(fleet.ok());
-    return std::string(Std(fleet.status().message()));
-  }
-};
-
-TEST_F(FleetStartTest, OneProcessAtATimeHasAState) {
-  fleet_ = StartFleet(options_);
-  EXPECT_THAT(Why(), HasSubstr("in use by another process"));
-}
-
-TEST_F(FleetStartTest, DamagedFilesAreNamed) {
-  fleet_ = StartFleet(options_);
-  ASSERT_TRUE(Eventually([&] { return std::filesystem::exists(options_.state + "/bulb-1.join"); }));
-  fleet_.reset();
-  for (const std::string name : {"bulb-1.factory", "bulb-1.join"}) {
-    const std::string path = options_.state + "/" + name;
-    const std::string good = ReadAll(path);
-    for (const std::string& bad : {good.substr(0, good.size() / 2), good + "x", std::string("junk")}) {
-      WriteAll(path, bad);
-      EXPECT_THAT(Why(), HasSubstr(path + " is damaged"));
-    }
-    WriteAll(path, good);
-  }
-  const absl::Status again = Fleet::Create(options_).status();
-  EXPECT_TRUE(again.ok()) << again;
-}
-
-TEST_F(FleetStartTest, AnOwnedDeviceWithoutItsKeysSaysSo) {
-  StartBulb();
-  fleet_->Stop(absl::Seconds(10));
-  fleet_.reset();
-  std::filesystem::remove(options_.state + "/bulb-1.member");
-  EXPECT_THAT(Why(), HasSubstr("bulb-1.member is missing"));
-}
-
-TEST_F(FleetStartTest, CertificatesMustBeThereAndTheDevices) {
-  options_.id = "nobody";
-  EXPECT_THAT(Why(), HasSubstr("nobody/chain.pem"));
-  options_ = home_.OptionsFor("bulb-1", "lightbulb");
-  home_.OptionsFor("bulb-2", "lightbulb");
-  const std::string other = options_.certs + "/bulb-2";
-  options_.tls = {other + "/chain.pem", other + "/key.pem", options_.roots};
-  options_.certs.clear();
-  EXPECT_THAT(Why(), HasSubstr("is for spiffe://acme.keystead.example/device/bulb-2, not for device bulb-1"));
-  EXPECT_FALSE(std::filesystem::exists(options_.state + "/bulb-1.factory"));  // nothing half-made
-}
-
-TEST_F(FleetStartTest, AMalformedCsvIsToldWithFileLineAndReason) {
-  const std::string csv = home_.folder() + "/trace.csv";
-  WriteAll(csv, "time,t\n1,20\n2,warm\n");
-  options_.kind = "replay";
-  options_.replay_file = csv;
-  options_.replay_column = "t";
-  EXPECT_THAT(Why(), HasSubstr(csv + ":3: "));
-}
-
-TEST_F(FleetStartTest, OptionsThatDoNotGoTogetherAreRefused) {
-  const Options good = options_;
-  const auto refused = [&](const std::function<void(Options&)>& change) {
-    options_ = good;
-    change(options_);
-    EXPECT_EQ(Fleet::Create(options_).status().code(), absl::StatusCode::kInvalidArgument);
-  };
-  refused([](Options& o) { o.id.clear(); });
-  refused([](Options& o) { o.id = "../x"; });
-  refused([](Options& o) { o.tls.chain = "x"; });
-  refused([](Options& o) { o.certs.clear(); });
-  refused([](Options& o) { o.kind = "replay"; });
-  refused([](Options& o) { o.replay_file = "x"; });
-  refused([](Options& o) { o.batch = 4096; });
-  refused([](Options& o) { o.next_hop_id = "backend"; });
-}
-
-TEST_F(FleetStartTest, ALabelFileIsWrittenOnceAndNeverOverSomethingElse) {
-  options_.label_out = home_.folder() + "/label";
-  EXPECT_TRUE(Fleet::Create(options_).ok());
-  EXPECT_TRUE(Fleet::Create(options_).ok());
-  EXPECT_EQ(std::filesystem::status(options_.label_out).permissions(),
-            std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-  options_.state = home_.folder() + "/other-state";  // another device of the same name
-  EXPECT_THAT(Why(), HasSubstr("is not this device's label"));
 }
 
 }  // namespace

@@ -61,6 +61,25 @@ size_t Home::AnnouncementsOf(const membership::Label& label) const {
   return rendezvous_.Box(Must(AnnouncementBox(label.setup_code)).ToString()).size();
 }
 
+std::string Home::LastAnnouncementOf(const membership::Label& label) const {
+  return rendezvous_.Box(Must(AnnouncementBox(label.setup_code)).ToString()).back();
+}
+
+JoinInitiator Home::Claim(TestOwner& owner, const membership::Label& label) {
+  const std::string box = Must(AnnouncementBox(label.setup_code)).ToString();
+  EXPECT_TRUE(Eventually([&] { return !rendezvous_.Box(box).empty(); })) << label.device_id;
+  JoinInitiator join =
+      owner.StartJoin(label, AsBytes(rendezvous_.Box(box).back()), RandomSource::System().NewId<MemberId>());
+  rendezvous_.Drop(join.m1_box().ToString(), ToString(join.m1()));
+  return join;
+}
+
+JoinedMember Home::AwaitM2(const JoinInitiator& join) {
+  const std::string box = join.m2_box().ToString();
+  EXPECT_TRUE(Eventually([&] { return !rendezvous_.Box(box).empty(); }));
+  return Must(join.Finish(AsBytes(rendezvous_.Box(box).back())));
+}
+
 std::vector<MemberId> Home::PairAll(const std::vector<const membership::Label*>& labels) {
   std::vector<MemberId> members;
   std::vector<JoinInitiator> joins;

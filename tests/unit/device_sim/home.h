@@ -26,11 +26,16 @@ class Home {
   device_sim::Options OptionsForMany(const std::string& prefix, size_t count);
   std::vector<std::string> ArgumentsFor(const device_sim::Options& options) const;
 
+  // The owner's half of joining, without the commit: M1 is dropped, M2 awaited.
+  JoinInitiator Claim(TestOwner& owner, const membership::Label& label);
+  JoinedMember AwaitM2(const JoinInitiator& join);
+
   // Takes the label in hand, and adds the device. One commit for all.
   MemberId Pair(const membership::Label& label) { return PairAll({&label}).front(); }
   std::vector<MemberId> PairAll(const std::vector<const membership::Label*>& labels);
 
   size_t AnnouncementsOf(const membership::Label& label) const;
+  std::string LastAnnouncementOf(const membership::Label& label) const;
 
   std::unique_ptr<OwnerReader> Read(const MemberId& device) {
     return owner_->Read(hop_,

@@ -38,6 +38,8 @@ void MemberHop::RefuseSender(const MemberId& sender) { impl_->server.hop().refus
 void MemberHop::RefuseNobody() { impl_->server.hop().refused_sender = NumberedId<MemberId>(666); }
 void MemberHop::Busy(int times) { impl_->server.hop().busy = times; }
 
+size_t MemberHop::Subscriptions() const { return impl_->server.service().GetStats().subscribe_calls; }
+
 void MemberHop::Append(const Payload& group) {
   HopServer& hop = impl_->server;
   auto changes = std::make_shared<RecordLogChanges>();

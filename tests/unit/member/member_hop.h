@@ -40,6 +40,8 @@ class MemberHop {
 
   // Stores a group in the log of its topic, as the hop does, past its admission.
   void Append(const Payload& group);
+  size_t Subscriptions() const;  // open now
+
   // The groups of a topic in order of the log.
   std::vector<Payload> Groups(const InstantiationId& id, const Topic& topic) const;
 

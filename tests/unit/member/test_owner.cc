@@ -7,6 +7,8 @@
 #include "core/cose/cose_key.h"
 #include "core/crypto/hash.h"
 #include "core/member/keyring_link.h"
+#include "core/membership/acceptance.h"
+#include "core/membership/notice.h"
 #include "core/membership/signed_object.h"
 
 namespace keystead::testing {
@@ -148,22 +150,42 @@ void TestOwner::Remove(const MemberId& member, MemberHop* hop) {
   Commit(std::move(request), hop);
 }
 
-Digest TestOwner::SendCommand(const MemberId& target, const Command& command, MemberHop& hop) {
+TestOwner::Phone TestOwner::AddPhone(const MemberId& target, MemberHop* hop) {
+  RandomSource& random = RandomSource::System();
+  Phone phone{random.NewId<MemberId>(), Must(crypto::EcdsaKeyPair::Generate())};
+  Newcomer newcomer;
+  newcomer.entry.member = phone.id;
+  newcomer.entry.kind = MemberKind::kReader;
+  newcomer.entry.transport = "spiffe://acme.keystead.example/app/app-2";
+  newcomer.entry.ik = phone.ik.public_key();
+  newcomer.entry.k = Must(crypto::EcdhKeyPair::Generate()).public_key();
+  newcomer.entry.rights = {{Topic::Of(TopicKind::kCommand, target), false, true}};
+  newcomer.join = JoinSecret(random.Secret(kSecretBytes));
+  newcomer.acceptance = Must(SignAcceptance(phone.ik, {TestTenant(), id(), cose::Ckt(phone.ik.public_key()),
+                                                       cose::Ckt(ik_.public_key()), 0, Digest()}));
+  CommitRequest request;
+  request.add.push_back(std::move(newcomer));
+  Commit(std::move(request), hop);
+  return phone;
+}
+
+Digest TestOwner::SendCommandAs(const MemberId& signer, const crypto::EcdsaKeyPair& ik,
+                                const MemberId& target, const Command& command, MemberHop& hop) {
   const Topic topic = Topic::Of(TopicKind::kCommand, target);
   const uint64_t epoch = member_->chain().epoch();
-  std::unique_ptr<StreamWriter>& writer = commands_[target];
+  std::unique_ptr<StreamWriter>& writer = commands_[{signer, target}];
   if (writer == nullptr || writer->place().epoch != epoch) {
     StreamWriter::Config config;
     config.tenant = TestTenant();
     config.id = id();
     config.topic = topic;
-    config.sender = self();
+    config.sender = signer;
     config.epoch = epoch;
     Opening opening;
     if (writer != nullptr) opening.previous = writer->AsPrevious();
     opening.freshness = member_->MakeFreshness(BootId(), absl::Seconds(1), std::nullopt);
     Bytes record;
-    writer = Must(StreamWriter::Open(config, Must(member_->ring().SenderKeyFor(epoch, topic, self())), ik_,
+    writer = Must(StreamWriter::Open(config, Must(member_->ring().SenderKeyFor(epoch, topic, signer)), ik,
                                      opening, Clock::System(), RandomSource::System(), record));
     hop.Append(GroupOf(writer->place(), 0, record));
   }
@@ -171,7 +193,7 @@ Digest TestOwner::SendCommand(const MemberId& target, const Command& command, Me
   const uint64_t at = Must(writer->SealSigned(kinds::kCommand, EncodeCommand(command), record));
   hop.Append(GroupOf(writer->place(), at, record));
   RecordCipher cipher =
-      Must(RecordCipher::Create(Must(member_->ring().SenderKeyFor(epoch, topic, self())), writer->place()));
+      Must(RecordCipher::Create(Must(member_->ring().SenderKeyFor(epoch, topic, signer)), writer->place()));
   Bytes content;
   EXPECT_TRUE(cipher.Open(at, record, content).ok());
   return crypto::Sha256(Must(ParseContent(content)).body);
@@ -187,6 +209,15 @@ void TestOwner::SendProbe(MemberHop& hop) {
   const Bytes object =
       Must(SignProbe(ik_, SignedPlaceOf(place, 0), {self(), RandomSource::System().NewId<ProbeNonce>()}));
   hop.Append(GroupOf(place, 0, EncodeContent(kinds::kProbe, object)));
+}
+
+void TestOwner::SendHead(uint64_t hseq, MemberHop& hop) {
+  const uint64_t epoch = member_->chain().epoch();
+  const StreamPlace place{TestTenant(), id(),  Topic::Keyring(),
+                          self(),       epoch, RandomSource::System().NewId<StreamId>()};
+  const Head head{epoch, member_->chain().head().hash, hseq, 0};
+  hop.Append(
+      GroupOf(place, 0, EncodeContent(kinds::kHead, Must(SignHead(ik_, SignedPlaceOf(place, 0), head)))));
 }
 
 std::unique_ptr<OwnerReader> TestOwner::Read(MemberHop& hop, const std::vector<Topic>& topics) {

@@ -77,7 +77,18 @@ class TestOwner {
 
   // A signed command in a stream of the owner's own, written into the hop's log. SHA-256 of the signed
   // object.
-  Digest SendCommand(const MemberId& target, const Command& command, MemberHop& hop);
+  Digest SendCommand(const MemberId& target, const Command& command, MemberHop& hop) {
+    return SendCommandAs(self(), ik_, target, command, hop);
+  }
+  // Likewise by a second phone, which may command `target`.
+  struct Phone {
+    MemberId id;
+    crypto::EcdsaKeyPair ik;
+  };
+  Phone AddPhone(const MemberId& target, MemberHop* hop);
+  Digest SendCommandAs(const MemberId& signer, const crypto::EcdsaKeyPair& ik, const MemberId& target,
+                       const Command& command, MemberHop& hop);
+  void SendHead(uint64_t hseq, MemberHop& hop);
   void SendProbe(MemberHop& hop);
 
   // All that stands in the hop's logs of these topics, judged by a fresh reader that has all the time it
@@ -89,7 +100,7 @@ class TestOwner {
   crypto::EcdhKeyPair k_;
   Digest nonce_;
   std::unique_ptr<Member> member_;
-  std::map<MemberId, std::unique_ptr<StreamWriter>> commands_;
+  std::map<std::pair<MemberId, MemberId>, std::unique_ptr<StreamWriter>> commands_;  // signer, target
   std::vector<std::unique_ptr<Reader>> readers_;
 };
 

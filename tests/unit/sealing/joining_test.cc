@@ -226,7 +226,12 @@ TEST_F(JoiningTest, AnOfferEndsAfterADay) {
   Arm();
   const JoinInitiator app = Begin(owner_);
   ASSERT_TRUE(Handle(app.m1()).ok());
-  EXPECT_TRUE(Handle(app.m1(), absl::Seconds(6) + kOfferedFor).ok());
+  const absl::Duration last = absl::Seconds(6) + kOfferedFor;
+  EXPECT_TRUE(Handle(app.m1(), last).ok());
+  EXPECT_TRUE(device_->OfferStands(boot_, last));
+  EXPECT_FALSE(device_->DropOldOffer(boot_, last));
+  EXPECT_FALSE(device_->OfferStands(boot_, last + absl::Milliseconds(1)));
+  EXPECT_FALSE(device_->OfferStands(BootId(), kOfferedFor + absl::Milliseconds(1))) << "nor in another boot";
   EXPECT_EQ(Handle(app.m1(), absl::Seconds(6) + kOfferedFor + absl::Milliseconds(1)).status().code(), kLater);
   EXPECT_FALSE(device_->offer().has_value());
 }
