@@ -200,7 +200,7 @@ TEST_F(FleetTest, AContestedDeviceIsNobodysHoweverLateTheFirstClaimantsCommitCom
 TEST_F(FleetTest, AfterTheLeaseOnlyTheOwnerIsObeyed) {
   options_ = home_.OptionsFor("bulb-1", "lightbulb");
   const absl::Duration lease = absl::Seconds(4);
-  options_.lease_days = lease / absl::Hours(24);
+  options_.lease_days = absl::FDivDuration(lease, absl::Hours(24));
   fleet_ = StartFleet(options_);
   const MemberId bulb = home_.Pair(fleet_->devices()[0]->label());
   const TestOwner::Phone phone = home_.owner().AddPhone(bulb, &home_.hop());
