@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "absl/time/clock.h"
 #include "core/cose/cbor.h"
 #include "core/crypto/hash.h"
 
@@ -9,6 +10,7 @@ namespace keystead::mobile {
 namespace {
 
 constexpr uint64_t kVersion = 1;
+constexpr absl::Duration kAskLock = absl::Milliseconds(50);
 
 SecretBytes Wiped(Bytes plain) {
   SecretBytes out = SecretBytes::CopyOf(plain);
@@ -28,15 +30,20 @@ absl::StatusOr<OwnerFacts> ParseOwner(ByteView content) {
   return facts;
 }
 
-absl::StatusOr<NewCommit> ParsePending(ByteView content) {
+absl::StatusOr<std::vector<NewCommit>> ParsePending(ByteView content) {
   cose::CborReader r(content);
-  KS_RETURN_IF_ERROR(r.ReadArrayOf(2));
-  KS_ASSIGN_OR_RETURN(const ByteView bundle, r.ReadBytes());
-  KS_ASSIGN_OR_RETURN(const ByteView secret, r.ReadBytes(kSecretBytes));
+  std::vector<NewCommit> out;
+  KS_ASSIGN_OR_RETURN(const size_t count, r.ReadArray());
+  if (count == 0 || count > AppState::kMaxPending) return absl::InvalidArgumentError("number of commits");
+  for (size_t i = 0; i < count; ++i) {
+    KS_RETURN_IF_ERROR(r.ReadArrayOf(2));
+    KS_ASSIGN_OR_RETURN(const ByteView bundle, r.ReadBytes());
+    KS_ASSIGN_OR_RETURN(const ByteView secret, r.ReadBytes(kSecretBytes));
+    NewCommit& commit = out.emplace_back();
+    KS_ASSIGN_OR_RETURN(commit.bundle, CommitBundle::ParseContent(bundle));
+    commit.secret = EpochSecret(SecretBytes::CopyOf(secret));
+  }
   KS_RETURN_IF_ERROR(r.Finish());
-  NewCommit out;
-  KS_ASSIGN_OR_RETURN(out.bundle, CommitBundle::ParseContent(bundle));
-  out.secret = EpochSecret(SecretBytes::CopyOf(secret));
   return out;
 }
 
@@ -82,6 +89,20 @@ absl::StatusOr<AppState> AppState::Open(const std::string& folder) {
   return AppState(std::move(opened));
 }
 
+absl::StatusOr<AppState::Lock> AppState::LockChanges(absl::Duration patience) const {
+  const absl::Time deadline = absl::Now() + patience;
+  while (true) {
+    absl::StatusOr<Lock> lock = folder_.Acquire("changes.lock", false);
+    if (!absl::IsUnavailable(lock.status())) return lock;
+    if (absl::Now() >= deadline) {
+      return absl::UnavailableError(
+          absl::StrCat("another process is changing who belongs, with state folder ", folder(),
+                       ": try again when it has ended"));
+    }
+    absl::SleepFor(kAskLock);  // the kernel tells nobody when a file lock is let go
+  }
+}
+
 absl::Status AppState::Damaged(std::string_view name, const absl::Status& why) const {
   const std::string_view remedy =
       name == "reader" ? "delete it, and what was seen before is no longer remembered"
@@ -93,12 +114,11 @@ absl::Status AppState::Damaged(std::string_view name, const absl::Status& why) c
 absl::StatusOr<SecretBytes> AppState::Load(std::string_view name) const {
   KS_ASSIGN_OR_RETURN(const SecretBytes file, folder_.Read(name));
   cose::CborReader r(file.ExposeSecret());
+  uint64_t version = kVersion;
   const auto read = [&]() -> absl::StatusOr<SecretBytes> {
     KS_RETURN_IF_ERROR(r.ReadArrayOf(3));
-    KS_ASSIGN_OR_RETURN(const uint64_t version, r.ReadUint());
-    if (version != kVersion) {
-      return absl::DataLossError(absl::StrCat("of format ", version, ", this program writes ", kVersion));
-    }
+    KS_ASSIGN_OR_RETURN(version, r.ReadUint());
+    if (version != kVersion) return absl::FailedPreconditionError("another format");
     KS_ASSIGN_OR_RETURN(const ByteView content, r.ReadBytes());
     KS_ASSIGN_OR_RETURN(const Digest digest, r.ReadId<Digest>());
     KS_RETURN_IF_ERROR(r.Finish());
@@ -106,6 +126,12 @@ absl::StatusOr<SecretBytes> AppState::Load(std::string_view name) const {
     return SecretBytes::CopyOf(content);
   };
   absl::StatusOr<SecretBytes> content = read();
+  if (version != kVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("state file ", folder_.PathOf(name), " is of format ", version,
+                     ", this program reads format ", kVersion, ": nothing was changed; use the ",
+                     version > kVersion ? "newer" : "older", " program that wrote it"));
+  }
   if (!content.ok()) return Damaged(name, content.status());
   return content;
 }
@@ -150,19 +176,28 @@ absl::StatusOr<Member> AppState::LoadMember() const {
 
 absl::Status AppState::SaveMember(const Member& member) const { return Save("member", member.Serialize()); }
 
-absl::StatusOr<std::optional<NewCommit>> AppState::LoadPending() const {
-  if (!folder_.Has("pending")) return std::nullopt;
+absl::StatusOr<std::vector<NewCommit>> AppState::LoadPending() const {
+  if (!folder_.Has("pending")) return std::vector<NewCommit>();
   KS_ASSIGN_OR_RETURN(const SecretBytes content, Load("pending"));
-  absl::StatusOr<NewCommit> commit = ParsePending(content.ExposeSecret());
-  if (!commit.ok()) return Damaged("pending", commit.status());
-  return std::optional<NewCommit>(*std::move(commit));
+  absl::StatusOr<std::vector<NewCommit>> commits = ParsePending(content.ExposeSecret());
+  if (!commits.ok()) return Damaged("pending", commits.status());
+  return commits;
 }
 
-absl::Status AppState::SavePending(const NewCommit& commit) const {
-  const Bytes bundle = commit.bundle.EncodeContent();
+absl::Status AppState::SavePending(const std::vector<NewCommit>& commits) const {
+  std::vector<Bytes> bundles;
+  size_t size = 64;
+  for (const NewCommit& commit : commits) {
+    bundles.push_back(commit.bundle.EncodeContent());
+    size += bundles.back().size() + 64;
+  }
   Bytes plain;
-  plain.reserve(bundle.size() + 64);
-  cose::CborWriter(plain).Array(2).Bstr(bundle).Bstr(commit.secret.secret().ExposeSecret());
+  plain.reserve(size);
+  cose::CborWriter w(plain);
+  w.Array(commits.size());
+  for (size_t i = 0; i < commits.size(); ++i) {
+    w.Array(2).Bstr(bundles[i]).Bstr(commits[i].secret.secret().ExposeSecret());
+  }
   return Save("pending", Wiped(std::move(plain)));
 }
 

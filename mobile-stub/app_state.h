@@ -4,7 +4,7 @@
 //
 //   owner     transport identity, nonce behind the instantiation id, thumbprint of the recovery key
 //   member    Member::Serialize: keys of its own, commits, epoch keys
-//   pending   a commit handed to the registry whose answer is not known yet, with its epoch secret
+//   pending   commits of this app with one parent that were seen nowhere yet, each with its epoch secret
 //   counters  commands and heads signed so far
 //   streams   where this app's last stream in each topic ended
 //   reader    what was read and how far (reader_memory.h)
@@ -16,8 +16,10 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "core/program/state_folder.h"
 #include "core/sealing/member.h"
 #include "mobile-stub/reader_memory.h"
@@ -31,7 +33,8 @@ struct OwnerFacts {
 };
 
 // Move-only. Thread-safe, as far as it is const. Errors: DATA_LOSS, naming the file, when one is damaged;
-// FAILED_PRECONDITION when nothing was paired yet; otherwise what the system says.
+// FAILED_PRECONDITION when nothing was paired yet, or a file is of another format; otherwise what the system
+// says.
 class AppState {
  public:
   static absl::StatusOr<AppState> Open(const std::string& folder);
@@ -40,8 +43,9 @@ class AppState {
   bool HasOwner() const { return folder_.Has("owner"); }
 
   using Lock = StateFolder::Lock;
-  // Changes of membership exclude each other from beginning to end.
-  absl::StatusOr<Lock> LockChanges() const { return folder_.Acquire("changes.lock", true); }
+  // Changes of membership exclude each other from beginning to end. Waits a while for another process's
+  // change, then UNAVAILABLE.
+  absl::StatusOr<Lock> LockChanges(absl::Duration patience = absl::Seconds(10)) const;
   // One short read, change and write. Not nested; functions marked (own) take it themselves.
   absl::StatusOr<Lock> Begin() const { return folder_.Acquire("state.lock", true); }
 
@@ -50,8 +54,10 @@ class AppState {
   absl::StatusOr<Member> LoadMember() const;
   absl::Status SaveMember(const Member& member) const;
 
-  absl::StatusOr<std::optional<NewCommit>> LoadPending() const;
-  absl::Status SavePending(const NewCommit& commit) const;
+  // Oldest first; empty when there are none. At most kMaxPending.
+  static constexpr size_t kMaxPending = 4;
+  absl::StatusOr<std::vector<NewCommit>> LoadPending() const;
+  absl::Status SavePending(const std::vector<NewCommit>& commits) const;
   absl::Status DropPending() const { return folder_.Remove("pending"); }
 
   absl::StatusOr<uint64_t> NextCommandCounter() const {

@@ -54,18 +54,18 @@ void KeyringInbox::TakeCommit(const StreamPlace& place, uint64_t sequence, ByteV
     member_.AcceptKeyring(place, sequence, content);
     return;
   }
-  events_.before_change();
   const absl::StatusOr<bool> taken = TakeNewCommit(place, sequence, content, *bundle);
-  if (!taken.ok()) Log(LogLevel::kError, "state_not_saved", {{"reason", Std(taken.status().message())}});
-  if (!taken.ok() || !*taken) commits_.erase(hash);
-  events_.after_change();
+  if (!taken.ok()) Log(LogLevel::kError, "commit_not_entered", {{"reason", Std(taken.status().message())}});
+  if (taken.ok() && *taken) return events_.after_change();
+  commits_.erase(hash);
 }
 
+// True: the member is another now.
 absl::StatusOr<bool> KeyringInbox::TakeNewCommit(const StreamPlace& place, uint64_t sequence,
                                                  ByteView content, const CommitBundle& bundle) {
   KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine_.state().Begin());
   KS_ASSIGN_OR_RETURN(Member stored, engine_.state().LoadMember());
-  const SignedCommit* known = stored.chain().At(place.epoch);
+  const SignedCommit* known = stored.chain().empty() ? nullptr : stored.chain().At(place.epoch);
   bool ours = known != nullptr && known->hash == bundle.CommitHash();
   if (!ours) {
     KS_ASSIGN_OR_RETURN(ours, EnterPending(engine_.state(), bundle, stored));
@@ -77,7 +77,9 @@ absl::StatusOr<bool> KeyringInbox::TakeNewCommit(const StreamPlace& place, uint6
   const auto senders = SendersOf(member_.chain().roster());
   const KeyringEffect effect = member_.AcceptKeyring(place, sequence, content, senders);
   if (effect != KeyringEffect::kEpoch && effect != KeyringEffect::kRemoved) return false;
-  KS_RETURN_IF_ERROR(engine_.state().SaveMember(member_));
+  if (const absl::Status saved = engine_.state().SaveMember(member_); !saved.ok()) {
+    Log(LogLevel::kError, "state_not_saved", {{"reason", Std(saved.message())}});
+  }
   return true;
 }
 

@@ -15,8 +15,7 @@ namespace keystead::mobile {
 class KeyringInbox {
  public:
   struct Events {
-    std::function<void()> before_change;  // the member is about to be replaced or changed by a commit
-    std::function<void()> after_change;   // a new epoch: chain and keys are different now
+    std::function<void()> after_change;  // a new epoch: chain and keys are different now
     std::function<void(const StreamPlace& place, uint64_t sequence)> on_duplicate;
   };
   // `member` must outlive it. Security events are reported, not returned.

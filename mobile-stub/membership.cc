@@ -10,8 +10,6 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(15);
 constexpr int kTries = 8;
 
-int64_t UnixSeconds(const Engine& engine) { return absl::ToUnixSeconds(engine.clock().Now()); }
-
 // "KSRK1:" and the scalar in hex, for paper.
 SecretBytes RecoveryText(const crypto::EcdsaKeyPair& rk) {
   constexpr std::string_view kPrefix = "KSRK1:";
@@ -45,128 +43,89 @@ absl::Status CreateIdentity(const Engine& engine, const RecoverySink& recovery) 
   return engine.state().CreateOwner(facts, Member(std::move(identity)));
 }
 
-OwnerIdentity OwnerOf(const Member& member, const OwnerFacts& facts) {
+// The commit after the head as this state knows it.
+absl::StatusOr<NewCommit> MakeNext(const Engine& engine, const Member& member, const OwnerFacts& facts,
+                                   CommitRequest request) {
   const Member::Identity& id = member.identity();
-  return {id.tenant, id.id, facts.nonce, id.self, facts.transport, &id.ik, &id.k};
-}
-
-// A commit of ours whose answer was never seen: its bytes again answer like the first time.
-absl::Status SettlePending(const Engine& engine) {
-  absl::StatusOr<std::optional<NewCommit>> pending = engine.state().LoadPending();
-  KS_RETURN_IF_ERROR(pending.status());
-  if (!pending->has_value()) return absl::OkStatus();
-  KS_ASSIGN_OR_RETURN(Member member, engine.state().LoadMember());
-  const CommitBundle& bundle = (*pending)->bundle;
-  const bool entered = !member.chain().empty() && member.chain().head().hash == bundle.CommitHash();
-  if (!entered) {
-    const absl::Status submitted = engine.hop().Submit(member.identity().tenant, member.identity().id,
-                                                       bundle.EncodeContent(), kPatience);
-    if (absl::IsUnavailable(submitted) || absl::IsDeadlineExceeded(submitted)) return submitted;
-    if (!submitted.ok()) {
-      Log(LogLevel::kInfo, "pending_commit_dropped", {{"reason", Std(submitted.message())}});
-      return engine.state().DropPending();
-    }
-  }
-  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine.state().Begin());
-  KS_ASSIGN_OR_RETURN(member, engine.state().LoadMember());
-  KS_RETURN_IF_ERROR(EnterPending(engine.state(), bundle, member).status());
-  return engine.state().DropPending();
-}
-
-// Takes what the registry holds beyond the state: commits of another full member.
-absl::Status CatchUp(const Engine& engine) {
-  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine.state().Begin());
-  KS_ASSIGN_OR_RETURN(Member member, engine.state().LoadMember());
-  const Member::Identity& id = member.identity();
-  const uint64_t from = member.chain().empty() ? 0 : member.chain().epoch() + 1;
-  KS_ASSIGN_OR_RETURN(const auto bundles, engine.hop().FetchCommits(id.tenant, id.id, from, kPatience));
-  bool changed = false;
-  for (const std::string& content : bundles) {
-    StreamPlace place{id.tenant, id.id, Topic::Keyring(), {}, 0, {}};
-    const auto senders = member.chain().empty() ? std::vector<std::pair<Topic, MemberId>>()
-                                                : SendersOf(member.chain().roster());
-    const KeyringEffect effect = member.AcceptKeyring(place, 0, AsBytes(content), senders);
-    if (effect == KeyringEffect::kRefused) {
-      return absl::FailedPreconditionError(
-          "the registry holds a newer commit that this state cannot open: was the state folder put back from "
-          "an "
-          "old copy?");
-    }
-    changed = changed || effect == KeyringEffect::kEpoch;
-  }
-  return changed ? engine.state().SaveMember(member) : absl::OkStatus();
-}
-
-absl::StatusOr<Member> Enter(const Engine& engine, const CommitBundle& bundle) {
-  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine.state().Begin());
-  KS_ASSIGN_OR_RETURN(Member member, engine.state().LoadMember());
-  KS_ASSIGN_OR_RETURN(const bool ours, EnterPending(engine.state(), bundle, member));
-  if (!ours) return absl::InternalError("a commit was accepted that is not the pending one");
-  KS_RETURN_IF_ERROR(engine.state().DropPending());
-  return member;
+  const OwnerIdentity owner{id.tenant, id.id, facts.nonce, id.self, facts.transport, &id.ik, &id.k};
+  const bool first = member.chain().empty();
+  request.time = absl::ToUnixSeconds(engine.clock().Now());
+  if (first) request.recovery_ckt = facts.recovery_ckt;
+  return MakeCommit(member.chain(), owner, first ? nullptr : &member.ring().epoch_secret(), request,
+                    engine.random());
 }
 
 }  // namespace
 
-absl::StatusOr<bool> EnterPending(const AppState& state, const CommitBundle& bundle, Member& member) {
-  const Digest hash = bundle.CommitHash();
-  if (!member.chain().empty() && member.chain().head().hash == hash) return true;
-  KS_ASSIGN_OR_RETURN(const std::optional<NewCommit> pending, state.LoadPending());
-  if (!pending.has_value() || pending->bundle.CommitHash() != hash) return false;
-  const auto senders =
-      member.chain().empty() ? std::vector<std::pair<Topic, MemberId>>() : SendersOf(member.chain().roster());
-  KS_RETURN_IF_ERROR(member.EnterOwn(*pending, senders));
-  KS_RETURN_IF_ERROR(state.SaveMember(member));
-  return true;
-}
-
 absl::StatusOr<Member> ChangeMembership(const Engine& engine, const ChangeFn& change) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   KS_ASSIGN_OR_RETURN(const OwnerFacts facts, engine.state().LoadOwner());
-  KS_RETURN_IF_ERROR(SettlePending(engine));
-  absl::Status last;
+  KS_RETURN_IF_ERROR(Settle(engine, kPatience).status());
   for (int i = 0; i < kTries; ++i) {
-    KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
-    KS_ASSIGN_OR_RETURN(CommitRequest request, change(member));
-    request.time = UnixSeconds(engine);
-    if (member.chain().empty()) request.recovery_ckt = facts.recovery_ckt;
-    const bool first = member.chain().empty();
-    KS_ASSIGN_OR_RETURN(const NewCommit commit, MakeCommit(member.chain(), OwnerOf(member, facts),
-                                                           first ? nullptr : &member.ring().epoch_secret(),
-                                                           request, engine.random()));
-    KS_RETURN_IF_ERROR(engine.state().SavePending(commit));
-    last = engine.hop().Submit(member.identity().tenant, member.identity().id, commit.bundle.EncodeContent(),
-                               kPatience);
-    if (last.ok()) return Enter(engine, commit.bundle);
-    if (absl::IsUnavailable(last) || absl::IsDeadlineExceeded(last))
-      return last;  // pending: settled next time
-    KS_RETURN_IF_ERROR(engine.state().DropPending());
-    if (!absl::IsAborted(last)) return last;
+    KS_ASSIGN_OR_RETURN(Member member, engine.state().LoadMember());
+    KS_ASSIGN_OR_RETURN(Change request, change(member));
+    if (!request.has_value()) return member;
+    std::vector<NewCommit> pending(1);
+    KS_ASSIGN_OR_RETURN(pending.front(), MakeNext(engine, member, facts, *std::move(request)));
+    KS_RETURN_IF_ERROR(engine.state().SavePending(pending));
+    KS_ASSIGN_OR_RETURN(const Settled settled, Settle(engine, kPatience));
+    if (settled == Settled::kEntered) return engine.state().LoadMember();
     Log(LogLevel::kInfo, "commit_conflict", {{"try", i + 1}});
-    KS_RETURN_IF_ERROR(CatchUp(engine));
   }
-  return last;
+  return absl::AbortedError("others keep changing who belongs: try again");
+}
+
+absl::StatusOr<Withdrawal> WithdrawPending(const Engine& engine) {
+  KS_RETURN_IF_ERROR(engine.RequireHop());
+  KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
+  KS_ASSIGN_OR_RETURN(const OwnerFacts facts, engine.state().LoadOwner());
+  KS_ASSIGN_OR_RETURN(std::vector<NewCommit> pending, engine.state().LoadPending());
+  if (pending.empty()) return Withdrawal::kNothing;
+  const Digest change = pending.front().bundle.CommitHash();  // the others are withdrawals of it
+  absl::StatusOr<Settled> settled = Settle(engine, kPatience);
+  if (absl::IsUnavailable(settled.status()) && pending.size() < AppState::kMaxPending) {
+    KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
+    if (member.chain().empty()) {
+      return absl::FailedPreconditionError(
+          "what is not confirmed yet is the founding of the instantiation: begin with a new state folder");
+    }
+    KS_ASSIGN_OR_RETURN(NewCommit nothing, MakeNext(engine, member, facts, CommitRequest()));
+    pending.push_back(std::move(nothing));
+    KS_RETURN_IF_ERROR(engine.state().SavePending(pending));
+    settled = Settle(engine, kPatience);
+  }
+  KS_RETURN_IF_ERROR(settled.status());
+  KS_ASSIGN_OR_RETURN(const Member now, engine.state().LoadMember());
+  for (uint64_t epoch = 0; epoch <= now.chain().epoch(); ++epoch) {
+    const SignedCommit* commit = now.chain().At(epoch);
+    if (commit != nullptr && commit->hash == change) return Withdrawal::kTooLate;
+  }
+  return Withdrawal::kWithdrawn;
 }
 
 absl::Status EnsureInstantiation(const Engine& engine, const RecoverySink& recovery) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   if (!engine.state().HasOwner()) KS_RETURN_IF_ERROR(CreateIdentity(engine, recovery));
-  KS_RETURN_IF_ERROR(SettlePending(engine));
-  KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
-  if (!member.chain().empty()) return absl::OkStatus();
-  return ChangeMembership(engine, [](const Member&) { return CommitRequest(); }).status();
+  return ChangeMembership(engine,
+                          [](const Member& member) {
+                            return member.chain().empty() ? Change(CommitRequest()) : Change(std::nullopt);
+                          })
+      .status();
 }
 
 absl::StatusOr<Member> AddCourier(const Engine& engine, const SpiffeId& courier) {
   KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
-  return ChangeMembership(engine, [&](const Member& member) -> absl::StatusOr<CommitRequest> {
-    if (courier.tenant() != member.identity().tenant) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(courier.str(), " is not of tenant ", member.identity().tenant.str()));
-    }
-    if (member.chain().roster().FindByTransport(courier.str()) != nullptr) {
-      return absl::AlreadyExistsError(absl::StrCat(courier.str(), " is a member already"));
-    }
+  KS_ASSIGN_OR_RETURN(const Member before, engine.state().LoadMember());
+  if (courier.tenant() != before.identity().tenant) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(courier.str(), " is not of tenant ", before.identity().tenant.str()));
+  }
+  const auto belongs = [&](const Member& member) {
+    return !member.chain().empty() && member.chain().roster().FindByTransport(courier.str()) != nullptr;
+  };
+  if (belongs(before)) return absl::AlreadyExistsError(absl::StrCat(courier.str(), " is a member already"));
+  return ChangeMembership(engine, [&](const Member& member) -> absl::StatusOr<Change> {
+    if (belongs(member)) return std::nullopt;  // an earlier run's change, confirmed only now
     Newcomer newcomer;
     newcomer.entry.member = engine.random().NewId<MemberId>();
     newcomer.entry.kind = MemberKind::kCourier;
@@ -179,13 +138,18 @@ absl::StatusOr<Member> AddCourier(const Engine& engine, const SpiffeId& courier)
 
 absl::StatusOr<Member> RemoveMember(const Engine& engine, std::string_view name) {
   KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
-  return ChangeMembership(engine, [&](const Member& member) -> absl::StatusOr<CommitRequest> {
-    KS_ASSIGN_OR_RETURN(const MemberId out, FindMember(member.chain(), name));
-    if (out == member.identity().self) {
+  KS_ASSIGN_OR_RETURN(const Member before, engine.state().LoadMember());
+  // Named among those of before: an earlier run may have put it out already, and that be confirmed only now.
+  const absl::StatusOr<MemberId> meant = FindMember(before.chain(), name);
+  return ChangeMembership(engine, [&](const Member& member) -> absl::StatusOr<Change> {
+    absl::StatusOr<MemberId> out = FindMember(member.chain(), name);
+    if (!out.ok() && meant.ok() && member.chain().roster().Find(*meant) == nullptr) return std::nullopt;
+    KS_RETURN_IF_ERROR(out.status());
+    if (*out == member.identity().self) {
       return absl::InvalidArgumentError("the owner's own app cannot remove itself");
     }
     CommitRequest request;
-    request.remove.push_back(out);
+    request.remove.push_back(*out);
     return request;
   });
 }

@@ -1,10 +1,12 @@
-// Changing who belongs: commits made, handed to the registry by compare-and-set, and entered.
+// Changing who belongs: commits made, handed to the registry by compare-and-set, and entered once seen
+// (settlement.h).
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "core/sealing/commit_secrets.h"
-#include "mobile-stub/engine.h"
+#include "mobile-stub/settlement.h"
 
 namespace keystead::mobile {
 
@@ -15,21 +17,24 @@ using RecoverySink = std::function<absl::Status(const SecretBytes& text)>;
 // Makes this app's identity and commit 0, the owner alone, unless that was done before. Under LockChanges().
 absl::Status EnsureInstantiation(const Engine& engine, const RecoverySink& recovery);
 
-// What to change, given the newest membership: asked again when somebody else's commit came first.
-using ChangeFn = std::function<absl::StatusOr<CommitRequest>(const Member& member)>;
+// What to change, given the newest membership: asked again when somebody else's commit came first. None: it
+// is as it should be.
+using Change = std::optional<CommitRequest>;
+using ChangeFn = std::function<absl::StatusOr<Change>(const Member& member)>;
 
-// Makes the commit after the registry's head and enters it. Under LockChanges(). An answer that was lost is
-// asked for again at the next change: the commit is stored before it is sent. FAILED_PRECONDITION when the
-// registry holds commits that this state cannot open.
+// Settles what earlier runs left open, makes the next commit, and enters it once the registry shows it. Under
+// LockChanges(). Errors as of Settle(): after UNAVAILABLE the change may come true at any time.
 absl::StatusOr<Member> ChangeMembership(const Engine& engine, const ChangeFn& change);
+
+// For a change that the registry keeps refusing: puts one that changes nothing into its place. Which of the
+// two comes true is the registry's to say, and either is entered; a hostile one could show each to somebody,
+// which members report as a fork. So nothing does this by itself.
+enum class Withdrawal { kNothing, kWithdrawn, kTooLate };  // kTooLate: it came true
+absl::StatusOr<Withdrawal> WithdrawPending(const Engine& engine);
 
 // One courier more: a transport identity that carries for others and holds no keys.
 absl::StatusOr<Member> AddCourier(const Engine& engine, const SpiffeId& courier);
 // Out with a member, by its name (members.h); everybody else gets new keys.
 absl::StatusOr<Member> RemoveMember(const Engine& engine, std::string_view name);
-
-// Enters a pending commit that is known to stand in the registry, or the one already entered by another
-// process. `bundle` is what was found there. Under Begin(). False: it is not ours.
-absl::StatusOr<bool> EnterPending(const AppState& state, const CommitBundle& bundle, Member& member);
 
 }  // namespace keystead::mobile

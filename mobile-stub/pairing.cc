@@ -189,7 +189,7 @@ absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest&
   }
   if (joined.empty()) return outcome;
   KS_ASSIGN_OR_RETURN(const Member member, ChangeMembership(engine, [&](const Member& now) {
-                        return absl::StatusOr<CommitRequest>(RequestFor(joined, now.chain().roster()));
+                        return absl::StatusOr<Change>(RequestFor(joined, now.chain().roster()));
                       }));
   outcome.epoch = member.chain().epoch();
   for (const PairedDevice& device : outcome.paired) {

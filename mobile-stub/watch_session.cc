@@ -69,8 +69,7 @@ WatchSession::WatchSession(const Engine& engine, WatchObserver* observer, const 
   }
   inbox_ = std::make_unique<KeyringInbox>(
       engine, &member_,
-      KeyringInbox::Events{.before_change = [] {},
-                           .after_change = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { MembershipChanged(); },
+      KeyringInbox::Events{.after_change = [this]() ABSL_NO_THREAD_SAFETY_ANALYSIS { MembershipChanged(); },
                            .on_duplicate = [this](const StreamPlace& place,
                                                   uint64_t sequence) { OnDuplicate(place, sequence); }});
 }

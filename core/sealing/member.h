@@ -51,6 +51,8 @@ class Member {
   const MembershipChain& chain() const { return chain_; }
   const KeyRing& ring() const { return ring_; }
   KeyRing& ring() { return ring_; }
+  // Contents of the commits taken, oldest first: the one of epoch n at [n].
+  const std::vector<Bytes>& bundles() const { return bundles_; }
   bool belongs() const { return belongs_; }  // the newest commit holds us and has opened
   const std::optional<Head>& head() const { return head_; }
 

@@ -191,7 +191,7 @@ def membership(demo):
     stories = []
     story, done = registry(demo, home, "modify", "cose_tag", late[0])
     stories.append(story)
-    screen.say(f"a commit with a spoilt signature: the backend answers '{story.why}', the phone says that nothing was changed")
+    screen.say(f"a commit with a spoilt signature: the backend answers '{story.why}', the phone says that it is not confirmed, and keeps it")
     # The same again, and a commit of the attacker's own beside it; the devices, meanwhile, are told nothing.
     lan, listener = demo.world.infra("device-gateway", "balancer"), listener_of("device-gateway", "acme")
     withheld = attack(lan, listener, "down", "keyring", "drop", None, 0)

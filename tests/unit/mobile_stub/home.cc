@@ -39,34 +39,41 @@ void TestRegistry::PublishThrough(std::shared_ptr<grpc::Channel> channel) {
   publisher_->Start();
 }
 
-grpc::Status TestRegistry::Submit(grpc::ServerContext*, const v1::SubmitCommitRequest* request,
-                                  v1::SubmitCommitResponse* response) {
-  if (aborts > 0) {
-    --aborts;
-    return {grpc::StatusCode::ABORTED, "not the head"};
-  }
-  const auto bundle = CommitBundle::ParseContent(AsBytes(request->bundle()));
+grpc::Status TestRegistry::Store(const v1::SubmitCommitRequest& request) {
+  const auto bundle = CommitBundle::ParseContent(AsBytes(request.bundle()));
   if (!bundle.ok()) return ToPeer(bundle.status());
-  absl::MutexLock lock(&mutex_);
   if (chain_ == nullptr) {
-    chain_ = std::make_unique<MembershipChain>(*TenantName::Parse(request->tenant()),
-                                               *InstantiationId::FromBytes(request->instantiation()));
+    chain_ = std::make_unique<MembershipChain>(*TenantName::Parse(request.tenant()),
+                                               *InstantiationId::FromBytes(request.instantiation()));
   }
+  if (std::ranges::find(bundles_, request.bundle()) != bundles_.end()) return grpc::Status::OK;
   const auto effect = chain_->Apply(*bundle);
   if (absl::IsAlreadyExists(effect.status())) return {grpc::StatusCode::ABORTED, "not the head"};
   if (!effect.ok()) return ToPeer(effect.status());
-  if (!effect->repeated) {
-    bundles_.push_back(request->bundle());
-    ++commits;
-    GroupBuilder group(GroupHeader{chain_->tenant(), chain_->id(), Topic::Keyring(), chain_->head().owner,
-                                   chain_->epoch(), StreamId()});
-    EXPECT_TRUE(group.Append(0, AsBytes(request->bundle())).ok());
-    EXPECT_TRUE(publisher_->Enqueue(group.Take()).ok());
+  bundles_.push_back(request.bundle());
+  ++commits;
+  GroupBuilder group(GroupHeader{chain_->tenant(), chain_->id(), Topic::Keyring(), chain_->head().owner,
+                                 chain_->epoch(), StreamId()});
+  EXPECT_TRUE(group.Append(0, AsBytes(request.bundle())).ok());
+  EXPECT_TRUE(publisher_->Enqueue(group.Take()).ok());
+  return grpc::Status::OK;
+}
+
+grpc::Status TestRegistry::Submit(grpc::ServerContext*, const v1::SubmitCommitRequest* request,
+                                  v1::SubmitCommitResponse* response) {
+  absl::MutexLock lock(&mutex_);
+  ++submits;
+  if (!lies_.empty()) {
+    const Lie lie = lies_.front();
+    lies_.pop_front();
+    if (lie.store) {
+      EXPECT_TRUE(Store(*request).ok());
+    }
+    if (lie.echo) echoes_.push_back(request->bundle());
+    return {lie.answer, lie.answer == grpc::StatusCode::OK ? "" : "so says a hop"};
   }
-  if (lost_answers > 0) {
-    --lost_answers;
-    return {grpc::StatusCode::DEADLINE_EXCEEDED, "lost"};
-  }
+  const grpc::Status status = Store(*request);
+  if (!status.ok()) return status;
   response->set_epoch(chain_->epoch());
   response->set_head(chain_->head().hash.ToString());
   return grpc::Status::OK;
@@ -75,8 +82,37 @@ grpc::Status TestRegistry::Submit(grpc::ServerContext*, const v1::SubmitCommitRe
 grpc::Status TestRegistry::Fetch(grpc::ServerContext*, const v1::FetchCommitsRequest* request,
                                  v1::FetchCommitsResponse* response) {
   absl::MutexLock lock(&mutex_);
-  for (size_t i = request->from_epoch(); i < bundles_.size(); ++i) response->add_bundles(bundles_[i]);
+  if (shows_nothing) return {grpc::StatusCode::NOT_FOUND, "no such instantiation"};
+  const size_t shown = std::min<uint64_t>(bundles_.size(), shows_below);
+  for (size_t i = request->from_epoch(); i < shown; ++i) response->add_bundles(bundles_[i]);
+  const size_t echoed = request->from_epoch() - std::min<size_t>(request->from_epoch(), bundles_.size());
+  for (size_t i = echoed; i < echoes_.size(); ++i) response->add_bundles(echoes_[i]);
+  if (shows_junk) response->add_bundles("junk");
   return grpc::Status::OK;
+}
+
+void TestRegistry::Lies(int times, const Lie& lie) {
+  absl::MutexLock lock(&mutex_);
+  lies_.insert(lies_.end(), static_cast<size_t>(times), lie);
+}
+
+void TestRegistry::BeHonest() {
+  absl::MutexLock lock(&mutex_);
+  lies_.clear();
+  echoes_.clear();
+  shows_nothing = false;
+  shows_junk = false;
+  shows_below = UINT64_MAX;
+}
+
+void TestRegistry::ForgetFrom(uint64_t epoch) {
+  absl::MutexLock lock(&mutex_);
+  bundles_.resize(epoch);
+  MembershipChain chain(chain_->tenant(), chain_->id());
+  for (const std::string& bundle : bundles_) {
+    EXPECT_TRUE(chain.Apply(*CommitBundle::ParseContent(AsBytes(bundle))).ok());
+  }
+  *chain_ = std::move(chain);
 }
 
 Home::Home()

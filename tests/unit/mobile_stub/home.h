@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -54,12 +55,28 @@ class TestRegistry final : public v1::Registry::Service {
   void PublishThrough(std::shared_ptr<grpc::Channel> channel);
   void Stop() { publisher_.reset(); }
 
-  std::atomic<int> aborts{0};        // answers ABORTED that many times
-  std::atomic<int> lost_answers{0};  // takes the commit and answers UNAVAILABLE, that many times
-  std::atomic<uint64_t> commits{0};
+  // What a hop on the way may do to one call of Submit: store what it was handed or not, and answer what it
+  // likes.
+  struct Lie {
+    bool store = false;
+    grpc::StatusCode answer = grpc::StatusCode::OK;
+    bool echo = false;  // Fetch shows it all the same
+  };
+  void Lies(int times, const Lie& lie);    // the next so many calls
+  void BeHonest();                         // from now on, and echoes nothing
+  void ForgetFrom(uint64_t epoch);         // put back to an earlier state
+  std::atomic<bool> shows_nothing{false};         // Fetch
+  std::atomic<uint64_t> shows_below{UINT64_MAX};  // Fetch, no later epochs
+  std::atomic<bool> shows_junk{false};     // Fetch, behind what there is
+  std::atomic<uint64_t> commits{0};        // stored
+  std::atomic<uint64_t> submits{0};        // calls
 
  private:
+  grpc::Status Store(const v1::SubmitCommitRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   absl::Mutex mutex_;
+  std::deque<Lie> lies_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::string> echoes_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<MembershipChain> chain_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::string> bundles_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Publisher> publisher_;

@@ -149,11 +149,11 @@ TEST(PairingTest, LabelOfAnotherTenantIsRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(outcome.failed[0].status));
 }
 
-TEST(MembershipTest, ChangeIsMadeAnewWhenAnotherCameFirst) {
+TEST(MembershipTest, RefusalsThatPassDoNotStopAChange) {
   Home home;
   const auto device = home.NewDevice("a");
   home.Pair({device.get()});
-  home.registry().aborts = 2;
+  home.registry().Lies(2, {.answer = grpc::StatusCode::ABORTED});
   const auto engine = home.App();
   const SpiffeId courier = Must(SpiffeId::Parse("spiffe://acme.keystead.example/gateway/balancer"));
   const Member member = Must(AddCourier(*engine, courier));
@@ -170,10 +170,12 @@ TEST(MembershipTest, CommitWhoseAnswerWasLostIsNotLost) {
   Home home;
   const auto device = home.NewDevice("a");
   home.Pair({device.get()});
-  home.registry().lost_answers = 1;
+  home.registry().Lies(1, {.store = true, .answer = grpc::StatusCode::DEADLINE_EXCEEDED});
+  home.registry().shows_below = 2;
   const auto engine = home.App();
   EXPECT_FALSE(AddCourier(*engine, Must(SpiffeId::Parse("spiffe://acme.keystead.example/gateway/one"))).ok());
   EXPECT_EQ(Stored(home).chain().epoch(), 1u);
+  home.registry().BeHonest();
   const Member member =
       Must(AddCourier(*engine, Must(SpiffeId::Parse("spiffe://acme.keystead.example/gateway/two"))));
   EXPECT_EQ(member.chain().epoch(), 3u);
