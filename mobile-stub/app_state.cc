@@ -5,6 +5,7 @@
 #include "absl/time/clock.h"
 #include "core/cose/cbor.h"
 #include "core/crypto/hash.h"
+#include "mobile-stub/interrupter.h"
 
 namespace keystead::mobile {
 namespace {
@@ -137,6 +138,7 @@ absl::StatusOr<SecretBytes> AppState::Load(std::string_view name) const {
 }
 
 absl::Status AppState::Save(std::string_view name, const SecretBytes& content) const {
+  const WholeWrite whole;
   Bytes file;
   file.reserve(content.size() + 64);
   cose::CborWriter(file)
@@ -148,6 +150,7 @@ absl::Status AppState::Save(std::string_view name, const SecretBytes& content) c
 }
 
 absl::Status AppState::CreateOwner(const OwnerFacts& facts, const Member& member) const {
+  const WholeWrite whole;
   KS_RETURN_IF_ERROR(SaveMember(member));
   const Bytes content = cose::EncodeArray(facts.transport, facts.nonce, facts.recovery_ckt);
   return Save("owner", SecretBytes::CopyOf(content));

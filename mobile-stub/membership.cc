@@ -2,6 +2,7 @@
 
 #include "core/cose/cose_key.h"
 #include "core/observe/log.h"
+#include "mobile-stub/interrupter.h"
 #include "mobile-stub/members.h"
 
 namespace keystead::mobile {
@@ -39,6 +40,7 @@ absl::Status CreateIdentity(const Engine& engine, const RecoverySink& recovery) 
   identity.owner_ckt = cose::Ckt(identity.ik.public_key());
   identity.id = DeriveInstantiationId(identity.tenant, identity.owner_ckt, facts.nonce);
   identity.self = engine.random().NewId<MemberId>();
+  const WholeWrite whole;  // a recovery key on paper belongs to an owner that is there
   KS_RETURN_IF_ERROR(recovery(RecoveryText(rk)));
   return engine.state().CreateOwner(facts, Member(std::move(identity)));
 }

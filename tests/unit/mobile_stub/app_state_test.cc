@@ -73,6 +73,27 @@ TEST_F(AppStateTest, DamageIsNamedAndNothingIsGuessed) {
   EXPECT_TRUE(absl::IsDataLoss(state.LoadMember().status()));
 }
 
+TEST_F(AppStateTest, AnotherFormatIsNoDamage) {
+  const std::string good = ReadAll(File("member"));
+  ASSERT_EQ(good[0], '\x83');  // an array of three, the version first
+  std::string newer = good;
+  newer[1] = 2;
+  WriteAll(File("member"), newer);
+  const absl::Status status = State().LoadMember().status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("of format 2, this program reads format 1"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("newer program"));
+  EXPECT_THAT(std::string(status.message()), ::testing::Not(HasSubstr("damaged")));
+}
+
+TEST_F(AppStateTest, OneChangeAtATime) {
+  const auto held = State().LockChanges();
+  ASSERT_TRUE(held.ok());
+  const absl::Status status = State().LockChanges(absl::Milliseconds(120)).status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("try again when it has ended"));
+}
+
 TEST_F(AppStateTest, CountersRiseAcrossProcesses) {
   uint64_t last = 0;
   for (int i = 0; i < 3; ++i) {
