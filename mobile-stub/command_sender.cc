@@ -3,6 +3,7 @@
 #include <map>
 
 #include "core/crypto/hash.h"
+#include "core/observe/log.h"
 #include "core/sealing/stream_writer.h"
 #include "mobile-stub/members.h"
 
@@ -14,7 +15,17 @@ constexpr size_t kMaxAnswers = 256;
 // Answers that came from one device, by the command they answer.
 class Answers final : public WatchObserver {
  public:
-  explicit Answers(const MemberId& target) : target_(target) {}
+  Answers(const MemberId& target, WatchObserver* aside) : target_(target), aside_(aside) {}
+
+  void OnAlarm(const SecurityEvent& event) override {
+    if (aside_ != nullptr) aside_->OnAlarm(event);
+  }
+  void OnMembership(const MembershipChain& chain) override {
+    if (aside_ != nullptr) aside_->OnMembership(chain);
+  }
+  void OnMissing(const StreamPlace& place, const SequenceRange& range) override {
+    if (aside_ != nullptr) aside_->OnMissing(place, range);
+  }
 
   void OnRecord(const ReadRecord& record) override {
     if (record.kind != kinds::kAnswer || record.place->sender != target_) return;
@@ -26,56 +37,60 @@ class Answers final : public WatchObserver {
     answers_[answer->command_hash] = *answer;
   }
 
-  absl::StatusOr<Answer> Await(const Digest& command, absl::Time deadline) {
+  std::optional<Answer> Await(const Digest& command, absl::Time deadline) {
     const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answers_.contains(command); };
     absl::MutexLock lock(&mutex_);
-    if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) {
-      return absl::DeadlineExceededError("the device did not answer in time; whether it acted is not known");
-    }
+    if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) return std::nullopt;
     return answers_[command];
   }
 
  private:
   const MemberId target_;
+  WatchObserver* const aside_;
   absl::Mutex mutex_;
   std::map<Digest, Answer> answers_ ABSL_GUARDED_BY(mutex_);
 };
 
-// What a hop said to one group.
+// Hands one group to the hop, for as long as it lives. What the hop says is for people: it may refuse aloud
+// and forward all the same, or the other way round.
 class Delivery {
  public:
-  absl::Status Publish(const Engine& engine, Payload group, absl::Time deadline) {
+  Delivery(const Engine& engine, Payload group) {
     PublisherCallbacks on;
     on.on_durable = [this](uint64_t) {
       absl::MutexLock lock(&mutex_);
       done_ = true;
     };
     on.on_refused = [this](uint64_t, const GroupRefusal& refusal) {
+      Log(LogLevel::kWarning, "hop_refuses_command", {{"reason", Std(refusal.status.message())}});
       absl::MutexLock lock(&mutex_);
-      status_.Update(refusal.status);
+      refused_.Update(refusal.status);
     };
     PublisherOptions options;
     options.backoff = {.initial = absl::Milliseconds(100), .max = absl::Seconds(1)};
-    Publisher publisher(engine.channel(), std::move(on), options);
-    publisher.Start();
-    KS_RETURN_IF_ERROR(publisher.Enqueue(std::move(group)).status());
-    bool done = false;
-    {
+    publisher_ = std::make_unique<Publisher>(engine.channel(), std::move(on), options);
+    publisher_->Start();
+    if (const auto queued = publisher_->Enqueue(std::move(group)); !queued.ok()) {
       absl::MutexLock lock(&mutex_);
-      done = mutex_.AwaitWithDeadline(absl::Condition(&done_), deadline);
+      refused_.Update(queued.status());
     }
-    publisher.Stop();
-    if (!done) return absl::DeadlineExceededError("the next hop did not take the command in time");
+  }
+  ~Delivery() { publisher_->Stop(); }
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+
+  std::string HopsWord() const {
     absl::MutexLock lock(&mutex_);
-    if (status_.ok()) return status_;
-    return absl::Status(status_.code(),
-                        absl::StrCat("the next hop refused the command: ", status_.message()));
+    if (!refused_.ok()) return absl::StrCat("the next hop says it refused the command: ", refused_.message());
+    return done_ ? "the next hop says it took the command"
+                 : "the next hop has not said that it took the command";
   }
 
  private:
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<Publisher> publisher_;
 };
 
 bool Usable(const std::optional<Reader::SenderWord>& word, const std::optional<BootId>& not_boot) {
@@ -156,7 +171,7 @@ absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& c
 }
 
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
-                                        const ProgressFn& progress) {
+                                        const ProgressFn& progress, WatchObserver* aside) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   const absl::Time deadline = absl::Now() + request.timeout;
   SendOutcome outcome;
@@ -172,7 +187,7 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
           absl::StrCat(outcome.device_id, " is no device: it takes no commands"));
     }
   }
-  Answers answers(outcome.target);
+  Answers answers(outcome.target, aside);
   WatchOptions watch;
   watch.only = {outcome.target};
   watch.heads = false;
@@ -205,9 +220,14 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
                 absl::StrCat("stream ", sealed.stream.ToHex(), " sequence ", sealed.sequence, " command ",
                              sealed.hash.ToHex())});
     }
-    Delivery delivery;
-    KS_RETURN_IF_ERROR(delivery.Publish(engine, sealed.group, deadline));
-    KS_ASSIGN_OR_RETURN(outcome.answer, answers.Await(sealed.hash, deadline));
+    const Delivery delivery(engine, sealed.group);
+    const std::optional<Answer> answer = answers.Await(sealed.hash, deadline);
+    if (!answer.has_value()) {
+      return absl::DeadlineExceededError(
+          absl::StrCat(outcome.device_id, " did not answer in time: whether it acted is not known (",
+                       delivery.HopsWord(), ")"));
+    }
+    outcome.answer = *answer;
     outcome.round_trip = absl::Now() - begun;
     if (outcome.answer.result != CommandResult::kReboot || outcome.attempts > 1) return outcome;
     not_boot = word.freshness.boot;

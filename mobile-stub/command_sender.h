@@ -27,11 +27,12 @@ struct SendOutcome {
   absl::Duration round_trip;  // from the last sealing to the verified answer
 };
 
-// Blocks. FAILED_PRECONDITION: nothing live was heard from the device (see force); DEADLINE_EXCEEDED: no
-// answer; PERMISSION_DENIED and the like: the hop refused the command. What the device answered, be it a
-// refusal, is an outcome.
+// Blocks. FAILED_PRECONDITION: nothing live was heard from the device (see force), and nothing was sent;
+// DEADLINE_EXCEEDED: no signed answer, so whether it acted is not known, whatever the hop said of the
+// command. What the device answered, be it a refusal, is an outcome. `aside` (may be null) is told of alarms
+// and gaps that the session meets.
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
-                                        const ProgressFn& progress);
+                                        const ProgressFn& progress, WatchObserver* aside = nullptr);
 
 // The command as a whole stream of its own (opening, command, end), sealed under the newest keys. Remembers
 // where the stream ends before it returns, so the next one can say what came before it.

@@ -8,6 +8,7 @@
 namespace keystead::mobile {
 namespace {
 
+using ::testing::HasSubstr;
 using testing::Home;
 using testing::Must;
 using testing::Witness;
@@ -86,12 +87,24 @@ TEST_F(CommandTest, UnknownNamesAndNonDevicesAreRefused) {
   EXPECT_TRUE(absl::IsInvalidArgument(Send(request).status()));
 }
 
-TEST_F(CommandTest, RefusalOfTheHopIsToldAtOnce) {
+// The hop's word on a command is no answer: it may have forwarded it all the same.
+TEST_F(CommandTest, RefusalOfTheHopIsNotTakenForAnAnswer) {
   home_.hop().RefuseSender(Must(engine_->state().LoadMember()).identity().self);
   SendRequest request = Request("on");
   request.force = true;
-  request.timeout = absl::Seconds(6);
-  EXPECT_TRUE(absl::IsPermissionDenied(Send(request).status()));
+  request.timeout = absl::Seconds(3);
+  const absl::Status status = Send(request).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("whether it acted is not known"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("says it refused"));
+}
+
+// A hop that forwards the command and tells its sender that it was refused: the device's answer counts.
+TEST_F(CommandTest, AnswerCountsWhenTheHopSaysItRefused) {
+  home_.hop().RefuseAfterStoring(Must(engine_->state().LoadMember()).identity().self);
+  const SendOutcome outcome = Must(Send(Request("on")));
+  EXPECT_EQ(outcome.answer.result, CommandResult::kDone);
+  EXPECT_EQ(device_->commands_done(), 1u);
 }
 
 TEST_F(CommandTest, WorksBesideAWatch) {

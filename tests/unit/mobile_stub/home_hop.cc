@@ -33,11 +33,31 @@ const CertificateFiles& LeafOf(Role role) {
 
 }  // namespace
 
+// Refuses aloud what it stores all the same.
+class LyingHop final : public keystead::testing::TestHop {
+ public:
+  using TestHop::TestHop;
+  absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
+                                 const GroupView& group) override {
+    if (principal.role() == Role::kApp && forward != nullptr && group.header().sender == lied_to) {
+      GroupBuilder copy(group.header());
+      for (const RecordView& record : group.records()) {
+        EXPECT_TRUE(copy.Append(record.sequence, record.cose).ok());
+      }
+      EXPECT_TRUE(forward->Enqueue(copy.Take()).ok());
+      return absl::PermissionDeniedError("so says a hop");
+    }
+    return TestHop::Admit(transaction, principal, group);
+  }
+  MemberId lied_to;
+  std::unique_ptr<Publisher> forward;
+};
+
 struct HomeHop::Impl {
   TenantDirectory directory;
   DenyList deny_list;
   std::shared_ptr<PrincipalResolver> resolver = std::make_shared<PrincipalResolver>(&directory, &deny_list);
-  keystead::testing::TestHop hop{resolver.get()};
+  LyingHop hop{resolver.get()};
   std::unique_ptr<storage::LogStore> store;
   std::unique_ptr<RecordLog> log;
   std::unique_ptr<Executor> executor = std::make_unique<Executor>(2);
@@ -71,6 +91,7 @@ HomeHop::HomeHop(const std::string& folder, const std::vector<grpc::Service*>& s
 }
 
 HomeHop::~HomeHop() {
+  if (impl_->hop.forward != nullptr) impl_->hop.forward->Stop();
   impl_->transport->Stop();
   impl_->server->Shutdown(absl::Milliseconds(200));
   impl_->server.reset();
@@ -89,6 +110,21 @@ std::shared_ptr<grpc::Channel> HomeHop::Dial(Role role) const {
 }
 
 void HomeHop::RefuseSender(const MemberId& sender) { impl_->hop.refused_sender = sender; }
+
+void HomeHop::RefuseAfterStoring(const MemberId& sender) {
+  impl_->hop.lied_to = sender;
+  impl_->hop.forward = std::make_unique<Publisher>(Dial(Role::kService), PublisherCallbacks());
+  impl_->hop.forward->Start();
+}
+
+std::vector<std::string> HomeHop::AppOptions() const {
+  const CertificateFiles& files = LeafOf(Role::kApp);
+  return {"--next-hop",    "127.0.0.1:" + std::to_string(impl_->server->port()),
+          "--next-hop-id", keystead::testing::kBackendId,
+          "--tls-chain",   files.chain,
+          "--tls-key",     files.key,
+          "--tls-roots",   files.roots};
+}
 
 SpiffeId HomeHop::AppId() { return keystead::testing::Id("spiffe://acme.keystead.example/app/app-home"); }
 

@@ -20,6 +20,10 @@ class HomeHop {
   ~HomeHop();
   std::shared_ptr<grpc::Channel> Dial(Role role) const;  // a connection of its own
   void RefuseSender(const MemberId& sender);
+  // Forwards what the app publishes in this sender's name, and tells it that it was refused.
+  void RefuseAfterStoring(const MemberId& sender);
+  // How a program reaches it: options of the command line.
+  std::vector<std::string> AppOptions() const;
   static SpiffeId AppId();
 
  private:

@@ -24,7 +24,7 @@ namespace keystead::testing {
 
 inline constexpr uint32_t kTestTenantNumber = 1;
 
-class TestHop final : public Hop {
+class TestHop : public Hop {
  public:
   explicit TestHop(const PrincipalResolver* resolver) : resolver_(resolver) {}
 
