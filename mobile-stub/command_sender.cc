@@ -191,7 +191,7 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
   WatchOptions watch;
   watch.only = {outcome.target};
   watch.heads = false;
-  watch.remember_throughout = false;
+  watch.remember = false;
   watch.from_the_beginning = request.force;     // the last word there is may have been read long ago
   watch.probe_interval = absl::ZeroDuration();  // AwaitWord asks itself
   watch.limits.stale_age = absl::InfiniteDuration();

@@ -35,7 +35,21 @@ std::vector<std::string> FlagsOf(const StreamStatus& stream) {
   return flags;
 }
 
-void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+// A hop chooses the order in which streams come: an older one, held back, takes no place of a newer one.
+void DeviceBoard::Take(Value& value, bool is_new, const ReadRecord& record, const v1::Channel& channel,
+                       const v1::Reading& reading, int64_t taken, bool current) {
+  const bool same = value.stream == record.place->stream && value.topic == record.place->topic;
+  if (!is_new && same && record.sequence < value.sequence) return;  // a gap that closed late
+  if (!is_new && !same && !current && (value.shown.current || taken < value.shown.taken_unix_us)) return;
+  const std::string liveness = same ? value.shown.liveness : "history";
+  value.shown = {channel.unit(),   reading.value(), reading.quality(), taken,
+                 record.confirmed, current,         liveness};
+  value.topic = record.place->topic;
+  value.stream = record.place->stream;
+  value.sequence = record.sequence;
+}
+
+void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
   Device& device = devices_[record.place->sender];
   // The newest of each channel is enough.
   uint64_t seen = 0;
@@ -47,12 +61,8 @@ void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& b
     seen |= uint64_t{1} << reading.channel();
     const v1::Channel& channel = batch.channels(static_cast<int>(reading.channel()));
     if (device.values.size() >= kMaxChannels && !device.values.contains(channel.name())) continue;
-    Value& value = device.values[channel.name()];
-    const int64_t taken = TakenUnixMicros(batch, reading);
-    if (record.filled && taken < value.shown.taken_unix_us) continue;  // a gap that closed late
-    value.shown = {channel.unit(), reading.value(), reading.quality(), taken, record.confirmed};
-    value.stream = record.place->stream;
-    value.sequence = record.sequence;
+    const auto [value, is_new] = device.values.try_emplace(channel.name());
+    Take(value->second, is_new, record, channel, reading, TakenUnixMicros(batch, reading), current);
   }
 }
 
@@ -60,7 +70,9 @@ void DeviceBoard::OnConfirmed(const StreamPlace& place, const SequenceRange& ran
   const auto device = devices_.find(place.sender);
   if (device == devices_.end()) return;
   for (auto& [name, value] : device->second.values) {
-    if (value.stream != place.stream || value.sequence < range.first || value.sequence > range.last) continue;
+    if (value.stream != place.stream || value.topic != place.topic || value.sequence < range.first ||
+        value.sequence > range.last)
+      continue;
     value.shown.confirmed = true;
   }
 }
@@ -91,6 +103,11 @@ void DeviceBoard::OnState(const std::vector<StreamStatus>& streams) {
     device.row.flags.clear();
     if (device.removed) device.row.flags.emplace_back("after removal");
     if (device.provider_rolled_back) device.row.flags.emplace_back("provider rolled back");
+    if (device.waited_for) device.row.flags.emplace_back("waiting for it under new keys");
+    for (auto& [name, value] : device.values) {
+      value.shown.liveness = "history";
+      value.shown.current = false;
+    }
   }
   std::map<MemberId, Liveness> best;
   for (const StreamStatus& stream : streams) {
@@ -99,11 +116,22 @@ void DeviceBoard::OnState(const std::vector<StreamStatus>& streams) {
     DeviceRow& row = device->second.row;
     for (std::string& flag : FlagsOf(stream)) AddFlag(row.flags, std::move(flag));
     if (!stream.current) continue;
+    for (auto& [name, value] : device->second.values) {
+      if (value.stream != stream.place.stream || value.topic != stream.place.topic) continue;
+      value.shown.liveness = std::string(LivenessName(stream.liveness));
+      value.shown.current = true;
+    }
     row.received += stream.received;
     row.pending += stream.pending;
     Liveness& liveness = best[stream.place.sender];
     liveness = std::max(liveness, stream.liveness);
     row.liveness = std::string(LivenessName(liveness));
+  }
+}
+
+void DeviceBoard::OnWaiting(uint64_t, const std::vector<MemberId>& members) {
+  for (auto& [member, device] : devices_) {
+    device.waited_for = std::ranges::find(members, member) != members.end();
   }
 }
 

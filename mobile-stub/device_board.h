@@ -13,8 +13,10 @@ struct ChannelValue {
   std::string unit;  // UCUM
   double value = 0;  // may be NaN where the quality is bad
   v1::Quality quality = v1::QUALITY_UNSPECIFIED;
-  int64_t taken_unix_us = 0;  // by the device's clock: shown, not trusted
-  bool confirmed = false;     // its sender has signed for it
+  int64_t taken_unix_us = 0;         // by the device's clock: shown, not trusted
+  bool confirmed = false;            // its sender has signed for it
+  bool current = false;              // from the stream in which its sender writes now
+  std::string liveness = "history";  // of the stream it came in, and of no other
 };
 
 struct DeviceRow {
@@ -22,8 +24,8 @@ struct DeviceRow {
   std::string device_id;
   std::string kind;
   std::map<std::string, ChannelValue> channels;
-  std::string liveness = "history";
-  uint64_t received = 0;  // records of the streams in which it writes now
+  std::string liveness = "history";  // the best of its streams: says that it is there, nothing about a value
+  uint64_t received = 0;             // records of the streams in which it writes now
   uint64_t pending = 0;
   std::vector<std::string> flags;  // "stale", "missing 4..9", "conflict", …
 };
@@ -33,17 +35,19 @@ class DeviceBoard final : public WatchObserver {
  public:
   explicit DeviceBoard(std::map<MemberId, std::string> kinds) : kinds_(std::move(kinds)) {}
 
-  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) override;
+  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) override;
   void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override;
   void OnAlarm(const SecurityEvent& event) override;
   void OnMembership(const MembershipChain& chain) override;
   void OnState(const std::vector<StreamStatus>& streams) override;
+  void OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) override;
 
   std::vector<DeviceRow> Rows() const;  // by device id
 
  private:
   struct Value {
     ChannelValue shown;
+    Topic topic;
     StreamId stream;
     uint64_t sequence = 0;
   };
@@ -51,9 +55,12 @@ class DeviceBoard final : public WatchObserver {
     DeviceRow row;
     std::map<std::string, Value> values;
     bool provider_rolled_back = false;
+    bool waited_for = false;
     bool removed = false;
     bool writes = false;
   };
+  static void Take(Value& value, bool is_new, const ReadRecord& record, const v1::Channel& channel,
+                   const v1::Reading& reading, int64_t taken, bool current);
   std::map<MemberId, std::string> kinds_;
   std::map<MemberId, Device> devices_;
 };

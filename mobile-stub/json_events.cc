@@ -142,8 +142,9 @@ std::string JsonEvents::DeviceOf(const MemberId& member) const {
   return at == devices_.end() ? member.Short() : at->second;
 }
 
-void JsonEvents::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+void JsonEvents::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
   json out = RecordJson(record, DeviceOf(record.place->sender));
+  out["current"] = current;
   json& readings = out["readings"] = json::array();
   for (const v1::Reading& reading : batch.readings()) {
     json one = {{"value", reading.value()},
@@ -202,13 +203,17 @@ void JsonEvents::OnAlarm(const SecurityEvent& event) {
   PrintJson(out);
 }
 
-void JsonEvents::OnMembership(const MembershipChain& chain) {
+void JsonEvents::Learn(const MembershipChain& chain) {
   devices_.clear();
   for (uint64_t epoch = 0; epoch <= chain.epoch(); ++epoch) {
     const SignedCommit* commit = chain.At(epoch);
     if (commit == nullptr) continue;
     for (const RosterEntry& entry : commit->body.roster.entries()) devices_[entry.member] = DeviceIdOf(entry);
   }
+}
+
+void JsonEvents::OnMembership(const MembershipChain& chain) {
+  Learn(chain);
   json members = json::array();
   for (const RosterEntry& entry : chain.roster().entries()) members.push_back(JsonOf(entry, chain));
   PrintJson({{"event", "membership"},
@@ -229,6 +234,12 @@ void JsonEvents::OnState(const std::vector<StreamStatus>& streams) {
     before = std::move(text);
     PrintJson(out);
   }
+}
+
+void JsonEvents::OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) {
+  json waiting = json::array();
+  for (const MemberId& member : members) waiting.push_back(DeviceOf(member));
+  PrintJson({{"event", "waiting"}, {"epoch", epoch}, {"waiting", waiting}});
 }
 
 void JsonEvents::OnConnection(bool connected, std::string_view why) {

@@ -44,6 +44,7 @@ void AddPair(CLI::App& app, Options& o) {
   remove.add_option("--wait", o.remove_wait, "Seconds to wait until the others write under new keys")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_subcommand("withdraw", "Take back a change that the registry keeps refusing");
   app.add_subcommand("members", "Who belongs, with which rights");
 }
 
@@ -70,7 +71,7 @@ void AddSend(CLI::App& app, Options& o) {
       });
   send.add_option("argument", o.send.argument, "A whole number, for commands that take one");
   send.add_option("--ttl", o.send.ttl_seconds, "Seconds within which the device must get it")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(0.001, 3600.0))
       ->capture_default_str();
   send.add_option("--timeout", o.send.timeout_seconds, "Seconds to wait for the answer")
       ->check(CLI::PositiveNumber)
@@ -98,12 +99,16 @@ void AddRaw(CLI::App& app, Options& o) {
 
 absl::Status Dispatch(const Options& o, Program& program) {
   const std::string verb = program.app().get_subcommands().front()->get_name();
-  if (verb == "pair") return RunPair(o.common, o.pair, program);
-  if (verb == "add-courier") return RunAddCourier(o.common, o.courier);
-  if (verb == "remove") return RunRemove(o.common, o.member, o.remove_wait, program);
+  // `watch` ends by itself when asked to, and stores what it has read.
+  if (verb == "watch" && !o.watch.once) return RunWatch(o.common, o.watch, program);
+  Interrupter interrupter(&program.termination(), program.name());
+  if (verb == "pair") return RunPair(o.common, o.pair, program, interrupter);
+  if (verb == "add-courier") return RunAddCourier(o.common, o.courier, interrupter);
+  if (verb == "remove") return RunRemove(o.common, o.member, o.remove_wait, program, interrupter);
+  if (verb == "withdraw") return RunWithdraw(o.common, interrupter);
   if (verb == "members") return RunMembers(o.common);
   if (verb == "watch") return RunWatch(o.common, o.watch, program);
-  if (verb == "send") return RunSend(o.common, o.send);
+  if (verb == "send") return RunSend(o.common, o.send, interrupter);
   if (verb == "status") return RunStatus(o.common, o.status_wait);
   if (verb == "raw") return RunRaw(o.common, o.raw);
   return RunVerifyBinding(o.common, o.binding);

@@ -74,6 +74,16 @@ std::vector<MemberId> Writers(const Roster& roster) {
   return out;
 }
 
+std::vector<MemberId> NotYetUnderNewKeys(const MembershipChain& chain,
+                                         const std::vector<StreamStatus>& streams) {
+  if (chain.empty()) return {};
+  std::vector<MemberId> waiting = Writers(chain.roster());
+  for (const StreamStatus& s : streams) {
+    if (s.opened && s.place.epoch == chain.epoch()) std::erase(waiting, s.place.sender);
+  }
+  return waiting;
+}
+
 std::vector<std::pair<Topic, MemberId>> SendersOf(const Roster& roster) {
   std::vector<std::pair<Topic, MemberId>> out;
   for (const RosterEntry& entry : roster.entries()) {

@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/membership/chain.h"
+#include "core/sealing/reader.h"
 
 namespace keystead::mobile {
 
@@ -25,6 +26,11 @@ std::vector<Topic> WrittenTopics(const MembershipChain& chain, size_t max);
 
 // The members whose streams must follow a change of keys: whoever writes telemetry or state.
 std::vector<MemberId> Writers(const Roster& roster);
+
+// Of the writers, those who have opened no stream under the newest epoch: whether a change of keys has
+// reached them is not known.
+std::vector<MemberId> NotYetUnderNewKeys(const MembershipChain& chain,
+                                         const std::vector<StreamStatus>& streams);
 
 // Who may have written under the epoch that a commit ends: their keys stay until their ends were read.
 std::vector<std::pair<Topic, MemberId>> SendersOf(const Roster& roster);

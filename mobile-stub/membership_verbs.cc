@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_join.h"
+#include "mobile-stub/aside.h"
 #include "mobile-stub/members.h"
 #include "mobile-stub/pairing.h"
 #include "mobile-stub/verbs.h"
@@ -27,7 +28,23 @@ absl::Status WriteSecret(int fd, const SecretBytes& text) {
                                  : absl::ErrnoToStatus(errno, "cannot write the recovery key");
 }
 
-// Shown once, on the terminal or into a new file that only its owner may read; never kept.
+// Shown once, on the terminal or into a new file that only its owner may read; never kept. Never into
+// whatever else standard error may be: a log keeps.
+absl::Status CheckSink(const Engine& engine, const std::string& path) {
+  if (engine.state().HasOwner()) {
+    if (!path.empty()) {
+      std::fprintf(stderr,
+                   "nothing was written to %s: this app's recovery key was shown when it first paired\n",
+                   path.c_str());
+    }
+    return absl::OkStatus();
+  }
+  if (!path.empty() || isatty(STDERR_FILENO) == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the first pairing shows the recovery key, and standard error is no terminal: give --recovery-out "
+      "FILE");
+}
+
 RecoverySink SinkFor(const std::string& path) {
   return [path](const SecretBytes& text) -> absl::Status {
     if (path.empty()) {
@@ -61,14 +78,14 @@ ProgressFn ProgressTo(bool as_json) {
 // Who of `members` has opened no stream in `epoch` when `patience` is over; asks the hop.
 absl::StatusOr<std::vector<MemberId>> AwaitStreamsOf(const Engine& engine, std::vector<MemberId> members,
                                                      uint64_t epoch, absl::Duration patience,
-                                                     Program& program,
+                                                     Program& program, bool as_json,
                                                      const std::function<void(size_t left)>& tell) {
   if (members.empty() || patience <= absl::ZeroDuration()) return members;
-  WatchObserver nobody;
+  Aside aside(as_json);
   WatchOptions watch;
-  watch.remember_throughout = false;
+  watch.remember = false;
   watch.limits.stale_age = absl::InfiniteDuration();
-  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &nobody, watch));
+  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &aside, watch));
   const auto opened = [&](const std::vector<StreamStatus>& streams) {
     for (const StreamStatus& s : streams) {
       if (s.opened && s.place.epoch == epoch) std::erase(members, s.place.sender);
@@ -77,7 +94,7 @@ absl::StatusOr<std::vector<MemberId>> AwaitStreamsOf(const Engine& engine, std::
   };
   const absl::Time deadline = absl::Now() + patience;
   size_t told = 0;
-  while (absl::Now() < deadline && !session->AwaitStreams(opened, absl::Milliseconds(500))) {
+  while (absl::Now() < deadline && !session->AwaitStreams(opened, absl::Milliseconds(200))) {
     if (members.size() != told) tell(members.size());
     told = members.size();
     if (program.termination().WaitFor(absl::ZeroDuration())) break;
@@ -106,8 +123,9 @@ absl::StatusOr<std::vector<std::string>> WaitFor(const CommonOptions& common, co
     for (const std::string& name : Names(engine, members))
       std::fprintf(stderr, "waiting for %s\n", name.c_str());
   }
-  KS_ASSIGN_OR_RETURN(const std::vector<MemberId> left,
-                      AwaitStreamsOf(engine, members, epoch, absl::Seconds(wait_seconds), program, tell));
+  KS_ASSIGN_OR_RETURN(
+      const std::vector<MemberId> left,
+      AwaitStreamsOf(engine, members, epoch, absl::Seconds(wait_seconds), program, common.json, tell));
   return Names(engine, left);
 }
 
@@ -120,18 +138,45 @@ absl::StatusOr<PairRequest> ReadLabels(const PairOptions& options) {
       return absl::Status(label.status().code(),
                           absl::StrCat("label ", path, ": ", label.status().message()));
     }
+    for (const membership::Label& other : request.labels) {
+      if (other.ckt == label->ckt) {
+        return absl::InvalidArgumentError(absl::StrCat("label ", path, ": the device ", label->device_id,
+                                                       " is named by an earlier one already"));
+      }
+    }
     request.labels.push_back(*std::move(label));
   }
   return request;
 }
 
+// A change that is neither made nor given up is told apart from one that failed.
+template <class T>
+absl::StatusOr<T> Told(const CommonOptions& common, const Engine& engine, absl::StatusOr<T> changed) {
+  if (changed.ok() || !common.json) return changed;
+  const auto pending = engine.state().LoadPending();
+  if (pending.ok() && !pending->empty()) {
+    PrintJson({{"event", "not_confirmed"}, {"reason", Std(changed.status().message())}});
+  }
+  return changed;
+}
+
+constexpr char kMayBePending[] =
+    "if a change had been made, it is kept and handed over again at the next change or by a running 'watch'";
+
 }  // namespace
 
-absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program) {
+absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program,
+                     Interrupter& interrupter) {
   KS_ASSIGN_OR_RETURN(const PairRequest request, ReadLabels(options));
   KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
-  KS_ASSIGN_OR_RETURN(const PairOutcome outcome,
-                      PairDevices(*engine, request, SinkFor(options.recovery_out), ProgressTo(common.json)));
+  KS_RETURN_IF_ERROR(engine->RequireHop());
+  KS_RETURN_IF_ERROR(CheckSink(*engine, options.recovery_out));
+  interrupter.Say(kMayBePending);
+  KS_ASSIGN_OR_RETURN(
+      const PairOutcome outcome,
+      Told(common, *engine,
+           PairDevices(*engine, request, SinkFor(options.recovery_out), ProgressTo(common.json))));
+  interrupter.Disarm();
   std::vector<MemberId> writing;
   {
     KS_ASSIGN_OR_RETURN(const Member member, engine->state().LoadMember());
@@ -176,10 +221,12 @@ absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Pr
   return absl::OkStatus();
 }
 
-absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id) {
+absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id,
+                           Interrupter& interrupter) {
   KS_ASSIGN_OR_RETURN(const SpiffeId courier, SpiffeId::Parse(spiffe_id));
   KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
-  KS_ASSIGN_OR_RETURN(const Member member, AddCourier(*engine, courier));
+  interrupter.Say(kMayBePending);
+  KS_ASSIGN_OR_RETURN(const Member member, Told(common, *engine, AddCourier(*engine, courier)));
   const RosterEntry& entry = *member.chain().roster().FindByTransport(courier.str());
   if (common.json) {
     json out = JsonOf(entry, member.chain());
@@ -194,21 +241,48 @@ absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiff
 }
 
 absl::Status RunRemove(const CommonOptions& common, const std::string& name, double wait_seconds,
-                       Program& program) {
+                       Program& program, Interrupter& interrupter) {
   KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
-  KS_ASSIGN_OR_RETURN(const Member member, RemoveMember(*engine, name));
+  interrupter.Say(kMayBePending);
+  KS_ASSIGN_OR_RETURN(const Member member, Told(common, *engine, RemoveMember(*engine, name)));
+  interrupter.Disarm();
+  const std::vector<MemberId> writers = Writers(member.chain().roster());
   KS_ASSIGN_OR_RETURN(const std::vector<std::string> waiting,
-                      WaitFor(common, *engine, Writers(member.chain().roster()), member.chain().epoch(),
-                              wait_seconds, program));
+                      WaitFor(common, *engine, writers, member.chain().epoch(), wait_seconds, program));
+  // A hop can show this app the commit and nobody else. Only who writes under the new keys has seen it.
+  const bool followed = writers.empty() || waiting.size() < writers.size();
   if (common.json) {
-    PrintJson(
-        {{"event", "removed"}, {"member", name}, {"epoch", member.chain().epoch()}, {"waiting", waiting}});
+    PrintJson({{"event", "removed"},
+               {"member", name},
+               {"epoch", member.chain().epoch()},
+               {"waiting", waiting},
+               {"followed", followed}});
     return absl::OkStatus();
   }
-  std::printf("removed %s, epoch %llu\n", name.c_str(),
-              static_cast<unsigned long long>(member.chain().epoch()));
+  std::printf("removed %s, epoch %llu%s\n", name.c_str(),
+              static_cast<unsigned long long>(member.chain().epoch()),
+              followed ? "" : "; so the next hop shows, but no device writes under the new keys yet");
   for (const std::string& device : waiting) std::printf("waiting for %s\n", device.c_str());
   return absl::OkStatus();
+}
+
+absl::Status RunWithdraw(const CommonOptions& common, Interrupter& interrupter) {
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  interrupter.Say(kMayBePending);
+  KS_ASSIGN_OR_RETURN(const Withdrawal done, Told(common, *engine, WithdrawPending(*engine)));
+  const char* const what = done == Withdrawal::kNothing     ? "nothing"
+                           : done == Withdrawal::kWithdrawn ? "withdrawn"
+                                                            : "too_late";
+  if (common.json) {
+    PrintJson({{"event", "withdrawn"}, {"outcome", what}});
+  } else if (done == Withdrawal::kNothing) {
+    std::printf("there was no unconfirmed change\n");
+  } else {
+    std::printf(done == Withdrawal::kWithdrawn ? "withdrawn\n" : "too late: the change has come true\n");
+  }
+  return done == Withdrawal::kTooLate
+             ? absl::FailedPreconditionError("the change has come true, see 'members'")
+             : absl::OkStatus();
 }
 
 absl::Status RunMembers(const CommonOptions& common) {

@@ -4,6 +4,7 @@
 #include <deque>
 #include <optional>
 
+#include "absl/time/clock.h"
 #include "core/observe/security_event.h"
 #include "core/sealing/joining.h"
 #include "mobile-stub/members.h"
@@ -13,6 +14,7 @@ namespace {
 
 constexpr absl::Duration kSlice = absl::Seconds(2);
 constexpr absl::Duration kGlance = absl::Milliseconds(50);
+constexpr absl::Duration kSlowest = absl::Milliseconds(200);  // a round that brings nothing takes so long
 constexpr size_t kMaxTries = 4;  // announcements answered: each takes a place in a mailbox of 16
 
 // One label: from announcement to M2.
@@ -29,16 +31,27 @@ class Join {
     }
     KS_ASSIGN_OR_RETURN(announcements_, AnnouncementBox(label_.setup_code));
     const absl::Time deadline = absl::Now() + patience;
-    Tell("waiting_for_announcement", "");
+    const RosterEntry* const before = Already();
+    Tell(before == nullptr ? "waiting_for_announcement" : "is_yours_already", "");
     while (absl::Now() < deadline) {
-      const absl::Duration left = deadline - absl::Now();
+      const absl::Time begun = absl::Now();
+      const absl::Duration left = deadline - begun;
       KS_RETURN_IF_ERROR(
           LookForAnnouncements(tries_.empty() ? std::min(left, kSlice) : std::min(left, kGlance)));
-      if (tries_.empty()) continue;
-      absl::StatusOr<std::optional<JoinedMember>> joined =
-          LookForM2(std::min(deadline - absl::Now(), kSlice));
-      KS_RETURN_IF_ERROR(joined.status());
-      if (joined->has_value()) return **std::move(joined);
+      if (!tries_.empty()) {
+        absl::StatusOr<std::optional<JoinedMember>> joined =
+            LookForM2(std::min(deadline - absl::Now(), kSlice));
+        KS_RETURN_IF_ERROR(joined.status());
+        if (joined->has_value()) return **std::move(joined);
+      }
+      // A hop may answer at once that there is nothing: asked again no faster than this.
+      if (!heard_) absl::SleepFor(std::min(begun + kSlowest - absl::Now(), deadline - absl::Now()));
+      heard_ = false;
+    }
+    if (before != nullptr) {
+      return absl::AlreadyExistsError(absl::StrCat("this device is yours already, as member ",
+                                                   before->member.Short(),
+                                                   "; to pair it anew, reset it first"));
     }
     if (tries_.empty()) {
       return absl::FailedPreconditionError(
@@ -49,6 +62,12 @@ class Join {
   }
 
  private:
+  // The device of this label among the members. It may have been reset since, and then announces itself.
+  const RosterEntry* Already() const {
+    if (member_.chain().empty()) return nullptr;
+    return member_.chain().roster().FindByCkt(label_.ckt);
+  }
+
   void Tell(std::string_view event, std::string_view detail) const {
     if (progress_) progress_({std::string(event), label_.device_id, std::string(detail)});
   }
@@ -65,6 +84,7 @@ class Join {
   absl::Status LookForAnnouncements(absl::Duration patience) {
     KS_ASSIGN_OR_RETURN(const auto messages, hop_.Await(announcements_, seen_announcements_, patience));
     seen_announcements_ += static_cast<uint32_t>(messages.size());
+    heard_ = heard_ || !messages.empty();
     // The newest that verifies: older ones are of an earlier arming.
     for (auto message = messages.rbegin(); message != messages.rend(); ++message) {
       if (const auto announcement = VerifyAnnouncement(AsBytes(*message), label_); !announcement.ok()) {
@@ -106,6 +126,7 @@ class Join {
   absl::StatusOr<std::optional<JoinedMember>> LookForM2(absl::Duration patience) {
     KS_ASSIGN_OR_RETURN(const auto messages, hop_.Await(tries_.back().m2_box(), seen_m2_, patience));
     seen_m2_ += static_cast<uint32_t>(messages.size());
+    heard_ = heard_ || !messages.empty();
     for (const std::string& message : messages) {
       absl::Status why;
       for (const JoinInitiator& join : tries_) {
@@ -130,6 +151,7 @@ class Join {
   MailboxName announcements_;
   uint32_t seen_announcements_ = 0;
   uint32_t seen_m2_ = 0;
+  bool heard_ = false;  // something came in this round
   std::string answered_;
   std::deque<JoinInitiator> tries_;
 };
@@ -188,12 +210,15 @@ absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest&
     }
   }
   if (joined.empty()) return outcome;
+  // Known before the commit is: it may be confirmed only in another run.
+  for (const PairedDevice& device : outcome.paired) {
+    KS_RETURN_IF_ERROR(engine.state().AddKind(device.member, device.kind));
+  }
   KS_ASSIGN_OR_RETURN(const Member member, ChangeMembership(engine, [&](const Member& now) {
                         return absl::StatusOr<Change>(RequestFor(joined, now.chain().roster()));
                       }));
   outcome.epoch = member.chain().epoch();
   for (const PairedDevice& device : outcome.paired) {
-    KS_RETURN_IF_ERROR(engine.state().AddKind(device.member, device.kind));
     if (progress) progress({"committed", device.device_id, ""});
   }
   return outcome;

@@ -29,7 +29,7 @@ struct PairOutcome {
   InstantiationId id;
   std::vector<PairedDevice> paired;
   std::vector<FailedDevice>
-      failed;  // not added: FAILED_PRECONDITION "this device is not yours yet: reset it"
+      failed;  // not added: FAILED_PRECONDITION "this device is not yours yet: reset it"; ALREADY_EXISTS
 };
 
 // Statuses are of what concerns all of them: the state, the hop, the commit.

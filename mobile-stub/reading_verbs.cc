@@ -2,9 +2,13 @@
 
 #include <unistd.h>
 
+#include <optional>
+
+#include "mobile-stub/aside.h"
 #include "mobile-stub/command_sender.h"
 #include "mobile-stub/hop_contents.h"
 #include "mobile-stub/members.h"
+#include "mobile-stub/pending_keeper.h"
 #include "mobile-stub/verbs.h"
 #include "mobile-stub/views.h"
 
@@ -14,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kCatchUp = absl::Seconds(30);
+constexpr absl::Duration kKeepPendingEvery = absl::Seconds(5);
 
 void PrintSummary(const Throughput& throughput, bool as_json) {
   const json summary = JsonOf(throughput);
@@ -63,6 +68,9 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
   }
   WatchOptions watch;
   if (options.no_probe) watch.probe_interval = absl::ZeroDuration();
+  watch.remember = !options.once;  // a look changes nothing
+  std::optional<PendingKeeper> keeper;
+  if (!options.once && engine->has_hop()) keeper.emplace(engine.get(), kKeepPendingEvery);
   KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(*engine, observer, watch));
   absl::Status status;
   if (options.once) {
@@ -93,8 +101,10 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
   return status;
 }
 
-absl::Status RunSend(const CommonOptions& common, const SendOptions& options) {
+absl::Status RunSend(const CommonOptions& common, const SendOptions& options, Interrupter& interrupter) {
   KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  Aside aside(common.json);
+  interrupter.Say("nothing was sent");
   SendRequest request;
   request.target = options.target;
   request.operation = {options.operation, options.argument};
@@ -102,11 +112,17 @@ absl::Status RunSend(const CommonOptions& common, const SendOptions& options) {
   request.timeout = absl::Seconds(options.timeout_seconds);
   request.force = options.force;
   KS_ASSIGN_OR_RETURN(
-      const SendOutcome outcome, SendCommand(*engine, request, [&](const Progress& p) {
-        if (common.json) {
-          PrintJson({{"event", "progress"}, {"step", p.event}, {"device", p.who}, {"detail", p.detail}});
-        }
-      }));
+      const SendOutcome outcome,
+      SendCommand(
+          *engine, request,
+          [&](const Progress& p) {
+            if (p.event == "sent")
+              interrupter.Say("the command was sent; whether the device acts is not known");
+            if (common.json) {
+              PrintJson({{"event", "progress"}, {"step", p.event}, {"device", p.who}, {"detail", p.detail}});
+            }
+          },
+          &aside));
   const std::string_view result = CommandResultName(outcome.answer.result);
   if (common.json) {
     PrintJson({{"event", "answer"},
@@ -130,20 +146,28 @@ absl::Status RunSend(const CommonOptions& common, const SendOptions& options) {
 
 absl::Status RunStatus(const CommonOptions& common, double wait_seconds) {
   KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
-  KS_ASSIGN_OR_RETURN(const Member member, engine->state().LoadMember());
-  WatchObserver nobody;
+  Aside aside(common.json);
   WatchOptions watch;
-  watch.remember_throughout = false;
+  watch.remember = false;
   watch.heads = false;
   watch.limits.stale_age = absl::InfiniteDuration();
-  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(*engine, &nobody, watch));
+  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(*engine, &aside, watch));
   const bool reached = session->AwaitCaughtUp(absl::Seconds(wait_seconds));
   const std::vector<StreamStatus> streams = session->Streams();
   const uint64_t epoch = session->epoch();
   KS_RETURN_IF_ERROR(session->Stop());
+  KS_ASSIGN_OR_RETURN(const Member member, engine->state().LoadMember());
+  KS_ASSIGN_OR_RETURN(const auto pending_changes, engine->state().LoadPending());
   KS_ASSIGN_OR_RETURN(const ReaderMemory memory, engine->state().LoadReaderMemory());
+  // Remembered ones up to where it was read before, and this session's from there on.
   std::map<std::string, uint64_t> alarms = memory.alarms;
-  for (const auto& [kind, count] : session->AlarmCounts()) alarms[kind] = std::max(alarms[kind], count);
+  for (const auto& [kind, count] : session->AlarmCounts()) alarms[kind] += count;
+  json waiting = json::array();
+  if (reached) {
+    for (const MemberId& id : NotYetUnderNewKeys(member.chain(), streams)) {
+      waiting.push_back(DeviceIdOf(member.chain(), id));
+    }
+  }
   uint64_t received = 0;
   uint64_t pending = 0;
   json list = json::array();
@@ -162,6 +186,8 @@ absl::Status RunStatus(const CommonOptions& common, double wait_seconds) {
                {"records", received},
                {"pending", pending},
                {"alarms", alarms},
+               {"waiting", waiting},
+               {"change_pending", !pending_changes.empty()},
                {"streams", list}});
     return absl::OkStatus();
   }
@@ -177,6 +203,11 @@ absl::Status RunStatus(const CommonOptions& common, double wait_seconds) {
                 s["liveness"].get<std::string>().c_str(), s["ended"].get<bool>() ? ", ended" : "",
                 flags.c_str());
   }
+  for (const json& device : waiting) {
+    std::printf("waiting for %s in epoch %llu\n", device.get<std::string>().c_str(),
+                static_cast<unsigned long long>(epoch));
+  }
+  if (!pending_changes.empty()) std::printf("a change of who belongs is not confirmed yet\n");
   for (const auto& [kind, count] : alarms) {
     std::printf("alarm %s: %llu\n", kind.c_str(), static_cast<unsigned long long>(count));
   }

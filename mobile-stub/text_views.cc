@@ -10,6 +10,7 @@ namespace keystead::mobile {
 namespace {
 
 constexpr size_t kAlarmsShown = 6;
+constexpr size_t kMaxPendingStreams = 4096;
 
 std::string ValueText(double value) { return std::isnan(value) ? "-" : absl::StrFormat("%.4g", value); }
 
@@ -18,12 +19,6 @@ std::string AgeText(int64_t taken_unix_us) {
   if (age < absl::ZeroDuration()) return "0s";
   if (age < absl::Minutes(2)) return absl::StrFormat("%.1fs", absl::ToDoubleSeconds(age));
   return absl::FormatDuration(absl::Floor(age, absl::Seconds(1)));
-}
-
-std::string AlarmText(const SecurityEvent& e) {
-  std::string where = e.topic;
-  if (!e.stream.empty()) absl::StrAppend(&where, " stream ", e.stream.substr(0, 8), " #", e.sequence);
-  return absl::StrCat(Absl(SecurityEventName(e.kind)), " ", where, ": ", Printable(e.detail));
 }
 
 }  // namespace
@@ -35,16 +30,54 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-void PlainLines::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+std::string AlarmText(const SecurityEvent& e) {
+  std::string where = e.topic;
+  if (!e.stream.empty()) absl::StrAppend(&where, " stream ", e.stream.substr(0, 8), " #", e.sequence);
+  return absl::StrCat(Absl(SecurityEventName(e.kind)), " ", where, ": ", Printable(e.detail));
+}
+
+std::string PlainLines::NameOf(const MemberId& member) const {
+  const auto device = devices_.find(member);
+  return device == devices_.end() ? member.Short() : device->second;
+}
+
+void PlainLines::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
+  std::string marks = record.confirmed ? "confirmed" : "pending";
+  if (record.replaces) marks += " replaces";
+  if (record.filled) marks += " filled";
+  if (record.after_removal) marks += " after_removal";
+  if (!current) marks += " older_stream";
   for (const v1::Reading& reading : batch.readings()) {
     if (static_cast<int>(reading.channel()) >= batch.channels_size()) continue;
     const v1::Channel& channel = batch.channels(static_cast<int>(reading.channel()));
-    const auto device = devices_.find(record.place->sender);
-    std::printf("%s %s %s %s #%llu %s\n",
-                device == devices_.end() ? record.place->sender.Short().c_str() : device->second.c_str(),
+    std::printf("%s %s %s %s stream %s #%llu %s\n", NameOf(record.place->sender).c_str(),
                 Printable(channel.name()).c_str(), ValueText(reading.value()).c_str(),
-                Printable(channel.unit()).c_str(), static_cast<unsigned long long>(record.sequence),
-                record.confirmed ? "confirmed" : "pending");
+                Printable(channel.unit()).c_str(), record.place->stream.Short().c_str(),
+                static_cast<unsigned long long>(record.sequence), marks.c_str());
+  }
+  std::fflush(stdout);
+  if (record.confirmed) return;
+  if (pending_.size() >= kMaxPendingStreams) pending_.clear();
+  const auto [oldest, is_new] = pending_.try_emplace(record.place->stream, record.sequence);
+  oldest->second = std::min(oldest->second, record.sequence);
+}
+
+// Only what was printed as pending before.
+void PlainLines::OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
+  const auto oldest = pending_.find(place.stream);
+  if (oldest == pending_.end() || range.last < oldest->second) return;
+  std::printf("confirmed %s stream %s #%llu..%llu\n", NameOf(place.sender).c_str(),
+              place.stream.Short().c_str(),
+              static_cast<unsigned long long>(std::max(range.first, oldest->second)),
+              static_cast<unsigned long long>(range.last));
+  std::fflush(stdout);
+  oldest->second = range.last + 1;
+}
+
+void PlainLines::OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) {
+  for (const MemberId& member : members) {
+    std::printf("waiting for %s in epoch %llu\n", NameOf(member).c_str(),
+                static_cast<unsigned long long>(epoch));
   }
   std::fflush(stdout);
 }
@@ -74,8 +107,11 @@ void PlainLines::OnConnection(bool connected, std::string_view why) {
   std::fflush(stdout);
 }
 
-void LiveTable::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
-  board_.OnReadings(record, batch);
+void LiveTable::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
+  board_.OnReadings(record, batch, current);
+}
+void LiveTable::OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) {
+  board_.OnWaiting(epoch, members);
 }
 void LiveTable::OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
   board_.OnConfirmed(place, range);
@@ -111,7 +147,7 @@ void LiveTable::Draw() const {
     for (const auto& [name, value] : row.channels) {
       absl::StrAppendFormat(&out, "%-20s %-14s %10s %-8s %8s  %-8s %-9s %s\n", row.device_id,
                             Printable(name).substr(0, 14), ValueText(value.value),
-                            Printable(value.unit).substr(0, 8), AgeText(value.taken_unix_us), row.liveness,
+                            Printable(value.unit).substr(0, 8), AgeText(value.taken_unix_us), value.liveness,
                             value.confirmed ? "confirmed" : "pending", remarks);
     }
   }

@@ -24,7 +24,7 @@ uint64_t LatencyHistogram::Quantile(double q) const {
   return max_;
 }
 
-void Throughput::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+void Throughput::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool) {
   const int64_t now = absl::ToUnixMicros(clock_->Now());
   last_ = clock_->Uptime();
   if (summary_.records == 0) first_ = last_;

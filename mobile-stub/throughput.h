@@ -40,7 +40,7 @@ class LatencyHistogram {
 class Throughput final : public WatchObserver {
  public:
   explicit Throughput(const Clock* clock) : clock_(clock) {}
-  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) override;
+  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) override;
   void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override;
   void OnMissing(const StreamPlace& place, const SequenceRange& range) override;
   void OnDuplicate(const StreamPlace& place, uint64_t sequence) override;

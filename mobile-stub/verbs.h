@@ -7,6 +7,7 @@
 
 #include "core/program/program.h"
 #include "mobile-stub/engine.h"
+#include "mobile-stub/interrupter.h"
 
 namespace keystead::mobile {
 
@@ -41,13 +42,17 @@ struct RawOptions {
 };
 
 // Each returns OK exactly when what was asked for is done. INVALID_ARGUMENT: the request itself is wrong.
-absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program);
-absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id);
+// Where an `interrupter` is given, it says what an end from outside means.
+absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program,
+                     Interrupter& interrupter);
+absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id,
+                           Interrupter& interrupter);
 absl::Status RunRemove(const CommonOptions& common, const std::string& member, double wait_seconds,
-                       Program& program);
+                       Program& program, Interrupter& interrupter);
+absl::Status RunWithdraw(const CommonOptions& common, Interrupter& interrupter);
 absl::Status RunMembers(const CommonOptions& common);
 absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& options, Program& program);
-absl::Status RunSend(const CommonOptions& common, const SendOptions& options);
+absl::Status RunSend(const CommonOptions& common, const SendOptions& options, Interrupter& interrupter);
 absl::Status RunStatus(const CommonOptions& common, double wait_seconds);
 absl::Status RunRaw(const CommonOptions& common, const RawOptions& options);
 absl::Status RunVerifyBinding(const CommonOptions& common, const RawOptions& options);

@@ -36,8 +36,15 @@ ReaderMemory WatchSession::Seen() {
   return memory;
 }
 
+// Also without remembering anything: a key is kept for 30 days and no longer.
+absl::Status WatchSession::DropExpiredKeys() {
+  KS_ASSIGN_OR_RETURN(const AppState::Lock lock, engine_.state().Begin());
+  KS_ASSIGN_OR_RETURN(Member stored, engine_.state().LoadMember());
+  return stored.ForgetOldKeys().empty() ? absl::OkStatus() : engine_.state().SaveMember(stored);
+}
+
 absl::Status WatchSession::Save() {
-  if (options_.from_the_beginning) return absl::OkStatus();
+  if (options_.from_the_beginning || !options_.remember) return DropExpiredKeys();
   if (!reading_.has_value()) {
     absl::StatusOr<AppState::Lock> lock = engine_.state().LockReading();
     if (!lock.ok()) return absl::OkStatus();  // somebody else remembers

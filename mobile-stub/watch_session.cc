@@ -8,8 +8,11 @@
 namespace keystead::mobile {
 namespace {
 
-constexpr size_t kPauseAbove = 16 << 20;  // queued bytes of groups
+constexpr size_t kPauseAbove = 16 << 20;  // queued, of each subscription
 constexpr size_t kResumeBelow = 8 << 20;
+// What a job and a group cost beside their bytes: also many empty ones fill a queue.
+constexpr size_t kJobCost = 512;
+constexpr size_t kGroupCost = 128;
 constexpr size_t kMaxForeignAlarms = 1024;
 constexpr absl::Duration kBeat = absl::Milliseconds(200);
 constexpr absl::Duration kHeadEvery = absl::Hours(1);
@@ -30,7 +33,7 @@ absl::StatusOr<std::unique_ptr<WatchSession>> WatchSession::Start(const Engine& 
   if (member.chain().empty())
     return absl::FailedPreconditionError("nothing was paired yet: run 'pair' first");
   std::optional<AppState::Lock> reading;
-  if (options.remember_throughout && !options.from_the_beginning) {
+  if (options.remember && !options.from_the_beginning) {
     absl::StatusOr<AppState::Lock> lock = engine.state().LockReading();
     if (lock.ok()) reading = *std::move(lock);
   }
@@ -84,19 +87,19 @@ absl::Status WatchSession::Begin() {
     words_ = std::make_unique<KeyringPublisher>(engine_.channel(), &engine_.random(), options_.backoff);
   }
   // Two calls: while the roster changes, the hop may refuse the topics of one, but never keyring.
-  keyring_ = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(false), options);
-  data_ = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(true), options);
+  keyring_.subscriber = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(keyring_), options);
+  data_.subscriber = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(data_), options);
   SetSecurityEventObserver([this](const SecurityEvent& event) { OnSecurityEvent(event); });
   {
     absl::MutexLock lock(&mutex_);
     const Section section(this);
     const TopicState& keyring = topics_[Topic::Keyring()];
-    KS_RETURN_IF_ERROR(keyring_->Add({{Topic::Keyring(), keyring.log, keyring.next}}));
+    KS_RETURN_IF_ERROR(keyring_.subscriber->Add({{Topic::Keyring(), keyring.log, keyring.next}}));
     MembershipChanged();
     Beat(engine_.clock().Uptime());
   }
-  keyring_->Start();
-  data_->Start();
+  keyring_.subscriber->Start();
+  data_.subscriber->Start();
   timer_ = std::thread([this] { RunTimer(); });
   return absl::OkStatus();
 }
@@ -110,8 +113,9 @@ WatchSession::~WatchSession() {
 absl::Status WatchSession::Stop() {
   if (stopped_) return absl::OkStatus();
   stopped_ = true;
-  if (data_ != nullptr) data_->Stop();
-  if (keyring_ != nullptr) keyring_->Stop();
+  for (Lane* lane : {&data_, &keyring_}) {
+    if (lane->subscriber != nullptr) lane->subscriber->Stop();
+  }
   executor_->Drain();
   {
     absl::MutexLock lock(&mutex_);
@@ -130,48 +134,52 @@ absl::Status WatchSession::Stop() {
 // From the hop
 // ------------------------------------------------------------------------------------------------------------
 
-SubscriberCallbacks WatchSession::CallbacksFor(bool is_data) {
+SubscriberCallbacks WatchSession::CallbacksFor(Lane& lane) {
   SubscriberCallbacks on;
-  on.on_entries = [this, is_data](const TopicBatch& batch) { Enqueue(batch, is_data); };
-  on.on_log = [this](const Topic& topic, const LogId& log, uint64_t) {
-    Post([this, topic, log]() ABSL_NO_THREAD_SAFETY_ANALYSIS { NewLog(topic, log); }, 0);
-  };
-  on.on_caught_up = [this](const Topic& topic) {
-    Post([this, topic]() ABSL_NO_THREAD_SAFETY_ANALYSIS { CaughtUp(topic); }, 0);
-  };
-  on.on_disconnected = [this](const absl::Status& why) {
+  on.on_entries = [this, &lane](const TopicBatch& batch) { Enqueue(lane, batch); };
+  on.on_log = [this, &lane](const Topic& topic, const LogId& log, uint64_t) {
     Post(
+        lane, [this, topic, log]() ABSL_NO_THREAD_SAFETY_ANALYSIS { NewLog(topic, log); }, 0);
+  };
+  on.on_caught_up = [this, &lane](const Topic& topic) {
+    Post(
+        lane, [this, topic]() ABSL_NO_THREAD_SAFETY_ANALYSIS { CaughtUp(topic); }, 0);
+  };
+  on.on_disconnected = [this, &lane](const absl::Status& why) {
+    Post(
+        lane,
         [this, text = std::string(why.message())]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
           connected_ = false;
           observer_->OnConnection(false, text);
         },
-        0);
+        why.message().size());
   };
   return on;
 }
 
-void WatchSession::Enqueue(const TopicBatch& batch, bool is_data) {
+void WatchSession::Enqueue(Lane& lane, const TopicBatch& batch) {
   size_t bytes = 0;
-  for (const Payload& group : batch.groups) bytes += group->size();
+  for (const Payload& group : batch.groups) bytes += group->size() + kGroupCost;
   std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
-  if (is_data) {
-    absl::MutexLock lock(&queue_mutex_);
-    if (queued_bytes_ + bytes > kPauseAbove && !paused_) {
-      paused_ = true;
-      data_->Pause();
-    }
-  }
-  Post([this, topic = batch.topic, log = batch.log_id, first = batch.first_offset,
-        groups = std::move(groups)]() ABSL_NO_THREAD_SAFETY_ANALYSIS { Take(topic, log, first, groups); },
-       bytes);
+  Post(
+      lane,
+      [this, topic = batch.topic, log = batch.log_id, first = batch.first_offset,
+       groups = std::move(groups)]() ABSL_NO_THREAD_SAFETY_ANALYSIS { Take(topic, log, first, groups); },
+      bytes);
 }
 
-void WatchSession::Post(std::function<void()> job, size_t bytes) {
+// Held up from the first message that is too much: what was delivered is bounded by one message more.
+void WatchSession::Post(Lane& lane, std::function<void()> job, size_t bytes) {
+  const size_t cost = bytes + kJobCost;
   {
     absl::MutexLock lock(&queue_mutex_);
-    queued_bytes_ += bytes;
+    lane.queued += cost;
+    if (!lane.paused && lane.queued > kPauseAbove) {
+      lane.paused = true;
+      lane.subscriber->Pause();  // under the lock: never after the Resume that belongs to it
+    }
   }
-  executor_->Post([this, job = std::move(job), bytes] {
+  executor_->Post([this, &lane, job = std::move(job), cost] {
     {
       absl::MutexLock lock(&mutex_);
       const Section section(this);
@@ -181,12 +189,17 @@ void WatchSession::Post(std::function<void()> job, size_t bytes) {
     bool resume = false;
     {
       absl::MutexLock lock(&queue_mutex_);
-      queued_bytes_ -= bytes;
-      resume = paused_ && queued_bytes_ < kResumeBelow;
-      if (resume) paused_ = false;
+      lane.queued -= cost;
+      resume = lane.paused && lane.queued < kResumeBelow;
+      if (resume) lane.paused = false;
     }
-    if (resume) data_->Resume();
+    if (resume) lane.subscriber->Resume();
   });
+}
+
+size_t WatchSession::queued_bytes() const {
+  absl::MutexLock lock(&queue_mutex_);
+  return keyring_.queued + data_.queued;
 }
 
 void WatchSession::NewLog(const Topic& topic, const LogId& log) {
@@ -242,6 +255,7 @@ void WatchSession::CaughtUp(const Topic& topic) {
 }
 
 void WatchSession::MembershipChanged() {
+  judged_.reset();
   reader_->MembershipChanged();
   std::vector<SubscriberTopic> wanted;
   for (const Topic& topic : WrittenTopics(member_.chain(), limits::kMaxTopicsPerSubscription)) {
@@ -251,7 +265,7 @@ void WatchSession::MembershipChanged() {
     const TopicState& state = topics_[topic];
     wanted.push_back({topic, state.log, state.next});
   }
-  if (const absl::Status s = data_->Add(std::move(wanted)); !s.ok()) {
+  if (const absl::Status s = data_.subscriber->Add(std::move(wanted)); !s.ok()) {
     Log(LogLevel::kWarning, "too_many_topics", {{"reason", Std(s.message())}});
   }
   head_at_ = absl::ZeroDuration();  // tell everybody which commit is the newest
@@ -271,7 +285,7 @@ void WatchSession::RunTimer() {
       const Section section(this);
       const absl::Duration now = engine_.clock().Uptime();
       Beat(now);
-      save = dirty_ && now >= save_at_ && options_.remember_throughout;
+      save = dirty_ && now >= save_at_ && options_.remember;
       if (save) save_at_ = now + options_.save_interval;
     }
     if (!save) continue;
@@ -289,7 +303,10 @@ void WatchSession::Beat(absl::Duration now) {
   if (now < state_at_) return;
   state_at_ = now + absl::Seconds(1);
   reader_->Tick();
-  observer_->OnState(reader_->Status());
+  judged_.reset();
+  const std::vector<StreamStatus> streams = reader_->Status();
+  observer_->OnState(streams);
+  TellWaiting(streams);
   changed_.SignalAll();
 }
 
@@ -320,10 +337,13 @@ void WatchSession::ProbeNow() {
 // ------------------------------------------------------------------------------------------------------------
 
 void WatchSession::OnRecord(const ReadRecord& record) {
-  if (record.kind != kinds::kReadings && record.kind != kinds::kReport) return observer_->OnRecord(record);
+  if (record.kind != kinds::kReadings && record.kind != kinds::kReport) {
+    judged_.reset();  // an opening, or an echo, may have made another stream the newest
+    return observer_->OnRecord(record);
+  }
   const bool parsed = batch_.ParseFromArray(record.body.data(), static_cast<int>(record.body.size()));
   if (parsed && static_cast<size_t>(batch_.readings_size()) <= limits::kMaxReadingsPerBatch) {
-    return observer_->OnReadings(record, batch_);
+    return observer_->OnReadings(record, batch_, IsCurrent(*record.place));
   }
   Report({.kind = parsed ? SecurityEventKind::kLimitExceeded : SecurityEventKind::kMalformed,
           .tenant = record.place->tenant.str(),
@@ -371,15 +391,34 @@ void WatchSession::Ring(const SecurityEvent& event) {
 // ------------------------------------------------------------------------------------------------------------
 
 bool WatchSession::AwaitCaughtUp(absl::Duration patience) {
-  return AwaitStreams(
-      [this](const std::vector<StreamStatus>&) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        if (!topics_[Topic::Keyring()].caught_up) return false;
-        const std::vector<SubscriberTopic> topics = data_->Positions();
-        return std::ranges::all_of(topics, [this](const SubscriberTopic& t) ABSL_NO_THREAD_SAFETY_ANALYSIS {
-          return topics_[t.topic].caught_up;
-        });
-      },
-      patience);
+  return AwaitStreams([this](const std::vector<StreamStatus>&)
+                          ABSL_NO_THREAD_SAFETY_ANALYSIS { return AllCaughtUp(); },
+                      patience);
+}
+
+bool WatchSession::AllCaughtUp() {
+  if (!topics_[Topic::Keyring()].caught_up) return false;
+  for (const SubscriberTopic& topic : data_.subscriber->Positions()) {
+    if (!topics_[topic.topic].caught_up) return false;
+  }
+  return true;
+}
+
+bool WatchSession::IsCurrent(const StreamPlace& place) {
+  if (!judged_.has_value() || judged_->stream != place.stream || judged_->sender != place.sender ||
+      judged_->topic != place.topic) {
+    judged_ = place;
+    judged_current_ = reader_->IsCurrent(place);
+  }
+  return judged_current_;
+}
+
+void WatchSession::TellWaiting(const std::vector<StreamStatus>& streams) {
+  if (!AllCaughtUp()) return;
+  std::pair waiting(member_.chain().epoch(), NotYetUnderNewKeys(member_.chain(), streams));
+  if (told_waiting_ == waiting) return;
+  observer_->OnWaiting(waiting.first, waiting.second);
+  told_waiting_ = std::move(waiting);
 }
 
 bool WatchSession::AwaitStreams(const StreamsDone& done, absl::Duration patience) {

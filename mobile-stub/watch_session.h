@@ -25,9 +25,10 @@ namespace keystead::mobile {
 class WatchObserver {
  public:
   virtual ~WatchObserver() = default;
-  // A batch of readings that opened; record.confirmed tells whether its sender has signed for it yet.
-  virtual void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
-    static_cast<void>(record), static_cast<void>(batch);
+  // A batch of readings that opened; record.confirmed tells whether its sender has signed for it yet,
+  // `current` whether its stream is the newest of its sender in the topic.
+  virtual void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
+    static_cast<void>(record), static_cast<void>(batch), static_cast<void>(current);
   }
   virtual void OnRecord(const ReadRecord& record) { static_cast<void>(record); }  // every other kind
   virtual void OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
@@ -43,6 +44,11 @@ class WatchObserver {
   virtual void OnMembership(const MembershipChain& chain) { static_cast<void>(chain); }  // also at the start
   // About once a second: every stream as it stands.
   virtual void OnState(const std::vector<StreamStatus>& streams) { static_cast<void>(streams); }
+  // Who has opened no stream yet under the keys of the newest epoch: once everything was read, and when it
+  // changes.
+  virtual void OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) {
+    static_cast<void>(epoch), static_cast<void>(members);
+  }
   virtual void OnConnection(bool connected, std::string_view why) {
     static_cast<void>(connected), static_cast<void>(why);
   }
@@ -52,11 +58,11 @@ struct WatchOptions {
   std::vector<MemberId> only;                        // what these members write; empty: everybody
   absl::Duration probe_interval = absl::Seconds(5);  // zero: no probes
   bool heads = true;                                 // an owner's head at the start and every hour
-  // Remembers what is read for the next start: all the time, which keeps other sessions from doing so, or
-  // once at the end if nobody else does.
-  bool remember_throughout = true;
-  bool from_the_beginning =
-      false;  // reads all that the hop holds, as if for the first time, and remembers nothing
+  // Remembers what is read for the next start, and keeps other sessions from doing so. A session that shows
+  // only a part of what it reads must not: what it passed over would be shown to nobody.
+  bool remember = true;
+  // Reads all that the hop holds, as if for the first time, and remembers nothing.
+  bool from_the_beginning = false;
   absl::Duration save_interval = absl::Seconds(5);
   ReaderLimits limits;
   BackoffOptions backoff{.initial = absl::Milliseconds(100), .max = absl::Seconds(2)};
@@ -72,6 +78,10 @@ class WatchSession final : private ReaderListener {
   ~WatchSession() override;  // Stop(), and what could not be saved is lost
   absl::Status Stop();       // and saves what was seen; idempotent
 
+  // What was delivered and waits to be read: bounded, whatever a hop sends.
+  size_t queued_bytes() const;
+  static constexpr size_t kMaxQueuedBytes = 40 << 20;
+
   // False: not within `patience`. All topics as they stood when the connection was made.
   bool AwaitCaughtUp(absl::Duration patience);
   // Until `done` says so, asked after everything that happened. Under the session's lock: `done` must not
@@ -83,7 +93,9 @@ class WatchSession final : private ReaderListener {
   std::optional<Reader::SenderWord> LastWord(const MemberId& sender) const;
   uint64_t epoch() const;
   void ProbeNow();
-  bool connected() const { return data_->GetStats().connected || keyring_->GetStats().connected; }
+  bool connected() const {
+    return data_.subscriber->GetStats().connected || keyring_.subscriber->GetStats().connected;
+  }
   std::map<std::string, uint64_t> AlarmCounts() const;  // of this session
 
  private:
@@ -111,10 +123,16 @@ class WatchSession final : private ReaderListener {
                ReaderMemory memory);
   absl::Status Begin();
 
+  // One subscription, held up while what it delivered is not worked off.
+  struct Lane {
+    std::unique_ptr<Subscriber> subscriber;
+    size_t queued = 0;  // under queue_mutex_, as the next
+    bool paused = false;
+  };
   // THREAD: gRPC's.
-  SubscriberCallbacks CallbacksFor(bool is_data);
-  void Enqueue(const TopicBatch& batch, bool is_data);
-  void Post(std::function<void()> job, size_t bytes);
+  SubscriberCallbacks CallbacksFor(Lane& lane);
+  void Enqueue(Lane& lane, const TopicBatch& batch);
+  void Post(Lane& lane, std::function<void()> job, size_t bytes);
 
   // THREAD: the session's executor.
   void Take(const Topic& topic, const LogId& log, uint64_t first_offset, const std::vector<Payload>& groups)
@@ -131,7 +149,12 @@ class WatchSession final : private ReaderListener {
   void SendHead() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DeliverForeignAlarms() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  bool AllCaughtUp() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TellWaiting(const std::vector<StreamStatus>& streams) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsCurrent(const StreamPlace& place) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   absl::Status Save() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status DropExpiredKeys() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Remember() ABSL_LOCKS_EXCLUDED(mutex_);
   ReaderMemory Seen() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Reader::SpentKey> DropSpentKeys() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -171,14 +194,17 @@ class WatchSession final : private ReaderListener {
   bool dirty_ ABSL_GUARDED_BY(mutex_) = false;
   bool connected_ ABSL_GUARDED_BY(mutex_) = false;
 
-  absl::Mutex queue_mutex_;  // never held while anything is called
-  size_t queued_bytes_ ABSL_GUARDED_BY(queue_mutex_) = 0;
-  bool paused_ ABSL_GUARDED_BY(queue_mutex_) = false;
+  // The last stream that was asked for, and what was said; forgotten whenever it may have changed.
+  std::optional<StreamPlace> judged_ ABSL_GUARDED_BY(mutex_);
+  bool judged_current_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<std::pair<uint64_t, std::vector<MemberId>>> told_waiting_ ABSL_GUARDED_BY(mutex_);
+
+  mutable absl::Mutex queue_mutex_;
   std::vector<SecurityEvent> foreign_alarms_ ABSL_GUARDED_BY(queue_mutex_);
 
   std::unique_ptr<Executor> executor_;  // one thread: jobs in order
-  std::unique_ptr<Subscriber> keyring_;
-  std::unique_ptr<Subscriber> data_;
+  Lane keyring_;
+  Lane data_;
   std::thread timer_;
   std::optional<AppState::Lock> reading_;  // timer's and stopping thread, one after the other
   bool stopped_ = false;

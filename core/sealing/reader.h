@@ -130,6 +130,8 @@ class Reader {
   Probe NewProbe(RandomSource& random);
 
   std::vector<StreamStatus> Status() const;
+  // Whether the stream is the newest of its sender in its topic, as StreamStatus::current says.
+  bool IsCurrent(const StreamPlace& place) const;
   // The newest verified word of a sender in its telemetry or state: what a command is made for.
   struct SenderWord {
     Freshness freshness;

@@ -260,6 +260,12 @@ std::vector<StreamStatus> Reader::Status() const {
   return out;
 }
 
+bool Reader::IsCurrent(const StreamPlace& place) const {
+  const auto sender = senders_.find(SenderKeyOf(place.topic, place.sender));
+  return sender != senders_.end() && sender->second->current != nullptr &&
+         sender->second->current->place.stream == place.stream;
+}
+
 std::optional<Reader::SenderWord> Reader::LastWord(const MemberId& sender) const {
   std::optional<SenderWord> newest;
   for (const auto& [key, state] : senders_) {

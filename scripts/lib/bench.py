@@ -69,6 +69,9 @@ class Path:
 
     def pair(self, *labels):
         words = [word for label in labels for word in ("--label-file", label)]
+        recovery = self.stack.path("recovery-key")
+        if not os.path.exists(recovery):
+            words += ["--recovery-out", recovery]
         self.stack.run("keystead-mobile-stub", *self.app, "pair", *words, patience=300)
 
     def devices(self, name, *options):

@@ -31,8 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   mobile::Throughput throughput(&keystead::Clock::System());
   for (record.sequence = 1; record.sequence <= 2; ++record.sequence) {
     record.filled = record.sequence == 2;
-    board.OnReadings(record, batch);
-    throughput.OnReadings(record, batch);
+    board.OnReadings(record, batch, true);
+    throughput.OnReadings(record, batch, true);
   }
   board.OnConfirmed(place, {1, 2});
   for (const mobile::DeviceRow& row : board.Rows()) FUZZ_CHECK(row.channels.size() <= 64);

@@ -22,7 +22,9 @@ grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::Await
   const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return boxes_[request->box()].size() > request->after();
   };
+  ++awaits;
   absl::MutexLock lock(&mutex_);
+  if (answers_at_once && !there()) return grpc::Status::OK;
   // Callers ask again; so none of them is held up when a test ends.
   const absl::Time deadline =
       std::min(absl::FromChrono(context->deadline()), absl::Now() + absl::Milliseconds(200));
@@ -168,7 +170,7 @@ void Home::Inject(Payload group) {
 // Witness
 // --------------------------------------------------------------------------------------------------------
 
-void Witness::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) {
+void Witness::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool) {
   absl::MutexLock lock(&mutex_);
   for (const v1::Reading& reading : batch.readings()) {
     readings_.push_back({record.place->sender, record.sequence, reading.value(), record.confirmed});
@@ -199,6 +201,15 @@ void Witness::OnMembership(const MembershipChain& chain) {
   absl::MutexLock lock(&mutex_);
   epoch_ = chain.epoch();
   changed_.SignalAll();
+}
+void Witness::OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) {
+  absl::MutexLock lock(&mutex_);
+  waiting_ = {epoch, members};
+  changed_.SignalAll();
+}
+std::pair<uint64_t, std::vector<MemberId>> Witness::waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return waiting_;
 }
 std::vector<Witness::Seen> Witness::readings() const {
   absl::MutexLock lock(&mutex_);

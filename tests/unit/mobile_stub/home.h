@@ -39,6 +39,8 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   grpc::Status Await(grpc::ServerContext* context, const v1::AwaitRequest* request,
                      v1::AwaitResponse* response) override;
   void PutForged(const MailboxName& box, const std::string& message);
+  std::atomic<bool> answers_at_once{false};  // also when there is nothing
+  std::atomic<uint64_t> awaits{0};
 
  private:
   absl::Mutex mutex_;
@@ -62,14 +64,14 @@ class TestRegistry final : public v1::Registry::Service {
     grpc::StatusCode answer = grpc::StatusCode::OK;
     bool echo = false;  // Fetch shows it all the same
   };
-  void Lies(int times, const Lie& lie);    // the next so many calls
-  void BeHonest();                         // from now on, and echoes nothing
-  void ForgetFrom(uint64_t epoch);         // put back to an earlier state
+  void Lies(int times, const Lie& lie);           // the next so many calls
+  void BeHonest();                                // from now on, and echoes nothing
+  void ForgetFrom(uint64_t epoch);                // put back to an earlier state
   std::atomic<bool> shows_nothing{false};         // Fetch
   std::atomic<uint64_t> shows_below{UINT64_MAX};  // Fetch, no later epochs
-  std::atomic<bool> shows_junk{false};     // Fetch, behind what there is
-  std::atomic<uint64_t> commits{0};        // stored
-  std::atomic<uint64_t> submits{0};        // calls
+  std::atomic<bool> shows_junk{false};            // Fetch, behind what there is
+  std::atomic<uint64_t> commits{0};               // stored
+  std::atomic<uint64_t> submits{0};               // calls
 
  private:
   grpc::Status Store(const v1::SubmitCommitRequest& request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -121,13 +123,15 @@ class Witness final : public WatchObserver {
     double value = 0;
     bool confirmed = false;
   };
-  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch) override;
+  void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) override;
   void OnDuplicate(const StreamPlace& place, uint64_t sequence) override;
   void OnMissing(const StreamPlace& place, const SequenceRange& range) override;
   void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override;
   void OnAlarm(const SecurityEvent& event) override;
   void OnMembership(const MembershipChain& chain) override;
+  void OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) override;
 
+  std::pair<uint64_t, std::vector<MemberId>> waiting() const;  // as told last
   std::vector<Seen> readings() const;
   std::vector<SecurityEvent> alarms() const;
   std::vector<std::pair<StreamPlace, uint64_t>> duplicates() const;
@@ -146,6 +150,7 @@ class Witness final : public WatchObserver {
   std::vector<std::pair<StreamPlace, SequenceRange>> missing_ ABSL_GUARDED_BY(mutex_);
   uint64_t confirmed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t epoch_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::pair<uint64_t, std::vector<MemberId>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace keystead::mobile::testing

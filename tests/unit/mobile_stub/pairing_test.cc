@@ -138,6 +138,31 @@ TEST(PairingTest, WithoutM2TheDeviceIsNotYours) {
   EXPECT_EQ(Stored(home).chain().roster().entries().size(), 1u);
 }
 
+TEST(PairingTest, DeviceThatIsYoursAlreadyIsSaidToBe) {
+  Home home;
+  const auto device = home.NewDevice("a");
+  home.Pair({device.get()});
+  device->Stop();  // it answers no further M1
+  std::vector<Progress> steps;
+  const auto outcome = Must(PairDevices(*home.App(), For(device->Label(), kShort), Home::IgnoreRecovery(),
+                                        [&](const Progress& p) { steps.push_back(p); }));
+  ASSERT_EQ(outcome.failed.size(), 1u);
+  EXPECT_TRUE(absl::IsAlreadyExists(outcome.failed[0].status)) << outcome.failed[0].status;
+  EXPECT_THAT(std::string(outcome.failed[0].status.message()), HasSubstr("yours already"));
+  EXPECT_TRUE(std::ranges::any_of(steps, [](const Progress& p) { return p.event == "is_yours_already"; }));
+}
+
+TEST(PairingTest, HopThatAnswersAtOnceWithNothingIsNotAskedWithoutPause) {
+  Home home;
+  const auto device = home.NewDevice("a");
+  home.rendezvous().answers_at_once = true;
+  const auto outcome =
+      Must(PairDevices(*home.App(), For(device->Label(), absl::Seconds(1)), Home::IgnoreRecovery(), nullptr));
+  EXPECT_EQ(outcome.failed.size(), 1u);
+  EXPECT_GE(home.rendezvous().awaits, 2u);
+  EXPECT_LE(home.rendezvous().awaits, 8u);
+}
+
 TEST(PairingTest, LabelOfAnotherTenantIsRefused) {
   Home home;
   const auto device = home.NewDevice("a");

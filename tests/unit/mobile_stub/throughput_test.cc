@@ -38,9 +38,9 @@ TEST(ThroughputTest, CountsReadingsAndHowOldTheyWere) {
   batch.add_readings()->set_taken_delta_us(1000);
   clock.Advance(absl::Milliseconds(5));
   ReadRecord record;
-  throughput.OnReadings(record, batch);
+  throughput.OnReadings(record, batch, true);
   clock.Advance(absl::Seconds(2));
-  throughput.OnReadings(record, batch);
+  throughput.OnReadings(record, batch, true);
   throughput.OnMissing({}, {3, 5});
   throughput.OnDuplicate({}, 1);
   const Throughput::Summary s = throughput.summary();

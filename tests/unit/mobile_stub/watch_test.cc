@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "mobile-stub/device_board.h"
 #include "mobile-stub/membership.h"
 #include "tests/unit/mobile_stub/home.h"
@@ -208,6 +210,144 @@ TEST_F(WatchTest, OneOfTwoSessionsRemembers) {
   EXPECT_GT(memory.positions.at(Topic::Of(TopicKind::kTelemetry, device_->self())).next, 0u);
 }
 
+TEST_F(WatchTest, SessionThatRemembersNothingLeavesEverythingToTheNext) {
+  ASSERT_TRUE(session_->Stop().ok());
+  const uint64_t skipped = device_->SkipReading(1);
+  device_->SendReading(2, true);
+  for (const bool remember : {false, false, true}) {
+    Witness witness;
+    WatchOptions options = Quick();
+    options.remember = remember;
+    session_ = Must(WatchSession::Start(*engine_, &witness, options));
+    witness.Await([](const Witness& w) { return !w.missing().empty() && !w.readings().empty(); },
+                  "what came before");
+    EXPECT_EQ(witness.missing()[0].second, (SequenceRange{skipped, skipped}));
+    EXPECT_EQ(witness.readings()[0].value, 2);
+    ASSERT_TRUE(session_->Stop().ok());
+  }
+}
+
+TEST_F(WatchTest, SaysWhoHasNotFollowedAChangeOfKeys) {
+  witness_.Await(
+      [](const Witness& w) { return w.waiting() == std::pair(uint64_t{1}, std::vector<MemberId>()); },
+      "nobody to wait for");
+  device_->Stop();
+  ASSERT_TRUE(
+      AddCourier(*home_.App(), Must(SpiffeId::Parse("spiffe://acme.keystead.example/gateway/one"))).ok());
+  witness_.Await(
+      [&](const Witness& w) { return w.waiting() == std::pair(uint64_t{2}, std::vector{device_->self()}); },
+      "waiting for the device that is off");
+}
+
+// Holds the session up in its first alarm.
+class Blocker final : public WatchObserver {
+ public:
+  void OnAlarm(const SecurityEvent&) override { released.WaitForNotification(); }
+  absl::Notification released;
+};
+
+TEST_F(WatchTest, HopThatFloodsTheKeyringFillsNoMemory) {
+  ASSERT_TRUE(session_->Stop().ok());
+  constexpr size_t kRecord = 200 << 10;
+  constexpr int kRecords = 220;
+  Blocker blocker;
+  session_ = Must(WatchSession::Start(*engine_, &blocker, Quick()));
+  const Member member = Must(engine_->state().LoadMember());
+  std::atomic<int> durable{0};
+  PublisherCallbacks on;
+  on.on_durable = [&](uint64_t) { ++durable; };
+  Publisher publisher(home_.Dial(Role::kService), std::move(on), {.max_buffer_bytes = size_t{64} << 20});
+  publisher.Start();
+  for (int i = 0; i < kRecords; ++i) {
+    GroupBuilder group(GroupHeader{member.identity().tenant, member.identity().id, Topic::Keyring(),
+                                   device_->self(), 1, RandomSource::System().NewId<StreamId>()});
+    ASSERT_TRUE(group.Append(0, Bytes(kRecord, 0x55)).ok());
+    ASSERT_TRUE(publisher.Enqueue(group.Take()).ok());
+  }
+  const auto await = [](const std::function<bool()>& done, absl::Duration patience) {
+    const absl::Time deadline = absl::Now() + patience;
+    while (!done() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
+    return done();
+  };
+  EXPECT_TRUE(await([&] { return session_->queued_bytes() > (16 << 20); }, testing::kPatience));
+  // All of it is 43 MiB: what is held up stays with the hop.
+  EXPECT_FALSE(await([&] { return session_->queued_bytes() > (22 << 20); }, absl::Seconds(1)));
+  blocker.released.Notify();
+  EXPECT_TRUE(await([&] { return session_->queued_bytes() == 0; }, testing::kPatience));
+  publisher.Stop();
+  ASSERT_TRUE(session_->Stop().ok());
+}
+
+class BoardTest : public WatchTest {
+ protected:
+  void SetUp() override {
+    WatchTest::SetUp();
+    ASSERT_TRUE(session_->Stop().ok());
+    const Member member = Must(engine_->state().LoadMember());
+    board_.OnMembership(member.chain());
+    telemetry_ = {member.identity().tenant,
+                  member.identity().id,
+                  Topic::Of(TopicKind::kTelemetry, device_->self()),
+                  device_->self(),
+                  1,
+                  RandomSource::System().NewId<StreamId>()};
+    state_ = telemetry_;
+    state_.topic = Topic::Of(TopicKind::kState, device_->self());
+    state_.stream = RandomSource::System().NewId<StreamId>();
+  }
+  void Read(const StreamPlace& place, uint64_t sequence, double value, bool current) {
+    v1::ReadingBatch batch;
+    batch.set_taken_unix_us(absl::ToUnixMicros(absl::Now()));
+    batch.add_channels()->set_name("temperature");
+    batch.add_readings()->set_value(value);
+    ReadRecord record;
+    record.place = &place;
+    record.sequence = sequence;
+    board_.OnReadings(record, batch, current);
+  }
+  static StreamStatus Status(const StreamPlace& place, Liveness liveness, bool current) {
+    StreamStatus status;
+    status.place = place;
+    status.liveness = liveness;
+    status.current = current;
+    return status;
+  }
+  ChannelValue Shown() { return board_.Rows().at(0).channels.at("temperature"); }
+
+  DeviceBoard board_{std::map<MemberId, std::string>()};
+  StreamPlace telemetry_, state_;
+};
+
+// A hop that passes state on and keeps telemetry back makes no old temperature live.
+TEST_F(BoardTest, ValueIsAsLiveAsTheStreamItCameIn) {
+  Read(telemetry_, 1, 20, true);
+  board_.OnState({Status(telemetry_, Liveness::kLive, true), Status(state_, Liveness::kLive, true)});
+  EXPECT_EQ(Shown().liveness, "live");
+  board_.OnState({Status(telemetry_, Liveness::kLate, true), Status(state_, Liveness::kLive, true)});
+  EXPECT_EQ(Shown().liveness, "late");
+  board_.OnState({Status(state_, Liveness::kLive, true)});
+  EXPECT_EQ(Shown().liveness, "history");
+  EXPECT_EQ(board_.Rows().at(0).liveness, "live");
+}
+
+TEST_F(BoardTest, OlderStreamTakesNoPlaceOfTheCurrentOne) {
+  StreamPlace older = telemetry_;
+  older.stream = RandomSource::System().NewId<StreamId>();
+  Read(telemetry_, 4, 20, true);
+  Read(older, 900, 99, false);
+  EXPECT_EQ(Shown().value, 20);
+  Read(telemetry_, 3, 98, true);  // a gap that closed late
+  EXPECT_EQ(Shown().value, 20);
+  Read(telemetry_, 5, 21, true);
+  EXPECT_EQ(Shown().value, 21);
+  StreamPlace newer = telemetry_;
+  newer.stream = RandomSource::System().NewId<StreamId>();
+  board_.OnState({Status(telemetry_, Liveness::kLive, true)});
+  Read(newer, 1, 22, true);
+  EXPECT_EQ(Shown().value, 22);
+  EXPECT_EQ(Shown().liveness, "history");  // until something is known of the new stream
+}
+
 TEST_F(WatchTest, BoardShowsValueAndWhatMayBeBelieved) {
   ASSERT_TRUE(session_->Stop().ok());
   DeviceBoard board({{device_->self(), "thermometer"}});
@@ -217,7 +357,8 @@ TEST_F(WatchTest, BoardShowsValueAndWhatMayBeBelieved) {
       [&](const std::vector<StreamStatus>& streams) {
         board.OnState(streams);
         const std::vector<DeviceRow> rows = board.Rows();
-        return rows.size() == 1 && rows[0].channels.contains("temperature") && rows[0].liveness == "live" &&
+        return rows.size() == 1 && rows[0].channels.contains("temperature") &&
+               rows[0].channels.at("temperature").liveness == "live" &&
                rows[0].channels.at("temperature").confirmed;
       },
       testing::kPatience);
