@@ -58,6 +58,10 @@ function(keystead_program name)
   keystead_own(${name})
   keystead_precompiled(${name} keystead_pch)
   target_link_libraries(${name} PRIVATE ${ARG_PRIVATE})
+  if(NOT KEYSTEAD_SANITIZE)
+    # Not one symbol of it is named, so a linker that drops what is not needed would drop it.
+    target_link_options(${name} PRIVATE -Wl,--no-as-needed ${KEYSTEAD_JEMALLOC} -Wl,--as-needed)
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 

@@ -36,6 +36,9 @@ find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 find_package(GTest CONFIG REQUIRED)
+# What a program takes on one thread another gives back; jemalloc does that for a third less CPU than glibc
+# (docs/benchmark.md). Sanitizers bring an allocator of their own.
+find_library(KEYSTEAD_JEMALLOC jemalloc REQUIRED)
 
 # Warnings are errors on our own targets only; see keystead_own().
 add_library(keystead_warnings INTERFACE)

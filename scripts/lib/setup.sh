@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the scripts: installs what is missing, configures and builds. Works from any directory; two runs side by
-# side wait for each other where they must. Sets `root`; defines say, die, install_packages GROUP… and
+# side wait for each other where they must. Sets `root` and `programs`; defines say, die, install_packages GROUP… and
 # build_preset PRESET [TARGET…].
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -13,6 +13,11 @@ die() {
   exit 1
 }
 
+# What the demonstration runs.
+# shellcheck disable=SC2034
+programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-stub keystead-infra-sim keystead-issue
+  keystead-storage-crash)
+
 # Read by name in install_packages.
 # shellcheck disable=SC2034
 {
@@ -20,7 +25,7 @@ die() {
   # bench: what scripts/bench compares with.
   packages_build=(g++ cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
-    libcli11-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev python3 procps util-linux ca-certificates)
+    libcli11-dev libjemalloc-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev python3 procps util-linux ca-certificates)
   packages_test=(git zbar-tools shellcheck clang-tidy clang-format binutils)
   packages_all=(clang libclang-rt-14-dev llvm)
   packages_bench=(mosquitto libmosquitto-dev nats-server libnats-dev)

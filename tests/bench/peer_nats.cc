@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
       &received, nullptr, nullptr, nullptr);
   if (s != NATS_OK) return Fail("no subscription", s);
 
+  std::atomic<uint64_t> failed{0};
   std::vector<natsConnection*> connections(static_cast<size_t>(o.connections), nullptr);
   std::vector<jsCtx*> contexts(static_cast<size_t>(o.connections), nullptr);
   for (size_t i = 0; i < connections.size(); ++i) {
@@ -94,6 +95,10 @@ int main(int argc, char** argv) {
     jsOptions options;
     jsOptions_Init(&options);
     options.PublishAsync.MaxPending = o.window;
+    options.PublishAsync.ErrHandler = [](jsCtx*, jsPubAckErr*, void* count) {
+      static_cast<std::atomic<uint64_t>*>(count)->fetch_add(1);
+    };
+    options.PublishAsync.ErrHandlerClosure = &failed;
     if (s = natsConnection_JetStream(&contexts[i], connections[i], &options); s != NATS_OK)
       return Fail("no JetStream", s);
   }
@@ -115,7 +120,10 @@ int main(int argc, char** argv) {
   jsPubOptions wait;
   jsPubOptions_Init(&wait);
   wait.MaxWait = 10000;
-  for (jsCtx* context : contexts) js_PublishAsyncComplete(context, &wait);
+  for (jsCtx* context : contexts) {
+    if (s = js_PublishAsyncComplete(context, &wait); s != NATS_OK) return Fail("not all acknowledged", s);
+  }
+  if (failed.load() > 0) return Fail("publishes were refused", NATS_ERR);
   const double seconds = absl::ToDoubleSeconds(absl::Now() - began);
   const nlohmann::json out = {{"connections", o.connections},
                               {"acknowledged_per_second", static_cast<double>(published) / seconds},
