@@ -67,6 +67,7 @@ std::string StreamSender::EncodeMemory() const {
 }
 
 void StreamSender::FlushLocked() {
+  flush_due_ = false;
   if (builder_ == nullptr || builder_->empty()) return;
   Entry entry;
   entry.stream = collected_->stream;
@@ -113,6 +114,7 @@ void StreamSender::SubmitToJournal() {
                         sync ? storage::Durability::kSynced : storage::Durability::kBuffered));
   if (!taken.ok()) return;  // the store's queue is full: the next flush or tick tries again
   ++tasks_;
+  ++writes_;
   for (const uint64_t number : numbers) entries_.at(number).submitted = true;
   next_submitted_ = next_number_;
 }
@@ -129,6 +131,7 @@ void StreamSender::Journalled(const std::vector<uint64_t>& numbers, const std::v
                               const absl::Status& status) {
   absl::MutexLock lock(&mutex_);
   --tasks_;
+  --writes_;
   if (!status.ok()) {
     Log(LogLevel::kError, "journal_failed", {{"reason", Std(status.message())}});
     next_submitted_ = std::min(next_submitted_, numbers.front());
@@ -141,6 +144,7 @@ void StreamSender::Journalled(const std::vector<uint64_t>& numbers, const std::v
     log_end_ = std::max(log_end_, offsets[i] + 1);
     if (const auto at = entries_.find(numbers[i]); at != entries_.end()) SetOffset(at->second, offsets[i]);
   }
+  if (flush_due_ && writes_ == 0) FlushLocked();
   Feed();
 }
 

@@ -147,7 +147,10 @@ absl::StatusOr<StreamSender::Sent> StreamSender::SendSigned(std::string_view kin
 
 absl::Status StreamSender::Flush() {
   absl::MutexLock lock(&mutex_);
-  FlushLocked();
+  const bool gathers = writes_ > 0 && builder_ != nullptr && builder_->bytes() < options_.gather_bytes;
+  flush_due_ = gathers;
+  if (!gathers) FlushLocked();
+  SetBacklog();
   return absl::OkStatus();
 }
 

@@ -89,8 +89,10 @@ class StreamSender {
   absl::StatusOr<Sent> Send(std::string_view kind, ByteView body);
   absl::StatusOr<Sent> SendSigned(std::string_view kind, ByteView payload);
 
-  // Call after Send()s: what was sealed goes to the journal and on its way. (Several records sealed in
-  // between travel as one group.) What was not flushed when the process dies counts as never said.
+  // Call after Send()s: what was sealed goes to the journal and on its way. Several records sealed in between
+  // travel as one group; so does what is sealed while the journal still writes the group before, up to
+  // gather_bytes: under load one write, one header and one look at every hop serve several readings, and a
+  // lone one is never held back. What was not flushed when the process dies counts as never said.
   absl::Status Flush();
   // Call about once a second, and when a probe arrived: a checkpoint where it is due, a retry, a loss report.
   absl::Status Tick(bool checkpoint_now = false);
@@ -157,7 +159,7 @@ class StreamSender {
   void OnDurable(uint64_t ticket);
   void OnRefused(uint64_t ticket, const GroupRefusal& refusal);
   void SetBacklog() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    backlog_.store(entries_bytes_, std::memory_order_relaxed);
+    backlog_.store(entries_bytes_ + (builder_ == nullptr ? 0 : builder_->bytes()), std::memory_order_relaxed);
   }
 
   const Options options_;
@@ -187,7 +189,9 @@ class StreamSender {
   size_t removed_ ABSL_GUARDED_BY(mutex_) = 0;     // entries since the last trim
   size_t dead_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // given up and still in the journal
   bool compacting_ ABSL_GUARDED_BY(mutex_) = false;
-  size_t tasks_ ABSL_GUARDED_BY(mutex_) = 0;  // in the store's queue
+  size_t tasks_ ABSL_GUARDED_BY(mutex_) = 0;        // in the store's queue
+  size_t writes_ ABSL_GUARDED_BY(mutex_) = 0;       // of them, those that write new entries
+  bool flush_due_ ABSL_GUARDED_BY(mutex_) = false;  // once there is no such write
 
   Stats stats_ ABSL_GUARDED_BY(mutex_);
   Bytes scratch_ ABSL_GUARDED_BY(mutex_);

@@ -7,6 +7,8 @@
 #include <set>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
+
 #include "core/membership/signed_object.h"
 #include "tests/unit/member/faulty_store.h"
 #include "tests/unit/member/test_owner.h"
@@ -127,6 +129,32 @@ TEST_F(StreamSenderTest, WhatIsSaidIsReadConfirmedAndEnded) {
   EXPECT_EQ(Must(store_->GetBounds(options_.journal)).first, Must(store_->GetBounds(options_.journal)).end);
   EXPECT_EQ(sender_->Send(kinds::kReadings, AsBytes("late")).status().code(),
             absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(StreamSenderTest, WhatIsSaidWhileTheJournalWritesTravelsAsOneGroup) {
+  Start();
+  absl::Notification busy;
+  absl::Notification go_on;
+  ASSERT_TRUE(store_
+                  ->Submit(storage::MakeTask(
+                      1,
+                      [&](storage::Transaction&) {
+                        busy.Notify();
+                        go_on.WaitForNotification();
+                        return absl::OkStatus();
+                      },
+                      [](const absl::Status&) {}))
+                  .ok());
+  busy.WaitForNotification();
+  Say(30);  // the first is on its way to the journal, which does not come to it
+  EXPECT_EQ(sender_->GetStats().groups, 1u);
+  EXPECT_FALSE(sender_->AllDurable());
+  EXPECT_GT(sender_->Backlog(), 30u * 20u);
+  go_on.Notify();
+  // No tick, no further flush: the journal itself goes on with what has gathered.
+  ASSERT_TRUE(Eventually([&] { return sender_->AllDurable(); }));
+  EXPECT_EQ(sender_->GetStats().groups, 2u);
+  EXPECT_EQ(ReadAll()->BodiesOf(kinds::kReadings).size(), said_.size());
 }
 
 TEST_F(StreamSenderTest, RecordsSealedBetweenFlushesTravelAsOneGroup) {
