@@ -2,8 +2,9 @@
 
 find_program(KEYSTEAD_CCACHE ccache)
 if(KEYSTEAD_CCACHE)
-  # The sloppiness settings are what ccache asks for where precompiled headers are in use.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+  # The sloppiness settings are what ccache asks for where precompiled headers are in use. (Not `cmake -E env`: starting
+  # cmake costs a tenth of a second for each file.)
+  set(CMAKE_CXX_COMPILER_LAUNCHER /usr/bin/env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${KEYSTEAD_CCACHE})
 endif()
