@@ -26,7 +26,7 @@ programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-
   packages_build=(g++ cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
     libcli11-dev libjemalloc-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev python3 procps util-linux ca-certificates)
-  packages_test=(git zbar-tools shellcheck clang-tidy clang-format binutils)
+  packages_test=(git zbar-tools clang shellcheck clang-tidy clang-format binutils)
   packages_all=(clang libclang-rt-14-dev llvm)
   packages_bench=(mosquitto libmosquitto-dev nats-server libnats-dev)
 }
