@@ -126,6 +126,7 @@ struct Options {
   size_t tail_cache_bytes = 64 << 20;    // the newest entries over all logs
   size_t write_buffer_bytes = 64 << 20;  // what RocksDB gathers before it writes a table file
   size_t block_cache_bytes = 32 << 20;
+  size_t max_unsynced_trims = 16384;  // logs trimmed since the last sync; beyond it the next commit syncs
   // The writer waits this long for more tasks, only when the last commit held more than one. Zero is best
   // unless the disk's fsync is much dearer than a network round trip.
   absl::Duration linger = absl::ZeroDuration();

@@ -156,7 +156,8 @@ void RocksDbLogStore::CommitTogether(std::vector<Member>& members) {
     return;
   }
   const absl::Time start = absl::Now();
-  bool sync = false;
+  // Where nobody asks for a sync, trims would gather for ever: one sync lets all of them go.
+  bool sync = unsynced_trims_.size() >= options_.max_unsynced_trims;
   for (Member& member : members) {
     batch_.BeginTask();
     member.status = member.task->Prepare(batch_);
@@ -181,14 +182,17 @@ absl::Status RocksDbLogStore::WriteBatch(bool sync) {
   // early does no harm: it then keeps for a while what could go.
   for (const uint32_t tenant : batch_.erased_tenants()) {
     database_->trims().Forget(tenant);
-    std::erase_if(unsynced_trims_, [tenant](const auto& trim) { return trim.first.tenant == tenant; });
+    absl::erase_if(unsynced_trims_, [tenant](const auto& trim) { return trim.first.tenant == tenant; });
   }
   if (!batch_.empty()) return database_->Write(batch_.writes(), sync);
   return sync ? database_->Sync() : absl::OkStatus();
 }
 
 void RocksDbLogStore::Publish(bool synced) {
-  for (const auto& trim : batch_.Trims()) unsynced_trims_.push_back(trim);
+  for (const auto& [log, first_kept] : batch_.Trims()) {
+    uint64_t& known = unsynced_trims_[log];
+    known = std::max(known, first_kept);
+  }
   if (synced) {  // what the filter drops is gone, so the trim must not be lost
     for (const auto& [log, first_kept] : unsynced_trims_) database_->trims().Set(log, first_kept);
     unsynced_trims_.clear();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "core/storage/batch.h"
 #include "core/storage/database.h"
@@ -53,9 +54,9 @@ class RocksDbLogStore final : public LogStore {
   const Options options_;
   const std::unique_ptr<Database> database_;
   LogDirectory directory_;
-  Batch batch_;                                              // THREAD: writer
-  std::vector<std::pair<LogRef, uint64_t>> unsynced_trims_;  // THREAD: writer
-  absl::Time last_recovery_ = absl::InfinitePast();          // THREAD: writer
+  Batch batch_;                                           // THREAD: writer
+  absl::flat_hash_map<LogRef, uint64_t> unsynced_trims_;  // first entry kept. THREAD: writer
+  absl::Time last_recovery_ = absl::InfinitePast();       // THREAD: writer
 
   mutable absl::Mutex mutex_;
   absl::CondVar work_ ABSL_GUARDED_BY(mutex_);          // the writer waits

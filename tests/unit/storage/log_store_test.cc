@@ -54,6 +54,24 @@ TEST_F(LogStoreTest, TrimmedJournalsDoNotReachTheDisk) {
   }
 }
 
+TEST_F(LogStoreTest, TrimsThatNobodySyncsDoNotGather) {
+  options_.max_unsynced_trims = 8;
+  Open();
+  for (uint64_t log = 0; log < 100; ++log) {
+    ASSERT_TRUE(Append({1, log}, {"x", "y"}, Durability::kBuffered).ok());
+    for (uint64_t kept = 1; kept <= 2; ++kept) {
+      ASSERT_TRUE(store_->Commit(
+                            [&](Transaction& t) {
+                              return t.Trim({1, log}, kept);
+                            },
+                            Durability::kBuffered)
+                      .ok());
+    }
+  }
+  EXPECT_GE(store_->GetStats().syncs, 11u);
+  EXPECT_LE(store_->GetStats().syncs, 13u);
+}
+
 TEST_F(LogStoreTest, AFailedPrepareLeavesNothing) {
   Open();
   ASSERT_TRUE(Append(kLog, {"a"}).ok());
