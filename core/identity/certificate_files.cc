@@ -29,12 +29,14 @@ absl::StatusOr<CertificateInfo> Describe(X509* leaf, absl::Time now) {
   KS_ASSIGN_OR_RETURN(info.not_after, x509::ToTime(X509_get0_notAfter(leaf)));
   if (now > info.not_after) {
     return absl::FailedPreconditionError(absl::StrCat(
-        "certificate expired at ", absl::FormatTime(absl::RFC3339_sec, info.not_after, absl::UTCTimeZone())));
+        "certificate expired at ", absl::FormatTime(absl::RFC3339_sec, info.not_after, absl::UTCTimeZone()),
+        "; have a new one issued, or correct the clock"));
   }
   if (now < info.not_before) {
     return absl::FailedPreconditionError(
         absl::StrCat("certificate is not valid before ",
-                     absl::FormatTime(absl::RFC3339_sec, info.not_before, absl::UTCTimeZone())));
+                     absl::FormatTime(absl::RFC3339_sec, info.not_before, absl::UTCTimeZone()),
+                     "; correct the clock, or wait"));
   }
   return info;
 }
@@ -48,7 +50,8 @@ absl::StatusOr<CertificateInfo> ValidateCertificatePair(std::string_view chain_p
   KS_ASSIGN_OR_RETURN(CertificateInfo info, Describe(chain.front().get(), now));
   if (X509_check_private_key(chain.front().get(), key.get()) != 1) {
     x509::DrainErrors();
-    return absl::FailedPreconditionError("key does not match the certificate");
+    return absl::FailedPreconditionError(
+        "key does not match the certificate; use the two files that were issued together");
   }
   return info;
 }

@@ -29,9 +29,9 @@ struct CertificateInfo {
 };
 
 // Reads and checks the three files. One-line errors that name the file: NOT_FOUND missing; PERMISSION_DENIED
-// unreadable; INVALID_ARGUMENT malformed, or no or more than one URI SAN, or not a SPIFFE id;
-// FAILED_PRECONDITION expired, not yet valid, or the key does not match the certificate. Does not verify the
-// chain: the peer does.
+// unreadable, or a key that others than its owner can reach; INVALID_ARGUMENT malformed, or no or more than
+// one URI SAN, or not a SPIFFE id; FAILED_PRECONDITION expired, not yet valid, or the key does not match the
+// certificate. Does not verify the chain: the peer does.
 absl::StatusOr<CertificateInfo> ValidateCertificateFiles(const CertificateFiles& files, absl::Time now);
 
 // The same for PEM texts that are not files yet.

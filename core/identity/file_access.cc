@@ -33,18 +33,33 @@ class Descriptor {
 
 absl::Status Failure(const std::string& path, int error) {
   const std::string text = absl::StrCat(path, ": ", std::strerror(error));
-  if (error == ENOENT || error == ENOTDIR) return absl::NotFoundError(text);
-  if (error == EACCES || error == EPERM) return absl::PermissionDeniedError(text);
+  if (error == ENOENT || error == ENOTDIR)
+    return absl::NotFoundError(absl::StrCat(text, "; give another path, or make the file"));
+  if (error == EACCES || error == EPERM)
+    return absl::PermissionDeniedError(absl::StrCat(text, "; run as the user who owns it"));
   return absl::InvalidArgumentError(text);
 }
 
-}  // namespace
+absl::Status CheckSecret(const std::string& path, const struct stat& about) {
+  if (about.st_uid != geteuid() && about.st_uid != 0) {
+    return absl::PermissionDeniedError(absl::StrCat(path, ": belongs to user ", about.st_uid,
+                                                    ", who could change it: chown ", geteuid(), " ", path));
+  }
+  if ((about.st_mode & 077) != 0) {
+    return absl::PermissionDeniedError(
+        absl::StrCat(path, ": a secret that others than its owner can reach: chmod 600 ", path));
+  }
+  return absl::OkStatus();
+}
 
-absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path) {
+absl::StatusOr<SecretBytes> ReadFile(const std::string& path, bool is_secret) {
   const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat about {};
   if (file.get() < 0 || fstat(file.get(), &about) != 0) return Failure(path, errno);
   if (!S_ISREG(about.st_mode)) return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  if (is_secret) {
+    KS_RETURN_IF_ERROR(CheckSecret(path, about));
+  }
   if (about.st_size > kMaxFileBytes)
     return absl::InvalidArgumentError(absl::StrCat(path, ": longer than 1 MiB"));
   SecretBytes out(static_cast<size_t>(about.st_size));
@@ -59,8 +74,12 @@ absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path) {
   return out;
 }
 
+}  // namespace
+
+absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path) { return ReadFile(path, true); }
+
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  KS_ASSIGN_OR_RETURN(const SecretBytes bytes, ReadSecretFile(path));
+  KS_ASSIGN_OR_RETURN(const SecretBytes bytes, ReadFile(path, false));
   return ToString(bytes.ExposeSecret());
 }
 

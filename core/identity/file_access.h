@@ -13,8 +13,10 @@
 
 namespace keystead {
 
-// At most 1 MiB. NOT_FOUND, PERMISSION_DENIED or INVALID_ARGUMENT, with the path.
+// At most 1 MiB. NOT_FOUND, PERMISSION_DENIED or INVALID_ARGUMENT, with the path and what to do.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
+// For keys: in addition PERMISSION_DENIED when anybody but its owner may read or write the file, or when the
+// owner is neither this process's user nor root.
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path);
 
 // New content for `path`, written under a temporary name beside it; Commit renames it. Destroying it

@@ -53,7 +53,8 @@ absl::StatusOr<std::vector<X509Ptr>> ParseCertificates(std::string_view pem, siz
   const bool at_end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
   const std::string reason = DrainErrors();
   if (!at_end) return absl::InvalidArgumentError(absl::StrCat("malformed certificate: ", reason));
-  if (out.empty()) return absl::InvalidArgumentError("no certificate in the PEM text");
+  if (out.empty())
+    return absl::InvalidArgumentError("no certificate in it; a PEM file with BEGIN CERTIFICATE is needed");
   return out;
 }
 
@@ -63,7 +64,8 @@ absl::StatusOr<PkeyPtr> ParsePrivateKey(const SecretBytes& pem) {
   PkeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassword, nullptr));
   if (key == nullptr) {
     DrainErrors();
-    return absl::InvalidArgumentError("no unencrypted private key in the PEM text");
+    return absl::InvalidArgumentError(
+        "no private key in it that can be read; a PEM file with BEGIN PRIVATE KEY, not encrypted, is needed");
   }
   return key;
 }

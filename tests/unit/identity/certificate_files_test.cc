@@ -61,9 +61,25 @@ TEST_F(CertificateFilesTest, NamesTheMissingFile) {
     broken.*member = std::filesystem::path(files.key).parent_path().string();
     ExpectError(broken, absl::StatusCode::kInvalidArgument, broken.*member, "not a regular file");
     WriteAll(files.key + ".junk", "junk");
+    ASSERT_EQ(chmod((files.key + ".junk").c_str(), 0600), 0);
     broken.*member = files.key + ".junk";
     ExpectError(broken, absl::StatusCode::kInvalidArgument, broken.*member, "");
   }
+}
+
+TEST_F(CertificateFilesTest, RefusesAKeyThatOthersCanReach) {
+  const CertificateFiles files = Good();
+  for (const mode_t mode : {0640, 0604, 0620, 0602, 0610, 0601, 0644, 0666}) {
+    ASSERT_EQ(chmod(files.key.c_str(), mode), 0);
+    ExpectError(files, absl::StatusCode::kPermissionDenied, files.key, "chmod 600 " + files.key);
+  }
+  for (const mode_t mode : {0600, 0400}) {
+    ASSERT_EQ(chmod(files.key.c_str(), mode), 0);
+    EXPECT_TRUE(ValidateCertificateFiles(files, absl::Now()).ok());
+  }
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  ASSERT_EQ(chown(files.key.c_str(), 12345, static_cast<gid_t>(-1)), 0);
+  ExpectError(files, absl::StatusCode::kPermissionDenied, files.key, "belongs to user 12345");
 }
 
 TEST_F(CertificateFilesTest, RefusesAKeyOfAnotherCertificate) {

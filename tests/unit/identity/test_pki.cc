@@ -121,6 +121,8 @@ CertificateFiles TestPki::Store(const IssuedLeaf& leaf, const std::string& roots
   CertificateFiles files{folder + "/chain.pem", folder + "/key.pem", folder + "/roots.pem"};
   WriteAll(files.chain, leaf.chain_pem);
   WriteAll(files.key, Text(leaf.key_pem));
+  std::filesystem::permissions(files.key,
+                               std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   WriteAll(files.roots, ReadAll(roots));
   return files;
 }
