@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
+#include "core/base/clock.h"
+#include "core/observe/event_limiter.h"
 #include "core/observe/log.h"
 
 namespace keystead {
@@ -12,6 +14,7 @@ struct Ledger {
   absl::Mutex mutex;
   std::map<std::string, uint64_t> counts ABSL_GUARDED_BY(mutex);
   std::function<void(const SecurityEvent&)> observer ABSL_GUARDED_BY(mutex);
+  EventLimiter limiter ABSL_GUARDED_BY(mutex) = EventLimiter(EventLimiter::Options());
 };
 
 Ledger& TheLedger() {
@@ -69,22 +72,32 @@ std::string_view SecurityEventName(SecurityEventKind kind) {
 
 void Report(const SecurityEvent& event) {
   const std::string_view name = SecurityEventName(event.kind);
-  Log(LogLevel::kWarning, "security",
-      {{"kind", name},
-       {"tenant", event.tenant},
-       {"instantiation", event.instantiation},
-       {"topic", event.topic},
-       {"sender", event.sender},
-       {"stream", event.stream},
-       {"epoch", event.epoch},
-       {"sequence", event.sequence},
-       {"peer", event.peer},
-       {"detail", event.detail}});
+  EventLimiter::Decision line;
   std::function<void(const SecurityEvent&)> observer;
   {
     absl::MutexLock lock(&TheLedger().mutex);
-    ++TheLedger().counts[std::string(name)];
-    observer = TheLedger().observer;
+    Ledger& ledger = TheLedger();
+    ledger.counts[std::string(name)] += event.count;
+    observer = ledger.observer;
+    // Where there is no peer, whose records they are tells events apart as well as can be.
+    line = ledger.limiter.Ask(event.kind, event.peer.empty() ? event.sender : event.peer, event.count,
+                              Clock::System().Uptime());
+  }
+  if (line.suppressed > 0)
+    Log(LogLevel::kWarning, "security_suppressed", {{"kind", name}, {"events", line.suppressed}});
+  if (line.write) {
+    Log(LogLevel::kWarning, "security",
+        {{"kind", name},
+         {"tenant", event.tenant},
+         {"instantiation", event.instantiation},
+         {"topic", event.topic},
+         {"sender", event.sender},
+         {"stream", event.stream},
+         {"epoch", event.epoch},
+         {"sequence", event.sequence},
+         {"peer", event.peer},
+         {"detail", event.detail},
+         {"count", event.count}});
   }
   if (observer) observer(event);
 }

@@ -48,9 +48,12 @@ struct SecurityEvent {
   uint64_t sequence = 0;
   std::string peer;    // SPIFFE id or network address
   std::string detail;  // a fixed sentence plus public numbers
+  uint64_t count = 1;  // of what it stands for, where one event tells of several
 };
 
-// Logs the event at level warning, counts it, and hands it to the observer if one is set. Thread-safe.
+// Logs the event at level warning, counts it, and hands it to the observer if one is set. Counts and observer
+// miss nothing; of log lines, a kind and peer get a thousand at once and twenty a second (event_limiter.h),
+// and a line "security_suppressed" tells how many events of a kind have none. Thread-safe.
 void Report(const SecurityEvent& event);
 
 // How often each kind was reported since start. Thread-safe.

@@ -1,5 +1,6 @@
 #include "core/observe/security_event.h"
 
+#include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -131,6 +132,21 @@ TEST_F(SecurityEventTest, ThreadsLoseNoCount) {
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(CountOf("not_permitted"), before + 1000);
   EXPECT_EQ(observed, 1000);
+}
+
+// Whoever provokes events does not choose how many lines are written; nothing else is lost.
+TEST_F(SecurityEventTest, AFloodIsCountedAndObservedButNotWritten) {
+  const uint64_t before = CountOf("commit_refused");
+  uint64_t observed = 0;
+  SetSecurityEventObserver([&](const SecurityEvent& event) { observed += event.count; });
+  for (int i = 0; i < 5000; ++i)
+    Report({.kind = SecurityEventKind::kCommitRefused, .peer = "flood", .count = 2});
+  EXPECT_EQ(CountOf("commit_refused"), before + 10'000);
+  EXPECT_EQ(observed, 10'000u);
+  const std::string text = Logged();
+  const auto lines = std::count(text.begin(), text.end(), '\n');
+  EXPECT_GE(lines, 1000);
+  EXPECT_LE(lines, 2000);
 }
 
 TEST_F(SecurityEventTest, HostileTextStaysInItsField) {
