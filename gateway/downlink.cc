@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
@@ -12,6 +13,8 @@ namespace keystead::gateway {
 namespace {
 
 constexpr absl::Duration kRestartAfter = absl::Seconds(1);
+// Whatever the next hop has at a place is taken: it bounds that itself.
+constexpr RecordSource kFromNextHop{.publisher = 0, .slots = limits::kMaxVariantsPerPlace};
 
 // Whether a group may stand in the log that it is said to come from. Who wrote it is for members to judge.
 bool Belongs(const GroupHeader& header, const TenantName& tenant, const InstantiationId& id,
@@ -69,8 +72,9 @@ class Downlink::BringTask final : public storage::Task {
  private:
   absl::Status DoPrepare(storage::Transaction& transaction) {
     for (const Item& item : items_) {
-      KS_ASSIGN_OR_RETURN(const AppendOutcome outcome,
-                          owner_->log_->Append(transaction, kTenantNumber, item.view, item.bytes, changes_));
+      KS_ASSIGN_OR_RETURN(
+          const AppendOutcome outcome,
+          owner_->log_->Append(transaction, kTenantNumber, item.view, item.bytes, kFromNextHop, changes_));
       if (!outcome.offset.has_value()) continue;  // it was published here, or has come before
       owner_->forwarder_->Brought(transaction, outcome.log.ref, *outcome.offset);
       brought_.emplace_back(outcome.log.ref, *outcome.offset);

@@ -48,7 +48,7 @@ Forwarder::~Forwarder() { Stop(); }
 // ----------------------------------------------------------------------------------------------------
 
 absl::Status Forwarder::Restore() {
-  std::optional<TopicKey> after;
+  std::optional<TopicPlace> after;
   while (true) {
     KS_ASSIGN_OR_RETURN(const std::vector<RecordLog::OwnedLog> logs, log_->Logs(kTenantNumber, after, 1000));
     if (logs.empty()) break;

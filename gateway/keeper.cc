@@ -21,7 +21,7 @@ Keeper::Keeper(storage::LogStore* store, RecordLog* log, const Forwarder* forwar
       step_(std::clamp<uint64_t>(history_bytes / 16, 4 << 10, 4 << 20)) {}
 
 absl::Status Keeper::Restore() {
-  std::optional<TopicKey> after;
+  std::optional<TopicPlace> after;
   while (true) {
     KS_ASSIGN_OR_RETURN(const std::vector<RecordLog::OwnedLog> logs, log_->Logs(kTenantNumber, after, 1000));
     if (logs.empty()) return absl::OkStatus();

@@ -20,10 +20,15 @@ inline constexpr size_t kMaxCborItems = 1 << 16;
 inline constexpr size_t kMaxCommitBytes = 1 << 18;
 inline constexpr size_t kMaxRosterEntries = 1024;
 inline constexpr size_t kMaxTopicsPerSubscription = 2048;
-inline constexpr size_t kMailboxBytes = 4096;         // one rendezvous message
-inline constexpr size_t kMailboxTries = 16;           // per arming
-inline constexpr size_t kMaxVariantsPerSequence = 4;  // different bytes at one (stream, sequence)
-inline constexpr size_t kMaxGapsPerStream = 1024;     // intervals a hop or reader remembers
+inline constexpr size_t kMailboxBytes = 4096;  // one rendezvous message
+inline constexpr size_t kMailboxTries = 16;    // per arming
+// Different bytes at one (stream, sequence): what a reader keeps, and what a hop keeps of one publisher.
+inline constexpr size_t kMaxVariantsPerSequence = 4;
+inline constexpr size_t kCourierVariants = 32;  // what the backend keeps of a gateway, which carries for many
+inline constexpr size_t kSharedVariantsPerPlace =
+    64;                                               // what a hop keeps of all publishers together, and then
+inline constexpr size_t kMaxVariantsPerPlace = 128;   // one of each that has none yet, up to this
+inline constexpr size_t kMaxGapsPerStream = 1024;     // intervals that a reader remembers
 inline constexpr size_t kReplayWindowRecords = 1024;  // telemetry, per stream
 
 // One stream, one key (docs/protocol.md, "Streams"). Tests inject smaller ones.

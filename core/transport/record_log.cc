@@ -23,7 +23,7 @@ RecordLogChanges& RecordLogChanges::operator=(RecordLogChanges&&) noexcept = def
 // Topics
 // ------------------------------------------------------------------------------------------------------
 
-absl::StatusOr<TopicLog> RecordLogState::OpenTopic(storage::Transaction& transaction, const TopicKey& key,
+absl::StatusOr<TopicLog> RecordLogState::OpenTopic(storage::Transaction& transaction, const TopicPlace& key,
                                                    RecordLogChanges& changes) {
   if (const auto found = topics_.find(key); found != topics_.end()) return found->second;
   const std::string row = rows::TopicKeyOf(key.instantiation, key.topic);
@@ -75,6 +75,7 @@ absl::StatusOr<LogState*> RecordLogState::Use(storage::Transaction& transaction,
     log->ref = ref;
     log->self = lru_.begin();
     if (absl::Status status = Load(transaction, *log); !status.ok()) {
+      Recharge(*log, log->stream_bytes, 0);
       lru_.pop_front();
       return status;
     }
@@ -87,7 +88,7 @@ absl::StatusOr<LogState*> RecordLogState::Use(storage::Transaction& transaction,
   if (log->touched_by != rep.id) {
     log->touched_by = rep.id;
     log->touch_slot = rep.touched.size();
-    rep.touched.push_back({log, log->end});
+    rep.touched.push_back({log, log->end, log->end});
     ++log->in_use;
   }
   return log;
@@ -107,13 +108,25 @@ absl::Status RecordLogState::Load(storage::Transaction& transaction, LogState& l
 }
 
 absl::Status RecordLogState::Replay(storage::Transaction& transaction, LogState& log) {
-  KS_ASSIGN_OR_RETURN(const std::vector<FoundGroup> groups, ReadGroups(log, log.head.checkpoint, log.end));
   uint64_t tail_bytes = 0;
-  for (const FoundGroup& group : groups) {
-    KS_ASSIGN_OR_RETURN(StreamState* const stream, Stream(transaction, log, group.stream));
-    Note(*stream, group.offset, group.records);
-    tail_bytes += group.bytes->size();
-    ++log.groups_since;
+  GroupHeaderCache headers;
+  for (uint64_t next = std::max(log.head.checkpoint, log.first_kept); next < log.end;) {
+    // A log that is not in memory is nobody's in the open batch, so all of it can be had from the store.
+    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, store_->Read(log.ref, next, kReadBytes));
+    if (entries.empty()) return absl::DataLossError("a log ends before its end");
+    for (const storage::Entry& entry : entries) {
+      const auto view = GroupView::Parse(*entry.bytes, headers);
+      if (!view.ok()) return absl::DataLossError("a stored group does not parse");
+      const GroupHeader& header = view->header();
+      KS_ASSIGN_OR_RETURN(StreamState* const stream,
+                          Stream(transaction, log, {header.sender, header.epoch, header.stream}));
+      const size_t before = stream->bytes();
+      Note(*stream, entry.offset, view->records());
+      Recharge(log, before, stream->bytes());
+      tail_bytes += entry.bytes->size();
+      ++log.groups_since;
+    }
+    next = entries.back().offset + 1;
   }
   // Of entries that were trimmed since the checkpoint nobody knows the size; trimmed_bytes holds at least
   // them.
@@ -125,8 +138,16 @@ absl::Status RecordLogState::Replay(storage::Transaction& transaction, LogState&
 
 absl::StatusOr<StreamState*> RecordLogState::Stream(storage::Transaction& transaction, LogState& log,
                                                     const StreamKey& key) {
-  const auto [at, is_new] = log.streams.try_emplace(key);
-  if (!is_new) return &at->second;
+  if (const auto known = log.streams.find(key); known != log.streams.end()) return &known->second;
+  // Those that did not move since the checkpoint are in rows, and read again when they come again.
+  if (log.streams.size() >= options_.max_streams_per_log) {
+    absl::erase_if(log.streams, [&](const auto& entry) {
+      if (entry.second.moved) return false;
+      Recharge(log, entry.second.bytes(), 0);
+      return true;
+    });
+  }
+  const auto at = log.streams.try_emplace(key).first;
   auto row = transaction.Get(log.ref.tenant, kStreamTable, rows::StreamKeyOf(log.ref.log, key));
   absl::Status status = row.status();
   if (row.ok() && row->has_value()) {
@@ -138,22 +159,33 @@ absl::StatusOr<StreamState*> RecordLogState::Stream(storage::Transaction& transa
     log.streams.erase(at);
     return status;
   }
+  Recharge(log, 0, at->second.bytes());
   return &at->second;
 }
 
 void RecordLogState::Erase(LogState* log) {
   // Not of an evicted log, but of one whose task failed, offsets will be given out again.
-  if (log->poisoned) {
-    segments_.remove_if([&](const auto& segment) { return segment->log == log->ref; });
-  }
+  if (log->poisoned) digests_.Forget(log->ref, log->given_again);
+  Recharge(*log, log->stream_bytes, 0);
   logs_.erase(log->ref);
   lru_.erase(log->self);
   counters_.logs.store(logs_.size(), std::memory_order_relaxed);
 }
 
 void RecordLogState::EvictOld() {
-  while (lru_.size() > options_.max_logs_in_memory && lru_.back().in_use == 0) Erase(&lru_.back());
+  const auto too_much = [this] {
+    return lru_.size() > options_.max_logs_in_memory || stream_bytes_ > options_.max_stream_bytes;
+  };
+  // Never the newest: it may be on its way into use.
+  while (lru_.size() > 1 && lru_.back().in_use == 0 && too_much()) Erase(&lru_.back());
   counters_.logs.store(logs_.size(), std::memory_order_relaxed);
+}
+
+void RecordLogState::Recharge(LogState& log, size_t before, size_t after) {
+  if (before == after) return;
+  log.stream_bytes += after - before;  // unsigned: right also when it is less
+  stream_bytes_ += after - before;
+  counters_.stream_bytes.store(stream_bytes_, std::memory_order_relaxed);
 }
 
 void RecordLogState::Finish(RecordLogChanges& changes, const absl::Status& status) {
@@ -161,7 +193,10 @@ void RecordLogState::Finish(RecordLogChanges& changes, const absl::Status& statu
   for (const RecordLogChanges::Rep::Touch& touch : rep.touched) {
     LogState& log = *touch.log;
     --log.in_use;
-    if (!status.ok()) log.poisoned = true;
+    if (!status.ok()) {
+      log.poisoned = true;
+      log.given_again = std::min(log.given_again, touch.start);
+    }
     if (log.poisoned) {
       if (log.in_use == 0) Erase(&log);
       continue;
@@ -171,9 +206,10 @@ void RecordLogState::Finish(RecordLogChanges& changes, const absl::Status& statu
     log.pending.erase(log.pending.begin(), committed);
   }
   if (!status.ok()) {
-    for (const TopicKey& key : rep.created) topics_.erase(key);
+    for (const TopicPlace& key : rep.created) topics_.erase(key);
     if (!rep.created.empty()) header_slots_.fill({});
   }
+  if (stream_bytes_ > options_.max_stream_bytes) EvictOld();
   rep = {};
 }
 
@@ -184,14 +220,17 @@ void RecordLogState::Forget(uint32_t tenant) {
     state->poisoned = true;
     if (state->in_use == 0) Erase(state);
   }
+  digests_.Clear();
   absl::erase_if(topics_, [&](const auto& entry) { return entry.first.tenant == tenant; });
   header_slots_.fill({});
 }
 
 RecordLog::Stats RecordLogState::GetStats() const {
   const auto get = [](const std::atomic<uint64_t>& n) { return n.load(std::memory_order_relaxed); };
-  return {get(counters_.groups),  get(counters_.records),  get(counters_.duplicates), get(counters_.variants),
-          get(counters_.refused), get(counters_.look_ups), get(counters_.loads),      get(counters_.logs)};
+  return {get(counters_.groups),   get(counters_.records),     get(counters_.duplicates),
+          get(counters_.variants), get(counters_.refused),     get(counters_.look_ups),
+          get(counters_.reads),    get(counters_.read_bytes),  get(counters_.loads),
+          get(counters_.logs),     get(counters_.stream_bytes)};
 }
 
 // The public face
@@ -201,14 +240,14 @@ RecordLog::RecordLog(storage::LogStore* store, const Options& options)
     : state_(std::make_unique<RecordLogState>(store, options)) {}
 RecordLog::~RecordLog() = default;
 
-absl::StatusOr<TopicLog> RecordLog::OpenTopic(storage::Transaction& transaction, const TopicKey& key,
+absl::StatusOr<TopicLog> RecordLog::OpenTopic(storage::Transaction& transaction, const TopicPlace& key,
                                               RecordLogChanges& changes) {
   return state_->OpenTopic(transaction, key, changes);
 }
 absl::StatusOr<AppendOutcome> RecordLog::Append(storage::Transaction& transaction, uint32_t tenant,
                                                 const GroupView& view, const Payload& bytes,
-                                                RecordLogChanges& changes) {
-  return state_->Append(transaction, tenant, view, bytes, changes);
+                                                const RecordSource& source, RecordLogChanges& changes) {
+  return state_->Append(transaction, tenant, view, bytes, source, changes);
 }
 absl::StatusOr<uint64_t> RecordLog::Trim(storage::Transaction& transaction, storage::LogRef log,
                                          const Retention& retention, RecordLogChanges& changes) {
@@ -229,7 +268,7 @@ void RecordLog::Forget(uint32_t tenant) { state_->Forget(tenant); }
 RecordLog::Stats RecordLog::GetStats() const { return state_->GetStats(); }
 storage::LogStore& RecordLog::store() const { return state_->store(); }
 
-absl::StatusOr<std::optional<TopicLog>> RecordLog::FindTopic(const TopicKey& key) const {
+absl::StatusOr<std::optional<TopicLog>> RecordLog::FindTopic(const TopicPlace& key) const {
   KS_ASSIGN_OR_RETURN(const auto value,
                       store().Get(key.tenant, kTopicTable, rows::TopicKeyOf(key.instantiation, key.topic)));
   if (!value.has_value()) return std::optional<TopicLog>();
@@ -247,7 +286,7 @@ absl::StatusOr<std::vector<RecordLog::NamedLog>> RecordLog::TopicsOf(
                         store().Scan(tenant, kTopicTable, {.prefix = prefix, .after = after}));
     if (found.empty()) return out;
     for (const storage::Row& row : found) {
-      KS_ASSIGN_OR_RETURN(TopicKey key, rows::DecodeTopicKey(tenant, row.key));
+      KS_ASSIGN_OR_RETURN(TopicPlace key, rows::DecodeTopicKey(tenant, row.key));
       KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(tenant, row.value));
       out.push_back({std::move(key.topic), log});
     }
@@ -256,52 +295,16 @@ absl::StatusOr<std::vector<RecordLog::NamedLog>> RecordLog::TopicsOf(
 }
 
 absl::StatusOr<std::vector<RecordLog::OwnedLog>> RecordLog::Logs(uint32_t tenant,
-                                                                 const std::optional<TopicKey>& after,
+                                                                 const std::optional<TopicPlace>& after,
                                                                  size_t max) const {
   const std::string from = after ? rows::TopicKeyOf(after->instantiation, after->topic) : std::string();
   KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> found,
                       store().Scan(tenant, kTopicTable, {.prefix = "t", .after = from, .max_rows = max}));
   std::vector<OwnedLog> out;
   for (const storage::Row& row : found) {
-    KS_ASSIGN_OR_RETURN(TopicKey key, rows::DecodeTopicKey(tenant, row.key));
+    KS_ASSIGN_OR_RETURN(TopicPlace key, rows::DecodeTopicKey(tenant, row.key));
     KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(tenant, row.value));
     out.push_back({std::move(key), log});
-  }
-  return out;
-}
-
-// Reading groups back
-// -------------------------------------------------------------------------------------------
-
-absl::StatusOr<std::vector<FoundGroup>> RecordLogState::ReadGroups(const LogState& log, uint64_t first,
-                                                                   uint64_t end) {
-  std::vector<FoundGroup> out;
-  GroupHeaderCache headers;
-  const auto add = [&](uint64_t offset, const Payload& bytes) -> absl::Status {
-    auto view = GroupView::Parse(*bytes, headers);
-    if (!view.ok()) return absl::DataLossError("a stored group does not parse");
-    const GroupHeader& header = view->header();
-    out.push_back({offset,
-                   bytes,
-                   {header.sender, header.epoch, header.stream},
-                   view->first_sequence(),
-                   view->last_sequence(),
-                   {view->records().begin(), view->records().end()}});
-    return absl::OkStatus();
-  };
-  const uint64_t first_pending = log.pending.empty() ? log.end : log.pending.front().first;
-  uint64_t next = std::max(first, log.first_kept);
-  while (next < std::min(end, first_pending)) {
-    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, store_->Read(log.ref, next, kReadBytes));
-    if (entries.empty()) return absl::DataLossError("a log ends before its end");
-    for (const storage::Entry& entry : entries) {
-      if (entry.offset >= end) break;
-      KS_RETURN_IF_ERROR(add(entry.offset, entry.bytes));
-    }
-    next = entries.back().offset + 1;
-  }
-  for (const auto& [offset, bytes] : log.pending) {
-    if (offset >= next && offset < end) KS_RETURN_IF_ERROR(add(offset, bytes));
   }
   return out;
 }

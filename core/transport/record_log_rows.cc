@@ -1,7 +1,6 @@
 #include "core/transport/record_log_rows.h"
 
 #include "core/base/bytes.h"
-#include "core/base/limits.h"
 #include "core/base/status.h"
 
 namespace keystead::rows {
@@ -95,6 +94,7 @@ std::string EncodeStream(const StreamState& state) {
   std::string out;
   PutU64(out, state.last_offset);
   PutU64(out, state.has_late ? 1 : 0);
+  PutU64(out, state.have.forgotten_below());
   for (const SequenceSet::Interval& interval : state.have.intervals()) {
     PutU64(out, interval.first);
     PutU64(out, interval.end);
@@ -102,10 +102,20 @@ std::string EncodeStream(const StreamState& state) {
   return out;
 }
 
-std::string EncodeSegment(const Segment& segment) {
+std::string EncodePlaces(uint64_t end, const std::vector<GroupPlace>& groups) {
   std::string out;
-  PutU64(out, segment.first);
-  PutU64(out, segment.end);
+  out.reserve(8 + groups.size() * 16);
+  PutU64(out, end);
+  for (const GroupPlace& group : groups) {
+    PutU64(out, group.first);
+    PutU64(out, group.offset);
+  }
+  return out;
+}
+
+std::string EncodeLate(const Digest& digest, uint64_t publisher) {
+  std::string out = ToString(digest.view());
+  PutU64(out, publisher);
   return out;
 }
 
@@ -122,9 +132,9 @@ absl::StatusOr<TopicLog> DecodeTopicLog(uint32_t tenant, std::string_view value)
   return out;
 }
 
-absl::StatusOr<TopicKey> DecodeTopicKey(uint32_t tenant, std::string_view key) {
+absl::StatusOr<TopicPlace> DecodeTopicKey(uint32_t tenant, std::string_view key) {
   if (key.size() <= 1 + InstantiationId::kSize || key[0] != 't') return Damaged("topic key");
-  TopicKey out;
+  TopicPlace out;
   out.tenant = tenant;
   KS_ASSIGN_OR_RETURN(out.instantiation, InstantiationId::FromBytes(key.substr(1, InstantiationId::kSize)));
   KS_ASSIGN_OR_RETURN(out.topic, Topic::Parse(key.substr(1 + InstantiationId::kSize)));
@@ -142,15 +152,17 @@ absl::StatusOr<Checkpoint> DecodeCheckpoint(std::string_view key, std::string_vi
 }
 
 absl::StatusOr<StreamState> DecodeStream(std::string_view value) {
-  if (value.size() < 16 || value.size() % 16 != 0) return Damaged("stream");
+  constexpr size_t kFixedBytes = 24;
+  if (value.size() < kFixedBytes || (value.size() - kFixedBytes) % 16 != 0) return Damaged("stream");
   StreamState out;
   out.last_offset = GetU64(value, 0);
   out.has_late = GetU64(value, 8) != 0;
-  for (size_t at = 16; at < value.size(); at += 16) {
+  out.have.ForgetBelow(GetU64(value, 16));
+  for (size_t at = kFixedBytes; at < value.size(); at += 16) {
     const SequenceSet::Interval interval{GetU64(value, at), GetU64(value, at + 8)};
-    if (interval.first >= interval.end || (at > 16 && interval.first <= out.have.end()))
+    if (interval.first >= interval.end || (at > kFixedBytes && interval.first <= out.have.end()))
       return Damaged("stream");
-    out.have.Add(interval.first, interval.end, limits::kMaxGapsPerStream);
+    out.have.Add(interval.first, interval.end, kMaxIntervals);
   }
   return out;
 }
@@ -164,14 +176,28 @@ absl::StatusOr<StreamKey> DecodeStreamKey(std::string_view key) {
   return out;
 }
 
-absl::StatusOr<Segment> DecodeSegment(std::string_view value) {
-  if (value.size() != 16) return Damaged("position");
-  return Segment{GetU64(value, 0), GetU64(value, 8)};
+absl::StatusOr<Places> DecodePlaces(std::string_view value) {
+  if (value.size() < 24 || (value.size() - 8) % 16 != 0) return Damaged("places");
+  Places out;
+  out.end = GetU64(value, 0);
+  for (size_t at = 8; at < value.size(); at += 16) {
+    const GroupPlace group{GetU64(value, at), GetU64(value, at + 8)};
+    const bool rises = out.groups.empty() ||
+                       (group.first > out.groups.back().first && group.offset > out.groups.back().offset);
+    if (!rises || group.first >= out.end) return Damaged("places");
+    out.groups.push_back(group);
+  }
+  return out;
 }
 
-absl::StatusOr<uint64_t> DecodeLateOffset(std::string_view key) {
-  if (key.size() != 9 + kStreamBytes + 16) return Damaged("late record");
-  return GetU64(key, key.size() - 8);
+absl::StatusOr<LateRecord> DecodeLate(std::string_view key, std::string_view value) {
+  if (key.size() != 9 + kStreamBytes + 16 || value.size() != Digest::kSize + 8) return Damaged("late record");
+  LateRecord out;
+  out.sequence = GetU64(key, key.size() - 16);
+  out.offset = GetU64(key, key.size() - 8);
+  KS_ASSIGN_OR_RETURN(out.digest, Digest::FromBytes(value.substr(0, Digest::kSize)));
+  out.publisher = GetU64(value, Digest::kSize);
+  return out;
 }
 
 }  // namespace keystead::rows

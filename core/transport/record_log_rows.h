@@ -5,15 +5,18 @@
 //                 't' instantiation topic          -> log number, log id
 //   kStreamTable  log 'h'                          -> head: checkpoint, bytes before it, bytes trimmed
 //                 log 'c' offset                   -> a checkpoint: bytes before it, when (Unix ms)
-//                 log 's' stream                   -> last offset, late?, intervals of sequences
-//                 log 'p' stream ~sequence         -> checkpoints around the groups that begin there
-//                 log 'l' stream sequence offset   -> a record that came late or as a variant
+//                 log 's' stream                   -> last offset, late?, what is forgotten, intervals of
+//                 sequences log 'p' stream ~sequence         -> of one checkpoint's groups: their end, then
+//                 first sequence and
+//                                                     offset of each
+//                 log 'l' stream sequence offset   -> a record that came late or as a variant: SHA-256,
+//                 publisher
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/base/ids.h"
@@ -35,6 +38,16 @@ struct StreamKey {
   }
 };
 
+// How many intervals of sequences a stream remembers. What it has forgotten is looked up: a stream with gaps
+// costs more time, not more memory.
+inline constexpr size_t kMaxIntervals = 64;
+
+// A group whose records came in order, from `first` on.
+struct GroupPlace {
+  uint64_t first = 0;  // sequence
+  uint64_t offset = 0;
+};
+
 // What is known of a stream.
 struct StreamState {
   SequenceSet have;
@@ -42,7 +55,25 @@ struct StreamState {
   bool has_late = false;  // rows 'l' exist
   // Since the last checkpoint of the log, not stored:
   bool moved = false;
-  std::optional<uint64_t> segment_first;  // lowest sequence that came in order
+  std::vector<GroupPlace> places;  // rising in both
+
+  size_t bytes() const {
+    return sizeof(*this) + sizeof(StreamKey) + have.heap_bytes() + places.capacity() * sizeof(GroupPlace);
+  }
+};
+
+// Where the groups between two checkpoints are that came in order.
+struct Places {
+  uint64_t end = 0;  // one past their last sequence
+  std::vector<GroupPlace> groups;
+};
+
+// A record that came late or as a variant, with what it takes to recognise it without reading it.
+struct LateRecord {
+  uint64_t sequence = 0;
+  uint64_t offset = 0;
+  Digest digest;
+  uint64_t publisher = 0;
 };
 
 struct LogHead {
@@ -55,11 +86,6 @@ struct Checkpoint {
   uint64_t offset = 0;
   uint64_t bytes = 0;
   int64_t unix_ms = 0;
-};
-
-struct Segment {
-  uint64_t first = 0;  // offsets
-  uint64_t end = 0;
 };
 
 namespace rows {
@@ -86,18 +112,19 @@ std::string LateKey(uint64_t log, const StreamKey& stream, uint64_t sequence, ui
 std::string EncodeHead(const LogHead& head);
 std::string EncodeCheckpoint(const Checkpoint& checkpoint);
 std::string EncodeStream(const StreamState& state);
-std::string EncodeSegment(const Segment& segment);
+std::string EncodePlaces(uint64_t end, const std::vector<GroupPlace>& groups);
+std::string EncodeLate(const Digest& digest, uint64_t publisher);
 
 // DATA_LOSS when a row is not what the encoders write.
 absl::StatusOr<uint64_t> DecodeNumber(std::string_view value);
 absl::StatusOr<TopicLog> DecodeTopicLog(uint32_t tenant, std::string_view value);
-absl::StatusOr<TopicKey> DecodeTopicKey(uint32_t tenant, std::string_view key);
+absl::StatusOr<TopicPlace> DecodeTopicKey(uint32_t tenant, std::string_view key);
 absl::StatusOr<LogHead> DecodeHead(std::string_view value);
 absl::StatusOr<Checkpoint> DecodeCheckpoint(std::string_view key, std::string_view value);
 absl::StatusOr<StreamState> DecodeStream(std::string_view value);
 absl::StatusOr<StreamKey> DecodeStreamKey(std::string_view key);
-absl::StatusOr<Segment> DecodeSegment(std::string_view value);
-absl::StatusOr<uint64_t> DecodeLateOffset(std::string_view key);
+absl::StatusOr<Places> DecodePlaces(std::string_view value);
+absl::StatusOr<LateRecord> DecodeLate(std::string_view key, std::string_view value);
 
 }  // namespace rows
 }  // namespace keystead

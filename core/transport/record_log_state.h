@@ -13,34 +13,11 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "core/transport/digest_cache.h"
 #include "core/transport/record_log.h"
 #include "core/transport/record_log_rows.h"
 
 namespace keystead {
-
-// A stored group, kept for looking things up in it.
-struct FoundGroup {
-  uint64_t offset = 0;
-  Payload bytes;
-  StreamKey stream;
-  uint64_t first = 0;
-  uint64_t last = 0;
-  std::vector<RecordView> records;  // into `bytes`
-};
-
-// The groups between two checkpoints of a log, or a single one that came late, read for a look-up and kept
-// for the next one: what is sent again is sent again in order.
-struct SegmentCache {
-  storage::LogRef log;
-  Segment range;
-  std::vector<FoundGroup> groups;
-};
-
-// Every stored group that has a sequence, and what keeps them alive.
-struct Found {
-  std::vector<const FoundGroup*> groups;
-  std::vector<std::shared_ptr<const SegmentCache>> segments;
-};
 
 struct LogState {
   storage::LogRef ref;
@@ -50,15 +27,17 @@ struct LogState {
   uint64_t total_bytes = 0;   // of all groups ever appended
   uint32_t groups_since = 0;  // the last checkpoint
   absl::flat_hash_map<StreamKey, StreamState> streams;
+  size_t stream_bytes = 0;
   // Appended and perhaps not committed yet, so not to be had from the store.
   std::vector<std::pair<uint64_t, Payload>> pending;
   std::string sweep_after;           // where the sweep for dead streams goes on
   std::optional<Checkpoint> oldest;  // checkpoint that is kept, if it was looked for
   uint64_t oldest_behind = 0;        // every checkpoint up to this offset has been removed
 
-  uint64_t in_use = 0;      // tasks that touched it and are not finished
-  bool poisoned = false;    // a task failed: nobody may use it until all are finished, then it is forgotten
-  uint64_t touched_by = 0;  // the id of the RecordLogChanges that has it at touch_slot
+  uint64_t in_use = 0;    // tasks that touched it and are not finished
+  bool poisoned = false;  // a task failed: nobody may use it until all are finished, then it is forgotten
+  uint64_t given_again = UINT64_MAX;  // offsets from here on, when it is
+  uint64_t touched_by = 0;            // the id of the RecordLogChanges that has it at touch_slot
   size_t touch_slot = 0;
   std::list<LogState>::iterator self;
 };
@@ -66,11 +45,14 @@ struct LogState {
 struct RecordLogChanges::Rep {
   struct Touch {
     LogState* log = nullptr;
-    uint64_t end = 0;  // of the log, after this task
+    uint64_t start = 0;  // end of the log before this task
+    uint64_t end = 0;    // and after it
   };
-  uint64_t id = 0;  // 0: not used yet
+  uint64_t id = 0;     // 0: not used yet
+  uint64_t reads = 0;  // for look-ups
+  uint64_t read_bytes = 0;
   std::vector<Touch> touched;
-  std::vector<TopicKey> created;
+  std::vector<TopicPlace> created;
 };
 
 class RecordLogState {
@@ -78,11 +60,11 @@ class RecordLogState {
   RecordLogState(storage::LogStore* store, const RecordLog::Options& options)
       : store_(store), options_(options) {}
 
-  absl::StatusOr<TopicLog> OpenTopic(storage::Transaction& transaction, const TopicKey& key,
+  absl::StatusOr<TopicLog> OpenTopic(storage::Transaction& transaction, const TopicPlace& key,
                                      RecordLogChanges& changes);
   absl::StatusOr<AppendOutcome> Append(storage::Transaction& transaction, uint32_t tenant,
                                        const GroupView& view, const Payload& bytes,
-                                       RecordLogChanges& changes);
+                                       const RecordSource& source, RecordLogChanges& changes);
   absl::StatusOr<uint64_t> Trim(storage::Transaction& transaction, storage::LogRef log,
                                 const Retention& retention, RecordLogChanges& changes);
   absl::Status TrimTo(storage::Transaction& transaction, storage::LogRef log, uint64_t first_kept,
@@ -94,6 +76,8 @@ class RecordLogState {
 
   storage::LogStore& store() const { return *store_; }
   RecordLog::Stats GetStats() const;  // any thread
+
+  class LookUp;  // in record_log_find.cc
 
  private:
   static RecordLogChanges::Rep& Rep(RecordLogChanges& changes) { return *changes.rep_; }
@@ -109,22 +93,29 @@ class RecordLogState {
   absl::StatusOr<StreamState*> Stream(storage::Transaction& transaction, LogState& log, const StreamKey& key);
   void Erase(LogState* log);
   void EvictOld();
+  // What a stream of the log takes in memory has changed.
+  void Recharge(LogState& log, size_t before, size_t after);
 
   // Appending.
-  absl::Status Store(storage::Transaction& transaction, LogState& log, StreamState& stream,
-                     const StreamKey& key, std::span<const RecordView> records, const Payload& bytes,
+  struct Appending {  // of one group
+    storage::Transaction& transaction;
+    LogState& log;
+    StreamState& stream;
+    const StreamKey& key;
+    const RecordSource& source;
+    RecordLogChanges::Rep& task;
+  };
+  absl::Status Store(const Appending& to, std::span<const RecordView> records, const Payload& bytes,
                      AppendOutcome& outcome);
-  absl::Status AppendWithLookUp(storage::Transaction& transaction, LogState& log, StreamState& stream,
-                                const StreamKey& key, const GroupView& view, const Payload& bytes,
+  absl::Status AppendWithLookUp(const Appending& to, const GroupView& view, const Payload& bytes,
                                 AppendOutcome& outcome);
   static void Note(StreamState& stream, uint64_t offset, std::span<const RecordView> records);
   absl::Status WriteCheckpoint(storage::Transaction& transaction, LogState& log);
 
-  // Looking up.
-  absl::StatusOr<Found> Find(storage::Transaction& transaction, const LogState& log,
-                             const StreamState& stream, const StreamKey& key, uint64_t sequence);
-  absl::StatusOr<std::shared_ptr<const SegmentCache>> ReadSegment(const LogState& log, const Segment& range);
-  absl::StatusOr<std::vector<FoundGroup>> ReadGroups(const LogState& log, uint64_t first, uint64_t end);
+  // Looking up. RESOURCE_EXHAUSTED when the task has read enough.
+  absl::Status BeginRead(RecordLogChanges::Rep& task);
+  void CountBytes(RecordLogChanges::Rep& task, size_t bytes);
+  absl::StatusOr<const RecordDigests*> DigestsAt(const Appending& to, uint64_t offset);
 
   // Trimming.
   absl::Status TrimBehind(storage::Transaction& transaction, LogState& log, uint64_t first_kept,
@@ -143,14 +134,15 @@ class RecordLogState {
   const RecordLog::Options options_;
   std::list<LogState> lru_;  // most recently used first
   absl::flat_hash_map<storage::LogRef, LogState*> logs_;
-  absl::flat_hash_map<TopicKey, TopicLog> topics_;
+  absl::flat_hash_map<TopicPlace, TopicLog> topics_;
   std::array<HeaderSlot, 1024> header_slots_;
-  std::list<std::shared_ptr<SegmentCache>> segments_;  // most recently used first
+  DigestCache digests_;
+  size_t stream_bytes_ = 0;  // of all logs
   uint64_t next_changes_id_ = 0;
 
   struct Counters {
     std::atomic<uint64_t> groups{0}, records{0}, duplicates{0}, variants{0}, refused{0}, look_ups{0},
-        loads{0}, logs{0};
+        reads{0}, read_bytes{0}, loads{0}, logs{0}, stream_bytes{0};
   };
   mutable Counters counters_;
 };

@@ -88,6 +88,7 @@ absl::Status RecordLogState::SweepStreams(storage::Transaction& transaction, Log
     KS_ASSIGN_OR_RETURN(const StreamState stored, rows::DecodeStream(row.value));
     if (const auto live = log.streams.find(key); live != log.streams.end()) {
       if (live->second.last_offset >= log.first_kept) continue;
+      Recharge(log, live->second.bytes(), 0);
       log.streams.erase(live);
     }
     if (stored.last_offset >= log.first_kept) continue;

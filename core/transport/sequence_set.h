@@ -8,7 +8,8 @@
 
 namespace keystead {
 
-// Value type. Bounded: with more than `max_intervals` the lowest is forgotten.
+// Value type. Bounded: with more than `max_intervals` the lowest is forgotten. What may have been forgotten
+// lies below forgotten_below(): of a sequence there, Contains() says nothing.
 class SequenceSet {
  public:
   struct Interval {
@@ -19,6 +20,9 @@ class SequenceSet {
 
   uint64_t end() const { return intervals_.empty() ? 0 : intervals_.back().end; }  // above all that is there
   const auto& intervals() const { return intervals_; }
+  uint64_t forgotten_below() const { return forgotten_below_; }
+  void ForgetBelow(uint64_t sequence) { forgotten_below_ = std::max(forgotten_below_, sequence); }
+  size_t heap_bytes() const { return intervals_.capacity() * sizeof(Interval); }
 
   bool Contains(uint64_t sequence) const {
     const auto above = FirstEndingAfter(sequence);
@@ -45,7 +49,10 @@ class SequenceSet {
       *from = Interval{first, end};
       intervals_.erase(from + 1, to);
     }
-    if (intervals_.size() > max_intervals) intervals_.erase(intervals_.begin());
+    if (intervals_.size() > max_intervals) {
+      ForgetBelow(intervals_.front().end);
+      intervals_.erase(intervals_.begin());
+    }
   }
 
  private:
@@ -55,6 +62,7 @@ class SequenceSet {
   }
 
   std::vector<Interval> intervals_;
+  uint64_t forgotten_below_ = 0;
 };
 
 }  // namespace keystead

@@ -1,5 +1,4 @@
 // The hop of tests/unit/transport behind a small face: what stands in its logs, and how it misbehaves.
-// (record_log.h and core/sealing each have a TopicKey, so no file can see both.)
 #pragma once
 
 #include <grpcpp/channel.h>

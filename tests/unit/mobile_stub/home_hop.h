@@ -1,5 +1,4 @@
-// The hop of a test home. Its insides stand apart, because core/transport/record_log.h and
-// core/sealing/key_schedule.h each have a TopicKey.
+// The hop of a test home.
 #pragma once
 
 #include <grpcpp/channel.h>
