@@ -2,7 +2,12 @@
 
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,6 +44,35 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   if (options.memory_quota_bytes > 0) {
     builder.SetResourceQuota(grpc::ResourceQuota("keystead").Resize(options.memory_quota_bytes));
+  }
+}
+
+// gRPC does not say why it could not listen, so the same is tried once more without it.
+std::string WhyNotListening(const std::string& host, const std::string& port) {
+  std::string bare = host;
+  if (bare.size() > 2 && bare.front() == '[' && bare.back() == ']') bare = bare.substr(1, bare.size() - 2);
+  addrinfo wanted{};
+  wanted.ai_flags = AI_PASSIVE;
+  wanted.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(bare.c_str(), port.c_str(), &wanted, &found) != 0)
+    return "the host or port is not known; give an address and a number";
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
+  const int probe = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return std::strerror(errno);
+  const int error = bind(probe, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
+  close(probe);
+  switch (error) {
+    case EADDRINUSE:
+      return "the port is taken; end who has it, or choose another (port 0 lets the system choose)";
+    case EADDRNOTAVAIL:
+      return "the address is none of this machine's; use one that is, or 0.0.0.0 or [::] for all";
+    case EACCES:
+      return "ports below 1024 need a privilege; choose a higher one";
+    case 0:
+      return "the port was taken a moment ago; try again";
+    default:
+      return std::strerror(error);
   }
 }
 
@@ -97,8 +131,9 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options) {
   SetLimits(options, builder);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || port <= 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", options.listen_address, ": port taken or address not ours"));
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", options.listen_address, ": ",
+        WhyNotListening(options.listen_address.substr(0, colon), options.listen_address.substr(colon + 1))));
   }
   return RunningServer(std::move(server), options.listen_address.substr(0, colon), port);
 }

@@ -4,6 +4,7 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/server.h>
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -54,7 +55,7 @@ class RunningServer {
   int port_ = 0;
 };
 
-// UNAVAILABLE "cannot listen on …: port taken or address not ours" when the address cannot be bound;
+// UNAVAILABLE, "cannot listen on …: " with why and what to do, when the address cannot be bound;
 // INVALID_ARGUMENT for missing credentials, resolver or services. The default health service is on,
 // reflection is not linked. Two servers never share a port (SO_REUSEPORT is off).
 absl::StatusOr<RunningServer> StartServer(const ServerOptions& options);
@@ -71,6 +72,11 @@ class TerminationSignal {
   void Wait();                           // until SIGTERM, SIGINT or Trigger
   bool WaitFor(absl::Duration timeout);  // false: not yet
   void Trigger();                        // as if signalled; thread-safe
+
+  // For who waits for something else as well: poll both for POLLIN, either means "end", and leave both
+  // unread. Valid as long as this.
+  std::array<int, 2> descriptors() const { return {signal_fd_, trigger_fd_}; }
+
  private:
   int signal_fd_ = -1;
   int trigger_fd_ = -1;

@@ -1,6 +1,7 @@
 #include "core/transport/server.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <pthread.h>
 
 #include <csignal>
@@ -51,7 +52,18 @@ TEST_F(ServerTest, SaysThatAPortIsTaken) {
   options.listen_address = first->address();
   const absl::Status status = StartServer(options).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
-  EXPECT_NE(status.message().find(first->address() + ": port taken"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find(first->address() + ": the port is taken"), absl::string_view::npos)
+      << status;
+}
+
+TEST_F(ServerTest, SaysThatAnAddressIsNotItsOwn) {
+  ServerOptions options = Options();
+  options.listen_address = "192.0.2.1:0";
+  const absl::Status status = StartServer(options).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(status.message().find("192.0.2.1:0: the address is none of this machine's"),
+            absl::string_view::npos)
+      << status;
 }
 
 TEST_F(ServerTest, NeedsCredentialsResolverServiceAndAddress) {
@@ -113,9 +125,13 @@ TEST(TerminationSignalTest, WaitsForASignalOrATrigger) {
   {
     TerminationSignal signal;
     EXPECT_FALSE(signal.WaitFor(absl::ZeroDuration()));
+    pollfd waiting[2] = {{signal.descriptors()[0], POLLIN, 0}, {signal.descriptors()[1], POLLIN, 0}};
+    EXPECT_EQ(poll(waiting, 2, 0), 0);
     pthread_kill(pthread_self(),
                  SIGTERM);  // to this thread, which has it blocked; others of this program may not
     EXPECT_TRUE(signal.WaitFor(absl::Seconds(10)));
+    EXPECT_EQ(poll(waiting, 2, 0), 1);
+    EXPECT_TRUE(signal.WaitFor(absl::ZeroDuration()));  // looking did not take it
     signal.Wait();
     sigset_t terminate;
     sigemptyset(&terminate);
