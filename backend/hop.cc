@@ -1,5 +1,6 @@
 #include "backend/hop.h"
 
+#include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/observe/security_event.h"
 #include "core/transport/authorization.h"
@@ -39,6 +40,12 @@ absl::Status BackendHop::CheckStillValid(const Principal& principal) {
 
 absl::Status BackendHop::Submit(const Principal&, std::unique_ptr<storage::Task> task) {
   return store_->Submit(std::move(task));
+}
+
+RecordSource BackendHop::SourceOf(const Principal& principal) const {
+  return RecordSource::Of(principal.uri(), principal.role() == Role::kGateway
+                                               ? limits::kCourierVariants
+                                               : limits::kMaxVariantsPerSequence);
 }
 
 absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, const Principal& principal,

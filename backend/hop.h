@@ -25,6 +25,7 @@ class BackendHop final : public Hop {
       const grpc::ServerContextBase& context) override;
   absl::Status CheckStillValid(const Principal& principal) override;
   absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) override;
+  RecordSource SourceOf(const Principal& principal) const override;
   absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
                                  const GroupView& group) override;
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,

@@ -52,10 +52,16 @@ class Hop {
   // ----------------
 
   // Whether this peer may publish this group; the number of its tenant in the store. Called for every group:
-  // remember what was decided. RESOURCE_EXHAUSTED and UNAVAILABLE end the call (the peer sends the group
-  // again later, in order); every other status refuses this group and is told to the publisher.
+  // remember what was decided. RESOURCE_EXHAUSTED and UNAVAILABLE end the call (the peer sends the whole
+  // request again later, in order; what came before the group in it stays stored); every other status refuses
+  // this group and is told to the publisher.
   virtual absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
                                          const GroupView& group) = 0;
+  // Whose slots for variants a peer's records take, and how many it has at one place. A hop whose peers carry
+  // for many must give them more than those may fill further down. Asked once per call.
+  virtual RecordSource SourceOf(const Principal& principal) const {
+    return RecordSource::Of(principal.uri());
+  }
   // After the groups of one task went into the open batch. A status other than OK fails the task and ends the
   // call.
   virtual absl::Status Stored(storage::Transaction& transaction, const Principal& principal,

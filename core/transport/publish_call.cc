@@ -1,8 +1,9 @@
 #include "core/transport/publish_call.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "core/base/limits.h"
+#include "core/base/status.h"
 #include "core/observe/security_event.h"
 #include "core/transport/status_mapping.h"
 
@@ -13,15 +14,8 @@ bool EndsCall(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || absl::IsUnavailable(status);
 }
 
-v1::Refusal MakeRefusal(uint64_t request, uint32_t group, absl::StatusCode code) {
-  v1::Refusal out;
-  out.set_request(request);
-  out.set_group(group);
-  out.set_code(static_cast<int>(code));
-  const std::string_view sentence = PublicSentence(code);
-  out.set_reason(sentence.data(), sentence.size());
-  return out;
-}
+// In one response: with their sentences well below the least that a client takes as one message.
+constexpr size_t kRefusalsPerResponse = 4096;
 
 }  // namespace
 
@@ -45,15 +39,16 @@ class PublishTask final : public storage::Task {
     bytes_ += item.bytes->size();
     items_.push_back(std::move(item));
   }
-  void Refuse(v1::Refusal refusal) { refusals_.push_back(std::move(refusal)); }
+  void RefuseMalformed(uint32_t index) {
+    refusals_.push_back({request_, index, absl::StatusCode::kInvalidArgument});
+  }
   size_t group_bytes() const { return bytes_; }
 
   absl::Status Prepare(storage::Transaction& transaction) override {
     absl::Status status = DoPrepare(transaction);
-    if (!status.ok()) {
+    if (!status.ok() || !stopped_.ok())
       call_->ended_.store(true, std::memory_order_relaxed);  // what is queued behind must not overtake
-      call_->core_->log->Finish(changes_, status);
-    }
+    if (!status.ok()) call_->core_->log->Finish(changes_, status);
     return status;
   }
 
@@ -63,7 +58,7 @@ class PublishTask final : public storage::Task {
     if (told_hop_) call_->core_->hop->Committed(stored_, status);
     items_.clear();
     stored_.clear();
-    call_->TaskDone(status, std::move(refusals_), bytes_);
+    call_->TaskDone(status.ok() ? stopped_ : status, std::move(refusals_), bytes_);
   }
 
   size_t bytes() const override { return bytes_ + sizeof(*this) + items_.size() * sizeof(Item); }
@@ -74,46 +69,60 @@ class PublishTask final : public storage::Task {
     ServiceCore& core = *call_->core_;
     stored_.reserve(items_.size());
     for (const Item& item : items_) {
-      const absl::StatusOr<uint32_t> tenant = core.hop->Admit(transaction, *call_->principal_, item.view);
-      if (!tenant.ok()) {
-        if (EndsCall(tenant.status())) return tenant.status();
-        RefuseRecords(item, tenant.status().code(), item.view.first_sequence(), item.view.last_sequence());
-        continue;
-      }
-      absl::StatusOr<AppendOutcome> outcome =
-          core.log->Append(transaction, *tenant, item.view, item.bytes, changes_);
-      if (!outcome.ok()) return outcome.status();
-      for (const RefusedRecords& refused : outcome->refused) {
-        RefuseRecords(item, absl::StatusCode::kAlreadyExists, refused.first_sequence, refused.last_sequence);
-      }
-      stored_.push_back({item.view.shared_header(), *std::move(outcome)});
+      KS_RETURN_IF_ERROR(Take(transaction, item));
+      if (!stopped_.ok()) break;
     }
     const absl::Status status = core.hop->Stored(transaction, *call_->principal_, stored_);
     told_hop_ = status.ok();
     return status;
   }
 
+  // When the hop is busy, the task stops here instead of being taken back: what it has stored stays, and is a
+  // duplicate when the publisher sends the request again, which is not acknowledged. Taking it back would
+  // fail every other task that has written to the same logs meanwhile.
+  absl::Status Take(storage::Transaction& transaction, const Item& item) {
+    ServiceCore& core = *call_->core_;
+    const absl::StatusOr<uint32_t> tenant = core.hop->Admit(transaction, *call_->principal_, item.view);
+    if (!tenant.ok()) {
+      if (EndsCall(tenant.status())) {
+        stopped_ = tenant.status();
+        return absl::OkStatus();
+      }
+      RefuseRecords(item, tenant.status().code(), item.view.first_sequence(), item.view.last_sequence());
+      return absl::OkStatus();
+    }
+    absl::StatusOr<AppendOutcome> outcome =
+        core.log->Append(transaction, *tenant, item.view, item.bytes, call_->source_, changes_);
+    if (absl::IsResourceExhausted(outcome.status())) {
+      stopped_ = outcome.status();
+      return absl::OkStatus();
+    }
+    if (!outcome.ok()) return outcome.status();
+    for (const RefusedRecords& refused : outcome->refused) {
+      RefuseRecords(item, absl::StatusCode::kAlreadyExists, refused.first_sequence, refused.last_sequence);
+    }
+    stored_.push_back({item.view.shared_header(), *std::move(outcome)});
+    return absl::OkStatus();
+  }
+
   void RefuseRecords(const Item& item, absl::StatusCode code, uint64_t first, uint64_t last) {
-    v1::Refusal refusal = MakeRefusal(request_, item.index, code);
-    refusal.set_first_sequence(first);
-    refusal.set_last_sequence(last);
-    refusals_.push_back(std::move(refusal));
+    refusals_.push_back({request_, item.index, code, first, last});
   }
 
   const std::shared_ptr<PublishCall> call_;
   const uint64_t request_;
   std::vector<Item> items_;
-  std::vector<v1::Refusal> refusals_;
+  std::vector<GroupRefused> refusals_;
   std::vector<StoredGroup> stored_;
   RecordLogChanges changes_;
+  absl::Status stopped_;  // why the call ends behind what this task has stored
   size_t bytes_ = 0;
   bool told_hop_ = false;
   bool done_ = false;
 };
 
-PublishCall* PublishCall::Begin(std::shared_ptr<ServiceCore> core,
-                                const grpc::CallbackServerContext& context) {
-  auto call = std::make_shared<PublishCall>(std::move(core));
+PublishCall* PublishCall::Begin(std::shared_ptr<ServiceCore> core, grpc::CallbackServerContext& context) {
+  auto call = std::make_shared<PublishCall>(std::move(core), context);
   call->self_ = call;
   Count(call->core_->counters.publish_calls);
   absl::StatusOr<std::shared_ptr<const Principal>> principal = call->core_->hop->Authenticate(context);
@@ -122,6 +131,7 @@ PublishCall* PublishCall::Begin(std::shared_ptr<ServiceCore> core,
     return call.get();
   }
   call->principal_ = *std::move(principal);
+  call->source_ = call->core_->hop->SourceOf(*call->principal_);
   if (!call->core_->Register(call.get(), call, call->principal_, nullptr)) {
     call->End(absl::UnavailableError("stopping"));
     return call.get();
@@ -131,25 +141,39 @@ PublishCall* PublishCall::Begin(std::shared_ptr<ServiceCore> core,
   return call.get();
 }
 
-std::unique_ptr<PublishTask> PublishCall::TakeRequest() {
+absl::StatusOr<std::unique_ptr<PublishTask>> PublishCall::TakeRequest() {
+  auto groups = ParsePublishRequest(request_);
+  request_.Clear();  // an idle call must not hold on to its last message
+  if (!groups.ok()) {
+    ReportMalformed(1, groups.status());
+    return groups.status();
+  }
   auto task = std::make_unique<PublishTask>(shared_from_this(), ++requests_read_);
   Count(core_->counters.requests);
-  Count(core_->counters.groups_in, static_cast<uint64_t>(request_.groups_size()));
-  for (int i = 0; i < request_.groups_size(); ++i) {
-    const auto index = static_cast<uint32_t>(i);
-    auto bytes = std::make_shared<const std::string>(std::move(*request_.mutable_groups(i)));
+  Count(core_->counters.groups_in, groups->size());
+  uint64_t malformed = 0;
+  absl::Status why;  // of the first
+  for (uint32_t index = 0; index < groups->size(); ++index) {
+    storage::Payload& bytes = (*groups)[index];
     absl::StatusOr<GroupView> view = GroupView::Parse(*bytes, headers_);
     if (view.ok()) {
       task->Add({index, std::move(bytes), *std::move(view)});
       continue;
     }
-    Report({.kind = SecurityEventKind::kMalformed,
-            .tenant = principal_->tenant().str(),
-            .peer = principal_->uri(),
-            .detail = std::string(view.status().message())});
-    task->Refuse(MakeRefusal(requests_read_, index, absl::StatusCode::kInvalidArgument));
+    if (++malformed == 1) why = view.status();
+    task->RefuseMalformed(index);
   }
+  if (malformed > 0) ReportMalformed(malformed, why);
   return task;
+}
+
+// One event for a request, however many groups it spoils.
+void PublishCall::ReportMalformed(uint64_t groups, const absl::Status& why) {
+  Report({.kind = SecurityEventKind::kMalformed,
+          .tenant = principal_->tenant().str(),
+          .peer = principal_->uri(),
+          .detail = std::string(why.message()),
+          .count = groups});
 }
 
 void PublishCall::OnReadDone(bool ok) {
@@ -164,27 +188,38 @@ void PublishCall::OnReadDone(bool ok) {
     return;
   }
   if (absl::Status status = core_->hop->CheckStillValid(*principal_); !status.ok()) return End(status);
-  if (static_cast<size_t>(request_.groups_size()) > limits::kMaxGroupsPerRequest)
-    return End(absl::InvalidArgumentError("too many groups in a request"));
-  std::unique_ptr<PublishTask> task = TakeRequest();
+  absl::StatusOr<std::unique_ptr<PublishTask>> task = TakeRequest();
+  if (!task.ok()) return End(task.status());
   {
     absl::MutexLock lock(&mutex_);
     ++queued_requests_;
-    queued_bytes_ += task->group_bytes();
+    queued_bytes_ += (*task)->group_bytes();
   }
-  if (absl::Status status = core_->hop->Submit(*principal_, std::move(task)); !status.ok())
+  if (absl::Status status = core_->hop->Submit(*principal_, *std::move(task)); !status.ok())
     return End(status);
   bool read = false;
   {
     absl::MutexLock lock(&mutex_);
-    read = !ending_ && queued_requests_ < core_->options.max_requests_per_call &&
-           queued_bytes_ < core_->options.max_bytes_per_call;
+    read = !ending_ && HasRoomLocked();
     paused_ = !read && !ending_;
   }
   if (read) StartRead(&request_);
 }
 
-void PublishCall::TaskDone(const absl::Status& status, std::vector<v1::Refusal> refusals, size_t bytes) {
+bool PublishCall::HasRoomLocked() const {
+  return queued_requests_ < core_->options.max_requests_per_call &&
+         queued_bytes_ < core_->options.max_bytes_per_call &&
+         refusals_.size() < core_->options.max_refusals_per_call;
+}
+
+bool PublishCall::ResumeLocked() {
+  if (!paused_ || ending_ || !HasRoomLocked()) return false;
+  paused_ = false;
+  starting_read_ = true;  // holds Finish back: the stream must be there when the read starts
+  return true;
+}
+
+void PublishCall::TaskDone(const absl::Status& status, std::vector<GroupRefused> refusals, size_t bytes) {
   if (!status.ok()) {
     ended_.store(true, std::memory_order_relaxed);
     End(status);
@@ -198,15 +233,16 @@ void PublishCall::TaskDone(const absl::Status& status, std::vector<v1::Refusal> 
     if (status.ok() && !ending_) {
       ++durable_;
       Count(core_->counters.refusals, refusals.size());
-      for (v1::Refusal& refusal : refusals) refusals_.push_back(std::move(refusal));
-      if (paused_ && queued_bytes_ < core_->options.max_bytes_per_call) {
-        paused_ = false;
-        read = starting_read_ = true;  // holds Finish back: the stream must be there when the read starts
-      }
+      refusals_.insert(refusals_.end(), refusals.begin(), refusals.end());
+      read = ResumeLocked();
       ScheduleFlush();
     }
     next = NextLocked();
   }
+  Go(next, read);
+}
+
+void PublishCall::Go(Next next, bool read) {
   Do(next);
   if (!read) return;
   StartRead(&request_);
@@ -228,23 +264,32 @@ void PublishCall::ScheduleFlush() {
 
 // THREAD: the executor, and gRPC's after a write.
 void PublishCall::Flush() {
+  bool read = false;
   Next next = Next::kNothing;
   {
     absl::MutexLock lock(&mutex_);
     writing_ = false;
     next = NextLocked();
+    read = ResumeLocked();
   }
-  Do(next);
+  Go(next, read);
+}
+
+// A request counts as durable for the publisher when it has been told all that was refused of it.
+void PublishCall::FillResponseLocked() {
+  const auto taken =
+      refusals_.begin() + static_cast<ptrdiff_t>(std::min(refusals_.size(), kRefusalsPerResponse));
+  const std::vector<GroupRefused> telling(refusals_.begin(), taken);
+  refusals_.erase(refusals_.begin(), taken);
+  if (refusals_.empty()) refusals_.shrink_to_fit();
+  acknowledged_ = refusals_.empty() ? durable_ : refusals_.front().request - 1;
+  response_ = EncodePublishResponse(acknowledged_, telling);
 }
 
 PublishCall::Next PublishCall::NextLocked() {
-  if (finished_ || writing_) return Next::kNothing;
+  if (finished_ || writing_ || cancelling_) return Next::kNothing;
   if (!ending_ && (durable_ > acknowledged_ || !refusals_.empty())) {
-    response_.Clear();
-    response_.set_durable_requests(durable_);
-    acknowledged_ = durable_;
-    for (v1::Refusal& refusal : refusals_) *response_.add_refusals() = std::move(refusal);
-    refusals_.clear();
+    FillResponseLocked();
     writing_ = true;
     return Next::kWrite;
   }
@@ -291,7 +336,30 @@ void PublishCall::End(const absl::Status& status) {
     if (!ending_) {
       ending_ = true;
       end_status_ = status;
+      if (writing_ && !finished_) {
+        unread_.Set(core_->options.end_grace, [self = shared_from_this()](bool ok) {
+          if (ok) self->CancelUnread();
+        });
+      }
     }
+    next = NextLocked();
+  }
+  Do(next);
+}
+
+// THREAD: gRPC's timers. A peer that does not read its acknowledgement must not keep a call that has ended.
+// It sees CANCELLED instead of the status.
+void PublishCall::CancelUnread() {
+  Next next = Next::kNothing;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (finished_ || !writing_) return;
+    cancelling_ = true;  // holds Finish back, and with it the context alive
+  }
+  context_.TryCancel();
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelling_ = false;
     next = NextLocked();
   }
   Do(next);
@@ -302,6 +370,10 @@ void PublishCall::OnCancel() { End(absl::CancelledError("cancelled")); }
 void PublishCall::OnDone() {
   core_->Unregister(this);
   core_->counters.publish_calls.fetch_sub(1, std::memory_order_relaxed);
+  {
+    absl::MutexLock lock(&mutex_);
+    unread_.Cancel();
+  }
   self_.reset();  // tasks under way may keep it a little longer
 }
 

@@ -2,14 +2,17 @@
 #pragma once
 
 #include <grpcpp/server_context.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <vector>
 
+#include "core/transport/publish_request.h"
 #include "core/transport/service_core.h"
-#include "keystead/v1/transport.pb.h"
+#include "core/transport/timer.h"
 
 namespace keystead {
 
@@ -17,14 +20,15 @@ class PublishTask;
 
 // Owned by itself until OnDone, and by the tasks that still have to tell it how they ended. One read and one
 // write in flight at most.
-class PublishCall final : public grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>,
+class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
                           public EndableCall,
                           public std::enable_shared_from_this<PublishCall> {
  public:
   // Starts a call for a new stream; never null.
-  static PublishCall* Begin(std::shared_ptr<ServiceCore> core, const grpc::CallbackServerContext& context);
+  static PublishCall* Begin(std::shared_ptr<ServiceCore> core, grpc::CallbackServerContext& context);
 
-  explicit PublishCall(std::shared_ptr<ServiceCore> core) : core_(std::move(core)) {}
+  PublishCall(std::shared_ptr<ServiceCore> core, grpc::CallbackServerContext& context)
+      : core_(std::move(core)), context_(context) {}
 
   void End(const absl::Status& status) override;
 
@@ -38,27 +42,36 @@ class PublishCall final : public grpc::ServerBidiReactor<v1::PublishRequest, v1:
   friend class PublishTask;
 
   bool ended() const { return ended_.load(std::memory_order_relaxed); }
-  std::unique_ptr<PublishTask> TakeRequest();
+  absl::StatusOr<std::unique_ptr<PublishTask>> TakeRequest();
+  void ReportMalformed(uint64_t groups, const absl::Status& why);
   // THREAD: the store's writer. Once per task, in order.
-  void TaskDone(const absl::Status& status, std::vector<v1::Refusal> refusals, size_t bytes);
+  void TaskDone(const absl::Status& status, std::vector<GroupRefused> refusals, size_t bytes);
   void ScheduleFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Flush();
   // What to do after the lock is released.
   enum class Next { kNothing, kWrite, kFinish };
   Next NextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void FillResponseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasRoomLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether to read again after a pause: then `Go` does it.
+  bool ResumeLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Do(Next next);
+  void Go(Next next, bool read);
+  void CancelUnread();
 
   const std::shared_ptr<ServiceCore> core_;
+  grpc::CallbackServerContext& context_;  // until OnDone
   std::shared_ptr<PublishCall> self_;
   std::shared_ptr<const Principal> principal_;
+  RecordSource source_;
   std::atomic<bool> ended_{false};
 
   // Of the one read in flight.
-  v1::PublishRequest request_;
+  grpc::ByteBuffer request_;
   GroupHeaderCache headers_;
   uint64_t requests_read_ = 0;
 
-  v1::PublishResponse response_;  // of the one write in flight
+  grpc::ByteBuffer response_;  // of the one write in flight
 
   absl::Mutex mutex_;
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);
@@ -67,12 +80,14 @@ class PublishCall final : public grpc::ServerBidiReactor<v1::PublishRequest, v1:
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;  // in flight, or about to be on the executor
   bool paused_ ABSL_GUARDED_BY(mutex_) = false;   // not reading because of the limits
   bool starting_read_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelling_ ABSL_GUARDED_BY(mutex_) = false;
+  Timer unread_ ABSL_GUARDED_BY(mutex_);
   bool reads_done_ ABSL_GUARDED_BY(mutex_) = false;
   size_t queued_requests_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::vector<v1::Refusal> refusals_ ABSL_GUARDED_BY(mutex_);
+  std::deque<GroupRefused> refusals_ ABSL_GUARDED_BY(mutex_);  // not yet written
 };
 
 }  // namespace keystead

@@ -8,6 +8,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "core/transport/timer.h"
 #include "core/transport/transport_service.h"
 
 namespace keystead {
@@ -44,6 +45,11 @@ struct ServiceCore {
     open.erase(key);
   }
 
+  // Asks from time to time whether the principals of open calls still count.
+  void RecheckLater(const std::shared_ptr<ServiceCore>& self) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex);
+  void Recheck(const std::shared_ptr<ServiceCore>& self);
+  void StopRechecking();  // and refuses new calls
+
   struct Open {
     std::shared_ptr<EndableCall> call;
     std::shared_ptr<const Principal> principal;
@@ -51,6 +57,7 @@ struct ServiceCore {
   };
   absl::Mutex mutex;
   bool stopped ABSL_GUARDED_BY(mutex) = false;
+  Timer recheck ABSL_GUARDED_BY(mutex);
   absl::flat_hash_map<EndableCall*, Open> open ABSL_GUARDED_BY(mutex);
 };
 

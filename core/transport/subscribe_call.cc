@@ -1,12 +1,8 @@
 #include "core/transport/subscribe_call.h"
 
-#include <grpcpp/impl/codegen/proto_utils.h>
-
 #include <algorithm>
 #include <utility>
 
-#include "absl/container/flat_hash_set.h"
-#include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/transport/status_mapping.h"
 
@@ -56,10 +52,9 @@ class SubscribeTask final : public storage::Task {
   bool done_ = false;
 };
 
-SubscribeCall* SubscribeCall::Begin(std::shared_ptr<ServiceCore> core,
-                                    const grpc::CallbackServerContext& context,
+SubscribeCall* SubscribeCall::Begin(std::shared_ptr<ServiceCore> core, grpc::CallbackServerContext& context,
                                     const grpc::ByteBuffer& request) {
-  auto call = std::make_shared<SubscribeCall>(std::move(core));
+  auto call = std::make_shared<SubscribeCall>(std::move(core), context);
   call->self_ = call;
   Count(call->core_->counters.subscribe_calls);
   absl::StatusOr<std::shared_ptr<const Principal>> principal = call->core_->hop->Authenticate(context);
@@ -68,10 +63,16 @@ SubscribeCall* SubscribeCall::Begin(std::shared_ptr<ServiceCore> core,
     return call.get();
   }
   call->principal_ = *std::move(principal);
-  if (absl::Status status = call->ReadRequest(request); !status.ok()) {
-    call->End(status);
+  grpc::Slice bytes;
+  absl::StatusOr<SubscribeWish> wish = absl::InvalidArgumentError("subscribe: not a request");
+  if (request.DumpToSingleSlice(&bytes).ok())
+    wish = ParseSubscribeRequest({reinterpret_cast<const char*>(bytes.begin()), bytes.size()});
+  if (!wish.ok()) {
+    call->End(wish.status());
     return call.get();
   }
+  call->demand_ = std::move(wish->demand);
+  call->asked_ = std::move(wish->positions);
   if (!call->core_->Register(call.get(), call, call->principal_, &call->demand_)) {
     call->End(absl::UnavailableError("stopping"));
     return call.get();
@@ -79,28 +80,6 @@ SubscribeCall* SubscribeCall::Begin(std::shared_ptr<ServiceCore> core,
   absl::Status status = call->core_->hop->Submit(*call->principal_, std::make_unique<SubscribeTask>(call));
   if (!status.ok()) call->End(status);
   return call.get();
-}
-
-absl::Status SubscribeCall::ReadRequest(const grpc::ByteBuffer& buffer) {
-  v1::SubscribeRequest request;
-  grpc::ByteBuffer copy = buffer;
-  if (!grpc::SerializationTraits<v1::SubscribeRequest>::Deserialize(&copy, &request).ok())
-    return absl::InvalidArgumentError("subscribe: not a request");
-  KS_ASSIGN_OR_RETURN(demand_.tenant, TenantName::Parse(request.tenant()));
-  KS_ASSIGN_OR_RETURN(demand_.instantiation, InstantiationId::FromBytes(request.instantiation()));
-  const auto count = static_cast<size_t>(request.topics_size());
-  if (count == 0 || count > limits::kMaxTopicsPerSubscription)
-    return absl::InvalidArgumentError("subscribe: no topics or too many");
-  absl::flat_hash_set<Topic> seen;
-  for (v1::TopicPosition& position : *request.mutable_topics()) {
-    KS_ASSIGN_OR_RETURN(Topic topic, Topic::Parse(position.topic()));
-    if (!position.log_id().empty() && position.log_id().size() != LogId::kSize)
-      return absl::InvalidArgumentError("subscribe: a log id has another size");
-    if (!seen.insert(topic).second) return absl::InvalidArgumentError("subscribe: a topic comes twice");
-    demand_.topics.push_back(std::move(topic));
-    asked_.push_back(std::move(position));
-  }
-  return absl::OkStatus();
 }
 
 void SubscribeCall::Admitted(const absl::Status& status, std::vector<TopicLog> logs) {
@@ -130,7 +109,7 @@ void SubscribeCall::StartTopics() {
 
 absl::Status SubscribeCall::PlaceTopic(uint32_t index) {
   TopicState& topic = topics_[index];
-  const v1::TopicPosition& asked = asked_[index];
+  const AskedPosition& asked = asked_[index];
   storage::LogStore& store = core_->log->store();
   topic.watcher = store.Watch(
       topic.log.ref, [self = shared_from_this(), index](uint64_t end) { self->Committed(index, end); });
@@ -138,10 +117,10 @@ absl::Status SubscribeCall::PlaceTopic(uint32_t index) {
   topic.first_kept = bounds.first;
   topic.caught_up_at = bounds.end;
   // A position beyond the end is of a log that was put back to an earlier state: it is not this one's.
-  const bool same_log = asked.log_id() == AsChars(topic.log.id.view()) && asked.next_offset() <= bounds.end;
+  const bool same_log = asked.log_id == topic.log.id && asked.next_offset <= bounds.end;
   if (same_log) {
-    topic.next = std::max(asked.next_offset(), bounds.first);
-  } else if (asked.only_new() && asked.log_id().empty()) {
+    topic.next = std::max(asked.next_offset, bounds.first);
+  } else if (asked.only_new && !asked.log_id.has_value()) {
     topic.next = bounds.end;
   } else {
     topic.next = bounds.first;
@@ -274,7 +253,7 @@ void SubscribeCall::FinishIfIdle() {
   absl::Status status;
   {
     absl::MutexLock lock(&mutex_);
-    if (!ending_ || finished_ || busy_) return;
+    if (!ending_ || finished_ || busy_ || cancelling_) return;
     finished_ = true;
     status = end_status_;
   }
@@ -287,7 +266,28 @@ void SubscribeCall::End(const absl::Status& status) {
     if (!ending_) {
       ending_ = true;
       end_status_ = status;
+      if (busy_ && !finished_) {
+        unread_.Set(core_->options.end_grace, [self = shared_from_this()](bool ok) {
+          if (ok) self->CancelUnread();
+        });
+      }
     }
+  }
+  FinishIfIdle();
+}
+
+// THREAD: gRPC's timers. A peer that does not read must not keep a call that has ended. It sees CANCELLED
+// instead of the status.
+void SubscribeCall::CancelUnread() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (finished_ || !busy_) return;
+    cancelling_ = true;  // holds Finish back, and with it the context alive
+  }
+  context_.TryCancel();
+  {
+    absl::MutexLock lock(&mutex_);
+    cancelling_ = false;
   }
   FinishIfIdle();
 }
@@ -299,6 +299,10 @@ void SubscribeCall::OnDone() {
   core_->counters.subscribe_calls.fetch_sub(1, std::memory_order_relaxed);
   // Watchers keep the call; going, they wait for a callback that runs, which takes our lock for a moment
   // only.
+  {
+    absl::MutexLock lock(&mutex_);
+    unread_.Cancel();
+  }
   std::vector<TopicState> topics = std::move(topics_);
   topics.clear();
   self_.reset();

@@ -13,7 +13,8 @@
 
 #include "core/transport/response_writer.h"
 #include "core/transport/service_core.h"
-#include "keystead/v1/transport.pb.h"
+#include "core/transport/subscribe_request.h"
+#include "core/transport/timer.h"
 
 namespace keystead {
 
@@ -27,10 +28,11 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                             public std::enable_shared_from_this<SubscribeCall> {
  public:
   // Starts a call for a new request; never null.
-  static SubscribeCall* Begin(std::shared_ptr<ServiceCore> core, const grpc::CallbackServerContext& context,
+  static SubscribeCall* Begin(std::shared_ptr<ServiceCore> core, grpc::CallbackServerContext& context,
                               const grpc::ByteBuffer& request);
 
-  explicit SubscribeCall(std::shared_ptr<ServiceCore> core) : core_(std::move(core)) {}
+  SubscribeCall(std::shared_ptr<ServiceCore> core, grpc::CallbackServerContext& context)
+      : core_(std::move(core)), context_(context) {}
 
   void End(const absl::Status& status) override;
 
@@ -52,7 +54,6 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     std::unique_ptr<storage::Watcher> watcher;
   };
 
-  absl::Status ReadRequest(const grpc::ByteBuffer& buffer);
   // THREAD: the store's writer.
   void Admitted(const absl::Status& status, std::vector<TopicLog> logs);
   void Committed(uint32_t topic, uint64_t end);
@@ -66,12 +67,14 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void PostPump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Finishes when it is time to; to be called without the lock after busy_ or ending_ changed.
   void FinishIfIdle();
+  void CancelUnread();
 
   const std::shared_ptr<ServiceCore> core_;
+  grpc::CallbackServerContext& context_;  // until OnDone
   std::shared_ptr<SubscribeCall> self_;
   std::shared_ptr<const Principal> principal_;
   SubscribeDemand demand_;
-  std::vector<v1::TopicPosition> asked_;
+  std::vector<AskedPosition> asked_;  // of the demand's topics
 
   // Of the one that is busy: the executor's job or the write in flight.
   std::vector<TopicState> topics_;
@@ -82,6 +85,8 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   bool busy_ ABSL_GUARDED_BY(mutex_) = false;  // a job is posted or runs, or a write is in flight
+  bool cancelling_ ABSL_GUARDED_BY(mutex_) = false;
+  Timer unread_ ABSL_GUARDED_BY(mutex_);
   std::deque<uint32_t> ready_ ABSL_GUARDED_BY(mutex_);
   std::vector<bool> is_ready_ ABSL_GUARDED_BY(mutex_);
   std::vector<uint64_t> ends_ ABSL_GUARDED_BY(mutex_);  // of the logs, as watching told

@@ -10,9 +10,10 @@
 
 namespace keystead {
 
-// Publish with messages, Subscribe with bytes: what it sends is not built as a message first.
+// Both with bytes: what they send is not built as a message first, and what a publisher sends is not kept as
+// one.
 class TransportService::Impl final
-    : public v1::Transport::WithCallbackMethod_Publish<
+    : public v1::Transport::WithRawCallbackMethod_Publish<
           v1::Transport::WithRawCallbackMethod_Subscribe<v1::Transport::Service>> {
  public:
   Impl(Hop* hop, RecordLog* log, Executor* executor, const TransportServiceOptions& options)
@@ -21,9 +22,11 @@ class TransportService::Impl final
     core_->log = log;
     core_->executor = executor;
     core_->options = options;
+    absl::MutexLock lock(&core_->mutex);
+    core_->RecheckLater(core_);
   }
 
-  grpc::ServerBidiReactor<v1::PublishRequest, v1::PublishResponse>* Publish(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Publish(
       grpc::CallbackServerContext* context) override {
     return PublishCall::Begin(core_, *context);
   }
@@ -38,10 +41,42 @@ class TransportService::Impl final
   const std::shared_ptr<ServiceCore> core_;
 };
 
+void ServiceCore::RecheckLater(const std::shared_ptr<ServiceCore>& self) {
+  recheck.Set(options.recheck_interval, [self](bool) {
+    absl::MutexLock lock(&self->mutex);
+    // Asked and posted under one lock: after StopRechecking the executor may go.
+    if (self->stopped) return;
+    self->recheck.Fired();
+    self->executor->Post([self] { self->Recheck(self); });
+  });
+}
+
+// THREAD: the executor.
+void ServiceCore::Recheck(const std::shared_ptr<ServiceCore>& self) {
+  std::vector<Open> all;
+  {
+    absl::MutexLock lock(&mutex);
+    all.reserve(open.size());
+    for (const auto& [key, call] : open) all.push_back(call);
+  }
+  for (const Open& call : all) {
+    if (absl::Status status = hop->CheckStillValid(*call.principal); !status.ok()) call.call->End(status);
+  }
+  absl::MutexLock lock(&mutex);
+  if (!stopped) RecheckLater(self);
+}
+
+void ServiceCore::StopRechecking() {
+  Timer last;
+  absl::MutexLock lock(&mutex);
+  stopped = true;
+  std::swap(last, recheck);
+}
+
 TransportService::TransportService(Hop* hop, RecordLog* log, Executor* executor,
                                    const TransportServiceOptions& options)
     : impl_(std::make_shared<Impl>(hop, log, executor, options)) {}
-TransportService::~TransportService() = default;
+TransportService::~TransportService() { impl_->core().StopRechecking(); }
 
 grpc::Service* TransportService::service() { return impl_.get(); }
 
@@ -59,10 +94,7 @@ size_t TransportService::EndCalls(const std::function<bool(const OpenCall&)>& wh
 }
 
 void TransportService::Stop() {
-  {
-    absl::MutexLock lock(&impl_->core().mutex);
-    impl_->core().stopped = true;
-  }
+  impl_->core().StopRechecking();
   EndCalls([](const OpenCall&) { return true; }, absl::UnavailableError("stopping"));
 }
 

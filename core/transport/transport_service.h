@@ -1,8 +1,9 @@
 // The server side of keystead.v1.Transport, the same for every hop.
 //
 // Publish: a request becomes one storage task; acknowledgements are cumulative, coalesced and sent only for
-// what is durable. A call holds at most max_requests_per_call and max_bytes_per_call; beyond them it is not
-// read until the writer has caught up, which HTTP/2 flow control carries to the publisher.
+// what is durable. A call holds at most max_requests_per_call, max_bytes_per_call and max_refusals_per_call;
+// beyond them it is not read until the writer, or the publisher, has caught up, which HTTP/2 flow control
+// carries to the publisher.
 // Subscribe: entries are read when the peer has taken the message before, so a slow reader costs one message
 // of memory. Groups that queued meanwhile, of all topics, travel in one message; a lone one goes at once.
 #pragma once
@@ -13,6 +14,7 @@
 #include <memory>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "core/base/ids.h"
 #include "core/identity/principal.h"
 #include "core/transport/executor.h"
@@ -28,7 +30,13 @@ namespace keystead {
 struct TransportServiceOptions {
   size_t max_requests_per_call = 64;
   size_t max_bytes_per_call = 8 << 20;
+  // Refusals that a publisher has not read yet. One request under way may go beyond it.
+  size_t max_refusals_per_call = 8192;
   size_t response_bytes = 256 << 10;  // of one SubscribeResponse, about; one group may be larger
+  // How long an ended call waits for a peer that does not read what was being sent.
+  absl::Duration end_grace = absl::Seconds(2);
+  // How often open calls are asked whether their certificate still counts, also when nothing happens on them.
+  absl::Duration recheck_interval = absl::Seconds(15);
 };
 
 // An open call, for EndCalls.

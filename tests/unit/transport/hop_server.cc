@@ -46,6 +46,7 @@ absl::StatusOr<uint32_t> TestHop::Admit(storage::Transaction&, const Principal& 
     --busy;
     return absl::ResourceExhaustedError("busy");
   }
+  if (group.header().sender == early_sender) return absl::UnavailableError("too early");
   if (group.header().tenant != principal.tenant() || group.header().sender == refused_sender)
     return absl::PermissionDeniedError("not yours");
   return kTestTenantNumber;

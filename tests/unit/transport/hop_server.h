@@ -48,6 +48,7 @@ class TestHop : public Hop {
   std::atomic<bool> may_subscribe{true};
   std::atomic<uint64_t> committed_groups{0};
   MemberId refused_sender = NumberedId<MemberId>(666);
+  MemberId early_sender = NumberedId<MemberId>(667);  // Admit answers UNAVAILABLE
 
  private:
   const PrincipalResolver* const resolver_;

@@ -8,6 +8,7 @@
 
 #include "absl/synchronization/notification.h"
 #include "core/base/limits.h"
+#include "core/observe/security_event.h"
 #include "keystead/v1/transport.grpc.pb.h"
 #include "tests/unit/transport/hop_server.h"
 
@@ -328,6 +329,169 @@ TEST(PathTest, APublisherIsBoundedAndLeavesQuietly) {
   EXPECT_EQ(publisher->Enqueue(TestGroup(TestHeader(1), {{3, "x"}})).status().code(),
             absl::StatusCode::kFailedPrecondition);
   publisher->Stop();
+}
+
+// Keeps the writer busy until it goes.
+class WriterBlock {
+ public:
+  explicit WriterBlock(HopServer& server) {
+    EXPECT_TRUE(server.store()
+                    .Submit(storage::MakeTask(
+                        1,
+                        [go = go_](storage::Transaction&) {
+                          go->WaitForNotification();
+                          return absl::OkStatus();
+                        },
+                        [](const absl::Status&) {}))
+                    .ok());
+  }
+  ~WriterBlock() { go_->Notify(); }
+
+ private:
+  std::shared_ptr<absl::Notification> go_ = std::make_shared<absl::Notification>();
+};
+
+// What is in one batch shares logs; one request that cannot go on must not fail the others.
+TEST(PathTest, AHopThatIsBusyInTheMiddleOfARequestFailsNobodyElse) {
+  HopServer server;
+  GroupHeader early = TestHeader(9);
+  early.sender = server.hop().early_sender;
+  PublishWitness witness;
+  const auto publisher = StartPublisher(server, witness);
+  witness.AwaitDurable(*publisher->Enqueue(TestGroup(TestHeader(1, 1), {{0, "x"}})));
+  grpc::ClientContext context;
+  const auto stub = v1::Transport::NewStub(server.DialAs(Role::kDevice));
+  const auto stream = stub->Publish(&context);
+  v1::PublishRequest request;
+  request.add_groups(*TestGroup(TestHeader(1), {{0, "x"}}));
+  request.add_groups(*TestGroup(early, {{0, "x"}}));
+  {
+    const WriterBlock block(server);
+    uint64_t requests = server.service().GetStats().requests;
+    const auto await_request = [&] {
+      ++requests;
+      while (server.service().GetStats().requests < requests) std::this_thread::yield();
+    };
+    ASSERT_TRUE(publisher->Enqueue(TestGroup(TestHeader(1, 1), {{1, "x"}})).ok());
+    await_request();
+    ASSERT_TRUE(stream->Write(request));
+    await_request();
+    ASSERT_TRUE(publisher->Enqueue(TestGroup(TestHeader(1, 1), {{2, "x"}})).ok());
+    await_request();
+  }
+  witness.AwaitDurable(3);
+  EXPECT_EQ(witness.disconnects(), 0);
+  v1::PublishResponse response;
+  EXPECT_FALSE(stream->Read(&response));  // not acknowledged
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(server.Records(1).size(), 4u);  // what came before it is stored, to be a duplicate the next time
+}
+
+TEST(PathTest, ARequestOfJunkIsOneEvent) {
+  HopServer server;
+  absl::Mutex mutex;
+  std::vector<SecurityEvent> events;
+  SetSecurityEventObserver([&](const SecurityEvent& event) {
+    absl::MutexLock lock(&mutex);
+    events.push_back(event);
+  });
+  const auto stub = v1::Transport::NewStub(server.DialAs(Role::kDevice));
+  grpc::ClientContext context;
+  auto stream = stub->Publish(&context);
+  v1::PublishRequest request;
+  for (size_t i = 0; i < limits::kMaxGroupsPerRequest; ++i) request.add_groups("");
+  ASSERT_TRUE(stream->Write(request));
+  stream->WritesDone();
+  v1::PublishResponse response;
+  size_t refused = 0;
+  while (stream->Read(&response)) refused += static_cast<size_t>(response.refusals_size());
+  EXPECT_TRUE(stream->Finish().ok());
+  SetSecurityEventObserver(nullptr);
+  EXPECT_EQ(refused, limits::kMaxGroupsPerRequest);
+  absl::MutexLock lock(&mutex);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, SecurityEventKind::kMalformed);
+  EXPECT_EQ(events[0].count, limits::kMaxGroupsPerRequest);
+}
+
+TEST(PathTest, ARequestWithFieldsNobodyKnowsEndsTheCall) {
+  HopServer server;
+  const auto stub = v1::Transport::NewStub(server.DialAs(Role::kDevice));
+  grpc::ClientContext context;
+  auto stream = stub->Publish(&context);
+  v1::PublishRequest request;
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(77, 1);
+  ASSERT_TRUE(stream->Write(request));
+  v1::PublishResponse response;
+  EXPECT_FALSE(stream->Read(&response));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+// A publisher that reads nothing is not read for ever; and when its call must end, it ends.
+TEST(PathTest, WhoDoesNotReadItsRefusalsIsNotReadEither) {
+  TransportServiceOptions service_options;
+  service_options.max_requests_per_call = 2;
+  service_options.max_refusals_per_call = 2048;
+  service_options.end_grace = absl::Milliseconds(50);
+  HopServer server(service_options);
+  const auto stub = v1::Transport::NewStub(server.DialAs(Role::kDevice));
+  constexpr uint64_t kRequests = 60;
+  constexpr uint64_t kGroups = limits::kMaxGroupsPerRequest;
+  v1::PublishRequest request;
+  for (uint64_t i = 0; i < kGroups; ++i) request.add_groups("");
+  for (const bool reads_in_the_end : {true, false}) {
+    const uint64_t before = server.service().GetStats().requests;
+    grpc::ClientContext context;
+    auto stream = stub->Publish(&context);
+    for (uint64_t i = 0; i < kRequests; ++i) ASSERT_TRUE(stream->Write(request));
+    while (server.service().GetStats().requests < before + 3) std::this_thread::yield();
+    for (int i = 0; i < 50; ++i)
+      ASSERT_TRUE(server.store().Commit([](storage::Transaction&) { return absl::OkStatus(); }).ok());
+    EXPECT_LE(server.service().GetStats().requests, before + 12);
+    if (reads_in_the_end) {
+      stream->WritesDone();
+      v1::PublishResponse response;
+      uint64_t refused = 0;
+      uint64_t durable = 0;
+      while (stream->Read(&response)) {
+        for (const v1::Refusal& refusal : response.refusals()) EXPECT_GT(refusal.request(), durable);
+        durable = response.durable_requests();
+        refused += static_cast<uint64_t>(response.refusals_size());
+      }
+      EXPECT_TRUE(stream->Finish().ok());
+      EXPECT_EQ(durable, kRequests);
+      EXPECT_EQ(refused, kRequests * kGroups);
+      while (server.service().GetStats().publish_calls > 0) std::this_thread::yield();
+    } else {
+      EXPECT_EQ(server.service().EndCalls([](const OpenCall&) { return true; },
+                                          absl::PermissionDeniedError("removed")),
+                1u);
+      const absl::Time patience = absl::Now() + absl::Seconds(20);
+      while (server.service().GetStats().publish_calls > 0 && absl::Now() < patience)
+        std::this_thread::yield();
+      EXPECT_EQ(server.service().GetStats().publish_calls, 0u);
+      context.TryCancel();
+      stream->Finish();
+    }
+  }
+}
+
+// Also on a call where nothing happens.
+TEST(PathTest, CallsEndWhenTheCertificateStopsCounting) {
+  TransportServiceOptions service_options;
+  service_options.recheck_interval = absl::Milliseconds(20);
+  HopServer server(service_options);
+  ReadWitness read;
+  const auto subscriber = StartSubscriber(server, read, {{.topic = TestTopic(1)}});
+  read.AwaitCaughtUp(1);
+  PublishWitness published;
+  const auto publisher = StartPublisher(server, published);
+  published.AwaitDurable(*publisher->Enqueue(TestGroup(TestHeader(2), {{0, "x"}})));
+  server.hop().valid = false;
+  read.AwaitDisconnects(1);
+  published.AwaitDisconnects(1);
+  EXPECT_EQ(read.disconnects()[0].code(), absl::StatusCode::kUnauthenticated);
+  server.hop().valid = true;
 }
 
 // Clients that come, do a little and go, at every stage. What counts is that the server still shuts down.
