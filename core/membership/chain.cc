@@ -1,36 +1,51 @@
 #include "core/membership/chain.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace keystead {
 namespace {
 
-// The consent of exactly this new member to exactly this owner. The list is not under the owner's signature,
-// so one that does not fit must not hide one that does.
-absl::StatusOr<Acceptance> FindAcceptance(const CommitBundle& bundle, const SignedCommit& next,
-                                          const RosterEntry& entry) {
+bool IsSameMember(const RosterEntry& a, const RosterEntry& b) {
+  if (a.kind != b.kind || a.ik.empty() != b.ik.empty()) return false;
+  return a.ik.empty() || a.ik.point() == b.ik.point();
+}
+
+// The consent of each of these new members to exactly this owner, and no other: the list is not under the
+// owner's signature, so a courier could lengthen it at everybody's cost. One look at each object, one
+// signature for each member.
+absl::StatusOr<std::vector<Acceptance>> VerifyConsent(const CommitBundle& bundle, const CommitBody& body,
+                                                      const std::vector<const RosterEntry*>& added) {
+  if (bundle.acceptances.size() > added.size())
+    return absl::InvalidArgumentError("an acceptance that no new member needs");
+  absl::flat_hash_map<Digest, const Bytes*> objects;
   for (const Bytes& object : bundle.acceptances) {
-    absl::StatusOr<Acceptance> acceptance = VerifyAcceptance(object, entry.ik);
-    if (acceptance.ok() && acceptance->tenant == next.body.tenant && acceptance->id == next.body.id &&
-        acceptance->owner_ckt == next.body.owner_ckt) {
-      return acceptance;
-    }
+    if (const absl::StatusOr<Digest> ckt = UnverifiedDeviceCkt(object); ckt.ok())
+      objects.emplace(*ckt, &object);
   }
-  return absl::UnauthenticatedError("a member was added without its acceptance");
+  std::vector<Acceptance> out;
+  for (const RosterEntry* entry : added) {
+    const auto object = objects.find(entry->ckt());
+    absl::StatusOr<Acceptance> acceptance = absl::UnauthenticatedError("none");
+    if (object != objects.end()) acceptance = VerifyAcceptance(*object->second, entry->ik);
+    if (!acceptance.ok() || acceptance->tenant != body.tenant || acceptance->id != body.id ||
+        acceptance->owner_ckt != body.owner_ckt) {
+      return absl::UnauthenticatedError("a member was added without its acceptance");
+    }
+    out.push_back(*std::move(acceptance));
+  }
+  return out;
 }
 
 }  // namespace
 
 const SignedCommit* MembershipChain::At(uint64_t epoch) const {
   const auto at = commits_.find(epoch);
-  return at == commits_.end() ? nullptr : &at->second;
+  return at == commits_.end() ? nullptr : at->second.get();
 }
 
 const RosterEntry* MembershipChain::LastKnown(const MemberId& member) const {
-  for (auto it = commits_.rbegin(); it != commits_.rend(); ++it) {
-    if (const RosterEntry* entry = it->second.body.roster.Find(member)) return entry;
-  }
-  return nullptr;
+  const auto at = last_known_.find(member);
+  return at == last_known_.end() ? nullptr : at->second;
 }
 
 absl::Status MembershipChain::CheckSuccession(const CommitBundle& bundle, const SignedCommit& next) const {
@@ -72,18 +87,19 @@ absl::StatusOr<CommitEffect> MembershipChain::EffectOf(const CommitBundle& bundl
   CommitEffect effect;
   const Roster empty;
   const Roster& before = commits_.empty() ? empty : roster();
+  std::vector<const RosterEntry*> asked;
   for (const RosterEntry& entry : next.body.roster.entries()) {
     const RosterEntry* known = LastKnown(entry.member);
-    if (known != nullptr && (known->ckt() != entry.ckt() || known->kind != entry.kind)) {
+    if (known != nullptr && !IsSameMember(*known, entry)) {
       return absl::InvalidArgumentError("a member id was given to somebody else");
     }
     if (before.Find(entry.member) != nullptr) continue;
     effect.added.push_back(entry.member);
     // A courier has no key that could consent; the owner of commit 0 consents by signing it.
     if (entry.kind == MemberKind::kCourier || (commits_.empty() && entry.member == next.owner)) continue;
-    KS_ASSIGN_OR_RETURN(Acceptance acceptance, FindAcceptance(bundle, next, entry));
-    effect.acceptances.push_back(std::move(acceptance));
+    asked.push_back(&entry);
   }
+  KS_ASSIGN_OR_RETURN(effect.acceptances, VerifyConsent(bundle, next.body, asked));
   for (const RosterEntry& entry : before.entries()) {
     if (next.body.roster.Find(entry.member) == nullptr) effect.removed.push_back(entry.member);
   }
@@ -92,7 +108,7 @@ absl::StatusOr<CommitEffect> MembershipChain::EffectOf(const CommitBundle& bundl
 
 absl::StatusOr<CommitEffect> MembershipChain::Apply(const CommitBundle& bundle) {
   if (!commits_.empty() && bundle.CommitHash() == head().hash) {
-    if (WrapsHash(bundle.wraps) != wraps_hash_of_head_)
+    if (WrapsHash(bundle.wraps) != head().wraps_hash)
       return absl::UnauthenticatedError("wraps are not the ones signed for");
     CommitEffect effect;
     effect.repeated = true;
@@ -102,8 +118,9 @@ absl::StatusOr<CommitEffect> MembershipChain::Apply(const CommitBundle& bundle) 
   KS_ASSIGN_OR_RETURN(SignedCommit next, VerifyCommit(bundle, owner));
   KS_RETURN_IF_ERROR(CheckSuccession(bundle, next));
   KS_ASSIGN_OR_RETURN(CommitEffect effect, EffectOf(bundle, next));
-  wraps_hash_of_head_ = WrapsHash(bundle.wraps);
-  commits_.emplace(next.body.epoch, std::move(next));
+  const auto taken = std::make_shared<const SignedCommit>(std::move(next));
+  for (const RosterEntry& entry : taken->body.roster.entries()) last_known_[entry.member] = &entry;
+  commits_.emplace(taken->body.epoch, taken);
   return effect;
 }
 

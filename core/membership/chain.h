@@ -3,8 +3,10 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "core/membership/acceptance.h"
 #include "core/membership/commit.h"
@@ -20,7 +22,7 @@ struct CommitEffect {
 };
 
 // Keeps the head and the roster of every epoch seen. Not thread-safe. Copyable: verify on a copy, then keep
-// it.
+// it; copies share the commits.
 class MembershipChain {
  public:
   MembershipChain(TenantName tenant, InstantiationId id) : tenant_(std::move(tenant)), id_(id) {}
@@ -28,7 +30,9 @@ class MembershipChain {
   // Verifies that `bundle` is the successor of the head (or commit 0 when there is none) and takes it. On any
   // other answer nothing changes:
   //   INVALID_ARGUMENT, UNAUTHENTICATED  malformed, of another place, badly signed, an added member without
-  //                                      acceptance, a member id given to somebody else
+  //                                      acceptance, an acceptance that no added member needs (the list is
+  //                                      not signed: whoever carries the bundle could make it long), a member
+  //                                      id given to somebody else
   //   ABORTED                            its parent is not the head (older, or of a future not seen yet)
   //   ALREADY_EXISTS                     fork: another commit with the parent of one taken
   absl::StatusOr<CommitEffect> Apply(const CommitBundle& bundle);
@@ -37,7 +41,7 @@ class MembershipChain {
   const TenantName& tenant() const { return tenant_; }
   const InstantiationId& id() const { return id_; }
   // Only when not empty.
-  const SignedCommit& head() const { return commits_.rbegin()->second; }
+  const SignedCommit& head() const { return *commits_.rbegin()->second; }
   uint64_t epoch() const { return head().body.epoch; }
   const Roster& roster() const { return head().body.roster; }
   const RosterEntry& owner() const { return *roster().Find(head().owner); }
@@ -52,8 +56,8 @@ class MembershipChain {
 
   TenantName tenant_;
   InstantiationId id_;
-  std::map<uint64_t, SignedCommit> commits_;
-  Digest wraps_hash_of_head_;
+  std::map<uint64_t, std::shared_ptr<const SignedCommit>> commits_;
+  absl::flat_hash_map<MemberId, const RosterEntry*> last_known_;  // into commits_
 };
 
 }  // namespace keystead

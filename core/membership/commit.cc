@@ -182,6 +182,7 @@ absl::StatusOr<SignedCommit> VerifyCommit(const CommitBundle& bundle, const Rost
       VerifyObject(bundle.commit, signer->ik, kinds::kCommit, PlaceOf(out.body, signer->member)).status());
   if (WrapsHash(bundle.wraps) != wraps_hash)
     return absl::UnauthenticatedError("wraps are not the ones signed for");
+  out.wraps_hash = wraps_hash;
   out.hash = bundle.CommitHash();
   return out;
 }

@@ -68,6 +68,7 @@ struct SignedCommit {
   CommitBody body;
   Bytes body_bytes;  // as signed: the key schedule hashes these
   Digest hash;       // of the whole commit
+  Digest wraps_hash;
   MemberId owner;
 };
 

@@ -168,16 +168,41 @@ TEST_F(ChainTest, NobodyIsAddedWithoutConsent) {
   EXPECT_TRUE(chain_.Apply(owner_.Sign(body, {}, {SignAcceptance(device_.ik, good).value()})).ok());
 }
 
-// The list of acceptances is not under the owner's signature, so junk in it must not hide a good one.
-TEST_F(ChainTest, AForgedAcceptanceDoesNotHideTheGenuineOne) {
+// The list of acceptances is not under the owner's signature: whoever carries the bundle may add to it.
+TEST_F(ChainTest, AcceptancesThatNobodyNeedsAreRefused) {
   Begin();
+  const Bytes genuine = owner_.AcceptanceOf(device_, 2);
   const Digest ckt = cose::Ckt(device_.ik.public_key());
   const Bytes forged =
       SignAcceptance(other_.ik, {owner_.tenant, owner_.id, ckt, owner_.ckt(), 9, Digest()}).value();
-  const auto effect = chain_.Apply(
-      owner_.Sign(owner_.Body(&chain_, {Device()}), {}, {forged, owner_.AcceptanceOf(device_, 2)}));
+  const CommitBody adding = owner_.Body(&chain_, {Device()});
+  for (const Bytes& junk : {forged, owner_.AcceptanceOf(other_), genuine, Bytes{1}}) {
+    EXPECT_EQ(Refusal(owner_.Sign(adding, {}, {genuine, junk})), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Refusal(owner_.Sign(adding, {}, {junk, genuine})), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(Refusal(owner_.Sign(owner_.Body(&chain_, {}), {}, {junk})), absl::StatusCode::kInvalidArgument);
+  }
+  EXPECT_EQ(Refusal(owner_.Sign(adding, {}, {forged})), absl::StatusCode::kUnauthenticated);
+  const auto effect = chain_.Apply(owner_.Sign(adding, {}, {genuine}));
   ASSERT_TRUE(effect.ok()) << effect.status();
   EXPECT_EQ(effect->acceptances.at(0).reset_counter, 2u);
+  // Nor does one that is there already give it again.
+  EXPECT_EQ(Refusal(owner_.Sign(owner_.Body(&chain_, {Device()}), {}, {genuine})),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ChainTest, CopiesShareTheirCommitsAndKnowMembersOfAnyEpoch) {
+  Begin();
+  ASSERT_TRUE(
+      chain_.Apply(owner_.Sign(owner_.Body(&chain_, {Device()}), {}, {owner_.AcceptanceOf(device_)})).ok());
+  ASSERT_TRUE(chain_.Apply(owner_.Sign(owner_.Body(&chain_, {}))).ok());
+  auto first = std::make_unique<MembershipChain>(chain_);
+  const MembershipChain copy = *first;
+  EXPECT_EQ(copy.At(1), chain_.At(1));
+  first.reset();
+  chain_ = MembershipChain(owner_.tenant, owner_.id);
+  ASSERT_NE(copy.LastKnown(device_.id), nullptr);
+  EXPECT_EQ(copy.LastKnown(device_.id)->transport, Device().transport);
+  EXPECT_EQ(copy.LastKnown(other_.id), nullptr);
 }
 
 TEST_F(ChainTest, ACourierNeedsNoConsentAndGetsNoWrap) {

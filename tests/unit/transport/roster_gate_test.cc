@@ -78,7 +78,8 @@ class RosterGateTest : public ::testing::Test {
       body.roster = *Roster::Create(roster);
       CommitBundle bundle;
       for (const RosterEntry& entry : roster) {
-        if (keys_.contains(entry.member)) bundle.acceptances.push_back(Accept(entry, *chain));
+        const bool is_new = chain->empty() || chain->roster().Find(entry.member) == nullptr;
+        if (is_new && keys_.contains(entry.member)) bundle.acceptances.push_back(Accept(entry, *chain));
       }
       bundle.commit = *SignCommit(key_, owner_.member, body, WrapsHash({}));
       const auto applied = chain->Apply(bundle);
