@@ -144,6 +144,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
 
 int Backend::port() const { return parts_->server.has_value() ? parts_->server->port() : 0; }
 size_t Backend::tenants() const { return parts_->tenants->size(); }
+void Backend::Tick() { parts_->Tick(); }
 DenyList& Backend::deny_list() { return parts_->deny_list; }
 
 void Backend::Stop() {

@@ -30,7 +30,7 @@ struct BackendOptions {
   TransportServiceOptions transport;
   int threads = 2;                              // of the executor, beside gRPC's and the writer
   int max_streams = 256;                        // open calls of one connection
-  size_t memory_quota_bytes = 0;                // of gRPC; 0: none
+  size_t memory_quota_bytes = 1 << 30;          // of gRPC; 0: none
   absl::Duration drain = absl::Hours(24 * 30);  // how long an epoch that ended is still taken
   absl::Duration grace = absl::Seconds(5);      // for calls that are open when it stops
   absl::Duration tick = absl::Seconds(1);       // between looks at what has expired
@@ -46,6 +46,7 @@ class Backend {
   int port() const;
   size_t tenants() const;
   DenyList& deny_list();  // counts at once
+  void Tick();            // what it does by itself every `tick`: ends calls whose time is over
   // Ends open calls with UNAVAILABLE, makes durable what was taken, closes the store. Idempotent.
   void Stop();
 

@@ -16,24 +16,16 @@ absl::Status DoesNotVerify(const absl::Status& why) { return absl::InvalidArgume
 
 }  // namespace
 
-CommitIntake::Place::~Place() { intake_->Leave(tenant_); }
-
-absl::StatusOr<std::shared_ptr<CommitIntake::Place>> CommitIntake::Enter(const TenantView& tenant) {
-  absl::MutexLock lock(&mutex_);
-  size_t& of_tenant = under_way_of_[tenant.number()];
-  if (under_way_ >= options_.under_way || of_tenant >= options_.under_way_per_tenant)
-    return absl::ResourceExhaustedError("too many registry calls are under way");
-  ++under_way_;
-  ++of_tenant;
-  return std::make_shared<Place>(this, tenant.number());
-}
-
-void CommitIntake::Leave(uint32_t tenant) {
-  absl::MutexLock lock(&mutex_);
-  --under_way_;
-  const auto found = under_way_of_.find(tenant);
-  if (--found->second == 0) under_way_of_.erase(found);
-}
+CommitIntake::CommitIntake(const Parts& parts, const Options& options)
+    : parts_(parts),
+      options_(options),
+      submits_(options.submits),
+      fetches_(options.fetches),
+      tries_(options.tries_of_peer, options.clock),
+      commits_(options.commits, options.clock),
+      of_tenant_(options.commits_of_tenant, options.clock),
+      founders_(options.new_instantiations_of_peer, options.clock),
+      creations_(options.new_instantiations, options.clock) {}
 
 void CommitIntake::Refuse(const Job& job, const absl::Status& why) const {
   SecurityEvent event;
@@ -53,28 +45,32 @@ void CommitIntake::Submit(const TenantView& tenant, Caller caller, const Instant
   auto job = std::make_shared<Job>(tenant, std::move(caller), id);
   job->bundle = std::move(bundle);
   job->answer = std::move(answer);
-  absl::StatusOr<std::shared_ptr<Place>> place = Enter(tenant);
-  if (!place.ok()) {
-    Refuse(*job, place.status());
-    return job->answer(place.status());
+  absl::Status room;
+  if (!tries_.Take(job->caller->uri())) {
+    room = absl::ResourceExhaustedError("a peer submits faster than it may");
+  } else if (job->place = submits_.Enter(tenant.name().str(), job->caller->uri()); job->place == nullptr) {
+    room = absl::ResourceExhaustedError("too many registry calls are under way");
   }
-  job->place = *std::move(place);
+  if (!room.ok()) {
+    Refuse(*job, room);
+    return job->answer(room);
+  }
   parts_.executor->Post([this, job] { Verify(job); });
 }
 
-absl::StatusOr<bool> CommitIntake::IsRepeated(Job& job, const MembershipChain& chain) const {
-  for (uint64_t epoch = 0; epoch <= chain.epoch(); ++epoch) {
-    if (chain.At(epoch)->hash != job.accepted.hash) continue;
-    KS_ASSIGN_OR_RETURN(const auto row,
-                        parts_.store->Get(job.tenant.number(), kCommitTable, CommitKey(job.id, epoch)));
-    if (!row.has_value()) return false;  // not committed yet: wait behind it
-    KS_ASSIGN_OR_RETURN(const CommitRow stored, DecodeCommit(*row));
-    if (stored.bundle != job.bundle)
-      return absl::InvalidArgumentError("another bundle around a commit that is known");
-    job.accepted.epoch = epoch;
-    return true;
-  }
-  return false;
+// The commit stands in the chain already. The owner's signature covers the wraps through their hash; the
+// acceptances beside it say nothing new, and a courier may have changed them.
+absl::Status CommitIntake::Repeat(Job& job, std::shared_ptr<const MembershipChain> chain,
+                                  const SignedCommit& known, const CommitBundle& bundle) const {
+  if (WrapsHash(bundle.wraps) != known.wraps_hash)
+    return absl::InvalidArgumentError("wraps are not the ones signed for");
+  job.accepted.epoch = known.body.epoch;
+  job.effect.repeated = true;
+  KS_ASSIGN_OR_RETURN(const auto row, parts_.store->Get(job.tenant.number(), kCommitTable,
+                                                        CommitKey(job.id, job.accepted.epoch)));
+  job.repeated = row.has_value();  // else it is in a batch that is not committed yet: wait behind it
+  job.chain = std::move(chain);
+  return absl::OkStatus();
 }
 
 // Verifies all that needs no place in the order. What it is measured against may be out of date by the time
@@ -87,9 +83,9 @@ absl::Status CommitIntake::Apply(Job& job) {
     return absl::InvalidArgumentError("commit bundle is not in its one encoding");
   job.accepted.hash = bundle->CommitHash();
   KS_ASSIGN_OR_RETURN(const auto known, parts_.instantiations->ChainOf(job.tenant, job.id));
-  if (known != nullptr) {
-    KS_ASSIGN_OR_RETURN(job.repeated, IsRepeated(job, *known));
-    if (job.repeated) return absl::OkStatus();
+  for (uint64_t epoch = 0; known != nullptr && epoch <= known->epoch(); ++epoch) {
+    if (const SignedCommit& commit = *known->At(epoch); commit.hash == job.accepted.hash)
+      return Repeat(job, known, commit, *bundle);
   }
   auto chain = known == nullptr ? std::make_shared<MembershipChain>(job.tenant.name(), job.id)
                                 : std::make_shared<MembershipChain>(*known);
@@ -100,6 +96,8 @@ absl::Status CommitIntake::Apply(Job& job) {
   job.effect = *std::move(effect);
   job.accepted.epoch = chain->epoch();
   job.chain = std::move(chain);
+  if (!commits_.Take(job.id.ToString()) || !of_tenant_.Take(job.tenant.name().str()))
+    return absl::ResourceExhaustedError("commits come too fast");
   return absl::OkStatus();
 }
 
@@ -122,16 +120,18 @@ void CommitIntake::Verify(const std::shared_ptr<Job>& job) {
   job->answer(absl::IsAlreadyExists(status) ? absl::AbortedError(status.message()) : status);
 }
 
-// False: this very bundle stands there already.
+// False: this very commit stands there already.
 absl::StatusOr<bool> CommitIntake::CompareAndSet(storage::Transaction& transaction, const Job& job) {
   const uint32_t tenant = job.tenant.number();
   const uint64_t epoch = job.accepted.epoch;
   KS_ASSIGN_OR_RETURN(const auto taken, transaction.Get(tenant, kCommitTable, CommitKey(job.id, epoch)));
   if (taken.has_value()) {
     KS_ASSIGN_OR_RETURN(const CommitRow stored, DecodeCommit(*taken));
-    if (stored.hash == job.accepted.hash && stored.bundle == job.bundle) return false;
+    if (stored.hash == job.accepted.hash) return false;
     return absl::AbortedError("another commit with this parent came first");
   }
+  // It was seen in memory, and the batch it was in has failed since: verified, but not with its effect.
+  if (job.effect.repeated) return absl::UnavailableError("the same commit has just failed");
   if (epoch == 0) return true;
   KS_ASSIGN_OR_RETURN(const auto parent, transaction.Get(tenant, kCommitTable, CommitKey(job.id, epoch - 1)));
   if (!parent.has_value()) return absl::AbortedError("the parent is not the head");
@@ -149,7 +149,8 @@ absl::Status CommitIntake::CountNew(storage::Transaction& transaction, const Job
   }
   if (count >= options_.instantiations_per_tenant)
     return absl::ResourceExhaustedError("the tenant has as many instantiations as it may");
-  if (!creations_.Take(job.tenant.name().str()))
+  // First the peer's own share, so that one cannot use up the tenant's.
+  if (!founders_.Take(job.caller->uri()) || !creations_.Take(job.tenant.name().str()))
     return absl::ResourceExhaustedError("new instantiations come too fast");
   transaction.Put(tenant, kCountTable, kInstantiationCount, EncodeNumber(count + 1));
   return absl::OkStatus();
@@ -199,8 +200,6 @@ absl::Status CommitIntake::AppendToKeyring(storage::Transaction& transaction, Jo
 absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) {
   KS_ASSIGN_OR_RETURN(const bool is_new, CompareAndSet(transaction, job));
   if (!is_new) return absl::OkStatus();
-  // It was seen in memory, and the batch it was in has failed since: verified, but not with its effect.
-  if (job.effect.repeated) return absl::UnavailableError("the same commit has just failed");
   if (job.accepted.epoch == 0) {
     KS_RETURN_IF_ERROR(CountNew(transaction, job));
   }
@@ -240,17 +239,20 @@ void CommitIntake::Done(Job& job, const absl::Status& status) {
 
 void CommitIntake::Fetch(const TenantView& tenant, Caller caller, const InstantiationId& id,
                          uint64_t from_epoch, FetchAnswer answer) {
-  const absl::StatusOr<std::shared_ptr<Place>> place = Enter(tenant);
-  if (!place.ok()) return answer(place.status());
+  const CallPlaces::Place place = fetches_.Enter(tenant.name().str(), caller->uri());
+  if (place == nullptr) return answer(absl::ResourceExhaustedError("too many registry calls are under way"));
   const auto admit = [this, tenant, caller, id](storage::Transaction& transaction) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const RosterGate* const gate, parts_.instantiations->Find(transaction, tenant, id));
     const Topic keyring = Topic::Keyring();
     return gate->MaySubscribe(*caller, {&keyring, 1});
   };
-  const auto read = [this, tenant, id, from_epoch, answer, place = *place](const absl::Status& admitted) {
+  const auto read = [this, tenant, id, from_epoch, answer, place](const absl::Status& admitted) {
     if (!admitted.ok()) return answer(admitted);
-    parts_.executor->Post(
-        [this, tenant, id, from_epoch, answer, place] { answer(ReadBundles(tenant, id, from_epoch)); });
+    parts_.executor->Post([this, tenant, id, from_epoch, answer, place] {
+      absl::StatusOr<std::vector<std::string>> bundles = ReadBundles(tenant, id, from_epoch);
+      if (!bundles.ok()) return answer(bundles.status());
+      answer(Fetched{*std::move(bundles), place});
+    });
   };
   const absl::Status submitted =
       parts_.store->Submit(storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));

@@ -9,16 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "backend/hop.h"
 #include "backend/instantiations.h"
-#include "backend/rate_limiter.h"
 #include "backend/tenant_view.h"
+#include "core/base/call_places.h"
 #include "core/base/limits.h"
+#include "core/base/rate_limiter.h"
 #include "core/transport/record_log.h"
 
 namespace keystead::backend {
@@ -34,8 +32,13 @@ class CommitIntake {
   struct Options {
     uint64_t instantiations_per_tenant = 1'000'000;
     Rate new_instantiations{.per_second = 50, .burst = 1000};  // of a tenant
-    size_t under_way_per_tenant = 64;                          // calls being worked on
-    size_t under_way = 512;
+    Rate new_instantiations_of_peer{.per_second = 25, .burst = 500};
+    Rate tries_of_peer{.per_second = 20, .burst = 500};  // bundles to look at, whatever becomes of them
+    // What verified and is new: only owners spend these, a stranger cannot use up another's.
+    Rate commits{.per_second = 1, .burst = 256};  // of an instantiation
+    Rate commits_of_tenant{.per_second = 100, .burst = 4000};
+    CallPlaces::Limits submits;    // being worked on
+    CallPlaces::Limits fetches;    // being worked on or on their way to the caller
     size_t fetch_bytes = 3 << 20;  // of bundles in one answer; at least one
     const Clock* clock = &Clock::System();
   };
@@ -46,19 +49,23 @@ class CommitIntake {
     Instantiations* instantiations = nullptr;
     BackendHop* hop = nullptr;
   };
-  CommitIntake(const Parts& parts, const Options& options)
-      : parts_(parts), options_(options), creations_(options.new_instantiations, options.clock) {}
+  CommitIntake(const Parts& parts, const Options& options);
 
   using Caller = std::shared_ptr<const Principal>;
   using SubmitAnswer = std::function<void(absl::StatusOr<AcceptedCommit>)>;
-  using FetchAnswer = std::function<void(absl::StatusOr<std::vector<std::string>>)>;
+  struct Fetched {
+    std::vector<std::string> bundles;
+    CallPlaces::Place place;  // to be held until the caller has taken them: they wait in memory so long
+  };
+  using FetchAnswer = std::function<void(absl::StatusOr<Fetched>)>;
 
   // Answers once, on another thread, when the commit is durable and every later publish and subscription
-  // meets its roster. The same bundle again gets the same answer.
+  // meets its roster. The same commit again gets the same answer, whatever its carrier did to the list of
+  // acceptances, which nobody signed: the bundle that came first is the one that is served.
   //   INVALID_ARGUMENT     malformed or badly signed; also whatever would tell a stranger that the id exists
   //   ABORTED              its parent is not the head
   //   FAILED_PRECONDITION  a device has accepted another owner since, or the acceptance was used before
-  //   RESOURCE_EXHAUSTED   too many calls, instantiations, or new ones too fast
+  //   RESOURCE_EXHAUSTED   too many calls or instantiations; calls, commits or new instantiations too fast
   void Submit(const TenantView& tenant, Caller caller, const InstantiationId& id, std::string bundle,
               SubmitAnswer answer);
 
@@ -69,15 +76,12 @@ class CommitIntake {
 
  private:
   struct Job;
-  class Place;  // under way; gives the place back when it goes
-
-  absl::StatusOr<std::shared_ptr<Place>> Enter(const TenantView& tenant);
-  void Leave(uint32_t tenant);
 
   // THREAD: the executor.
   void Verify(const std::shared_ptr<Job>& job);
   absl::Status Apply(Job& job);
-  absl::StatusOr<bool> IsRepeated(Job& job, const MembershipChain& chain) const;
+  absl::Status Repeat(Job& job, std::shared_ptr<const MembershipChain> chain, const SignedCommit& known,
+                      const CommitBundle& bundle) const;
   absl::StatusOr<std::vector<std::string>> ReadBundles(const TenantView& tenant, const InstantiationId& id,
                                                        uint64_t from_epoch) const;
   // THREAD: the store's writer.
@@ -92,10 +96,13 @@ class CommitIntake {
 
   const Parts parts_;
   const Options options_;
-  RateLimiter creations_;
-  absl::Mutex mutex_;
-  size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
-  absl::flat_hash_map<uint32_t, size_t> under_way_of_ ABSL_GUARDED_BY(mutex_);
+  CallPlaces submits_;
+  CallPlaces fetches_;
+  RateLimiter tries_;      // by peer
+  RateLimiter commits_;    // by instantiation
+  RateLimiter of_tenant_;  // commits
+  RateLimiter founders_;   // by peer
+  RateLimiter creations_;  // by tenant
 };
 
 }  // namespace keystead::backend

@@ -12,18 +12,6 @@
 
 namespace keystead::backend {
 
-class CommitIntake::Place {
- public:
-  Place(CommitIntake* intake, uint32_t tenant) : intake_(intake), tenant_(tenant) {}
-  ~Place();
-  Place(const Place&) = delete;
-  Place& operator=(const Place&) = delete;
-
- private:
-  CommitIntake* const intake_;
-  const uint32_t tenant_;
-};
-
 // Belongs to one thread at a time: the executor's, then the writer's.
 struct CommitIntake::Job {
   Job(const TenantView& t, Caller c, const InstantiationId& i) : tenant(t), caller(std::move(c)), id(i) {}
@@ -33,7 +21,7 @@ struct CommitIntake::Job {
   const InstantiationId id;
   std::string bundle;
   SubmitAnswer answer;
-  std::shared_ptr<Place> place;
+  CallPlaces::Place place;
 
   AcceptedCommit accepted;
   bool repeated = false;                         // stored already, durably

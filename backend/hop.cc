@@ -79,24 +79,23 @@ absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transa
 }
 
 void BackendHop::EndStale(const TenantView& tenant, const InstantiationId& id) {
+  if (service_ == nullptr) return;
   const RosterGate* const gate = instantiations_->InMemory(tenant, id);
-  if (gate == nullptr || service_ == nullptr) return;
+  // Without the roster in memory nobody can be told from another: all come back and meet it.
   service_->EndCalls(
       [&](const OpenCall& call) {
         return call.demand != nullptr && call.demand->instantiation == id &&
                call.demand->tenant == tenant.name() &&
-               !gate->StillMayRead(call.principal, call.demand->topics).ok();
+               (gate == nullptr || !gate->StillMayRead(call.principal, call.demand->topics).ok());
       },
-      absl::PermissionDeniedError("the roster no longer allows this subscription"));
+      gate == nullptr ? absl::UnavailableError("the roster has changed: subscribe again")
+                      : absl::PermissionDeniedError("the roster no longer allows this subscription"));
 }
 
 void BackendHop::EndExpired(absl::Time now) {
   if (instantiations_->next_expiry() > now) return;
-  const auto prepare = [this, now](storage::Transaction& transaction) -> absl::Status {
-    for (const auto& [tenant, id] : instantiations_->TakeExpired(now)) {
-      // Not in memory any more, perhaps; calls may still be open.
-      if (instantiations_->Find(transaction, tenant, id).ok()) EndStale(tenant, id);
-    }
+  const auto prepare = [this, now](storage::Transaction&) {
+    for (const auto& [tenant, id] : instantiations_->TakeExpired(now)) EndStale(tenant, id);
     return absl::OkStatus();
   };
   // A store that is busy now is asked again by the next tick.

@@ -10,7 +10,7 @@
 namespace keystead::backend {
 namespace {
 
-constexpr size_t kRowsPerScan = 64;
+constexpr size_t kRowsPerScan = 8;  // of at most 256 KiB each
 
 }  // namespace
 
@@ -30,25 +30,30 @@ absl::StatusOr<std::vector<Digest>> Instantiations::LoadEvicted(Source& source, 
 
 template <class Source>
 absl::StatusOr<Instantiations::Loaded> Instantiations::Load(Source& source, const TenantView& tenant,
-                                                            const InstantiationId& id) {
+                                                            const InstantiationId& id, size_t max_bytes) {
   Loaded loaded;
+  std::shared_ptr<MembershipChain> chain;
   const std::string prefix = id.ToString();
   std::string after;
+  size_t bytes = 0;
   while (true) {
     KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> rows,
                         source.Scan(tenant.number(), kCommitTable,
                                     {.prefix = prefix, .after = after, .max_rows = kRowsPerScan}));
     if (rows.empty()) break;
-    if (loaded.chain == nullptr) loaded.chain = std::make_shared<MembershipChain>(tenant.name(), id);
+    if (chain == nullptr) chain = std::make_shared<MembershipChain>(tenant.name(), id);
     for (const storage::Row& row : rows) {
+      if (row.value.size() > max_bytes - bytes) return absl::ResourceExhaustedError("a long chain");
+      bytes += row.value.size();
       KS_ASSIGN_OR_RETURN(const CommitRow commit, DecodeCommit(row.value));
       absl::StatusOr<CommitBundle> bundle = CommitBundle::ParseContent(AsBytes(commit.bundle));
-      if (!bundle.ok() || !loaded.chain->Apply(*bundle).ok())
+      if (!bundle.ok() || !chain->Apply(*bundle).ok())
         return absl::DataLossError("a stored commit does not verify");
       loaded.taken.push_back(commit.taken);
     }
     after = rows.back().key;
   }
+  loaded.chain = std::move(chain);
   KS_ASSIGN_OR_RETURN(loaded.evicted, LoadEvicted(source, tenant, id));
   return loaded;
 }
@@ -88,9 +93,14 @@ absl::StatusOr<RosterGate*> Instantiations::Find(storage::Transaction& transacti
     LoadBehind(tenant, id);
     return absl::UnavailableError("the instantiation is being loaded");
   }
-  KS_ASSIGN_OR_RETURN(Loaded loaded, Load(transaction, tenant, id));
-  if (loaded.chain == nullptr) return NoSuchInstantiation();
-  return Insert(tenant, std::move(loaded));
+  absl::StatusOr<Loaded> loaded = Load(transaction, tenant, id, options_.max_bytes_on_writer);
+  if (absl::IsResourceExhausted(loaded.status())) {
+    LoadBehind(tenant, id);
+    return absl::UnavailableError("the instantiation is being loaded");
+  }
+  if (!loaded.ok()) return loaded.status();
+  if (loaded->chain == nullptr) return NoSuchInstantiation();
+  return Insert(tenant, *std::move(loaded));
 }
 
 absl::Status Instantiations::TakeLoaded(storage::Transaction& transaction, const TenantView& tenant,
@@ -116,21 +126,25 @@ void Instantiations::LoadBehind(const TenantView& tenant, const InstantiationId&
     if (!loading_.insert(Key{tenant.number(), id}).second) return;
   }
   executor_->Post([this, tenant, id, finished] {
-    absl::StatusOr<Loaded> loaded = Load(*store_, tenant, id);
+    absl::StatusOr<Loaded> loaded = Load(*store_, tenant, id, SIZE_MAX);
     if (!loaded.ok()) {
       Log(LogLevel::kError, "load_failed",
           {{"instantiation", id.ToHex()}, {"reason", Std(loaded.status().message())}});
       return finished();
     }
-    auto shared = std::make_shared<Loaded>(*std::move(loaded));
-    const absl::Status submitted = store_->Submit(storage::MakeTask(
-        0,
-        [this, tenant, shared](storage::Transaction& transaction) {
-          return TakeLoaded(transaction, tenant, *shared);
-        },
-        [finished](const absl::Status&) { finished(); }, storage::Durability::kBuffered));
-    if (!submitted.ok()) finished();
+    Keep(tenant, *std::move(loaded), finished);
   });
+}
+
+void Instantiations::Keep(const TenantView& tenant, Loaded loaded, std::function<void()> finished) {
+  auto shared = std::make_shared<Loaded>(std::move(loaded));
+  const absl::Status submitted = store_->Submit(storage::MakeTask(
+      0,
+      [this, tenant, shared](storage::Transaction& transaction) {
+        return TakeLoaded(transaction, tenant, *shared);
+      },
+      [finished](const absl::Status&) { finished(); }, storage::Durability::kBuffered));
+  if (!submitted.ok()) finished();
 }
 
 void Instantiations::Enter(const TenantView& tenant, std::shared_ptr<const MembershipChain> chain,
@@ -145,7 +159,7 @@ void Instantiations::Enter(const TenantView& tenant, std::shared_ptr<const Membe
   }
   if (chain->epoch() > 0) return;  // the next Find reads what this task writes
   Loaded loaded;
-  loaded.chain = std::make_shared<MembershipChain>(*chain);
+  loaded.chain = std::move(chain);
   Insert(tenant, std::move(loaded));
 }
 
@@ -157,19 +171,26 @@ void Instantiations::Forget(const TenantView& tenant, const InstantiationId& id)
   slots_.erase(found);
 }
 
+// A term that is noted stays so until TakeExpired has named it, also when the chain leaves memory or has a
+// later one now: acting on one that was extended does no harm.
 void Instantiations::NoteExpiry(const TenantView& tenant, const RosterGate& gate, absl::Time after) {
   const absl::Time next = gate.NextExpiry(after);
-  if (next == absl::InfiniteFuture()) return;
-  expiries_.emplace(next, std::pair(tenant, gate.chain().id()));
+  const Key key{tenant.number(), gate.chain().id()};
+  const auto noted = expiry_of_.find(key);
+  if (next == absl::InfiniteFuture() || (noted != expiry_of_.end() && noted->second.at <= next)) return;
+  if (noted != expiry_of_.end()) expiries_.erase({noted->second.at, key});
+  expiry_of_.insert_or_assign(key, Expiry{tenant, next});
+  expiries_.emplace(next, key);
   next_expiry_.store(absl::ToUnixMicros(expiries_.begin()->first), std::memory_order_relaxed);
 }
 
 std::vector<std::pair<TenantView, InstantiationId>> Instantiations::TakeExpired(absl::Time now) {
   std::vector<std::pair<TenantView, InstantiationId>> out;
-  absl::flat_hash_set<Key> seen;
   while (!expiries_.empty() && expiries_.begin()->first <= now) {
-    auto& [tenant, id] = expiries_.begin()->second;
-    if (seen.insert(Key{tenant.number(), id}).second) out.emplace_back(tenant, id);
+    const Key key = expiries_.begin()->second;
+    const auto noted = expiry_of_.find(key);
+    out.emplace_back(noted->second.tenant, key.second);
+    expiry_of_.erase(noted);
     expiries_.erase(expiries_.begin());
   }
   next_expiry_.store(expiries_.empty() ? INT64_MAX : absl::ToUnixMicros(expiries_.begin()->first),
@@ -180,15 +201,17 @@ std::vector<std::pair<TenantView, InstantiationId>> Instantiations::TakeExpired(
   return out;
 }
 
-absl::StatusOr<std::shared_ptr<const MembershipChain>> Instantiations::ChainOf(
-    const TenantView& tenant, const InstantiationId& id) const {
+absl::StatusOr<std::shared_ptr<const MembershipChain>> Instantiations::ChainOf(const TenantView& tenant,
+                                                                               const InstantiationId& id) {
   {
     absl::ReaderMutexLock lock(&mutex_);
     const auto found = slots_.find(Key{tenant.number(), id});
     if (found != slots_.end()) return found->second.gate->shared_chain();
   }
-  KS_ASSIGN_OR_RETURN(Loaded loaded, Load(*store_, tenant, id));
-  return std::shared_ptr<const MembershipChain>(std::move(loaded.chain));
+  KS_ASSIGN_OR_RETURN(Loaded loaded, Load(*store_, tenant, id, SIZE_MAX));
+  std::shared_ptr<const MembershipChain> chain = loaded.chain;
+  if (chain != nullptr) Keep(tenant, std::move(loaded), [] {});
+  return chain;
 }
 
 }  // namespace keystead::backend

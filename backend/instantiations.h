@@ -5,9 +5,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <list>
-#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -27,8 +28,10 @@ class Instantiations {
  public:
   struct Options {
     size_t max_in_memory = 65536;  // least recently used go first
-    // Verifying a commit costs a tenth of a millisecond: longer chains are not loaded on the writer's thread.
+    // Verifying a commit costs a tenth of a millisecond, and as much for each member it adds: what is longer
+    // is not loaded on the writer's thread.
     uint64_t max_commits_on_writer = 16;
+    size_t max_bytes_on_writer = 32 << 10;
     RosterGateOptions gate;
   };
 
@@ -49,15 +52,17 @@ class Instantiations {
   void Enter(const TenantView& tenant, std::shared_ptr<const MembershipChain> chain, absl::Time taken);
   void Forget(const TenantView& tenant, const InstantiationId& id);
 
-  // Instantiations in which a member's term ended up to `now`, each once.
+  // Instantiations in which a member's term ended up to `now`, each once, in memory or not. They will not be
+  // named again for these terms: act at once.
   std::vector<std::pair<TenantView, InstantiationId>> TakeExpired(absl::Time now);
 
   // Any thread. --------------------------------------------------------------------------------------------
 
   // The chain, from memory or the committed store; null when there is none. What a memory hit shows may not
-  // be committed yet: decide by compare-and-set of the rows.
+  // be committed yet: decide by compare-and-set of the rows. What was read from the store stays in memory, so
+  // that the next does not pay for it again.
   absl::StatusOr<std::shared_ptr<const MembershipChain>> ChainOf(const TenantView& tenant,
-                                                                 const InstantiationId& id) const;
+                                                                 const InstantiationId& id);
   absl::Time next_expiry() const {
     return absl::FromUnixMicros(next_expiry_.load(std::memory_order_relaxed));
   }
@@ -69,16 +74,22 @@ class Instantiations {
     std::list<Key>::iterator place;
   };
   struct Loaded {
-    std::shared_ptr<MembershipChain> chain;  // null: no such instantiation
-    std::vector<absl::Time> taken;           // of commit 0, 1, …
+    std::shared_ptr<const MembershipChain> chain;  // null: no such instantiation
+    std::vector<absl::Time> taken;                 // of commit 0, 1, …
     std::vector<Digest> evicted;
   };
-  // `Source` is a Transaction or a LogStore.
+  struct Expiry {
+    TenantView tenant;
+    absl::Time at;
+  };
+  // `Source` is a Transaction or a LogStore. RESOURCE_EXHAUSTED: more than max_bytes of bundles.
   template <class Source>
-  static absl::StatusOr<Loaded> Load(Source& source, const TenantView& tenant, const InstantiationId& id);
+  static absl::StatusOr<Loaded> Load(Source& source, const TenantView& tenant, const InstantiationId& id,
+                                     size_t max_bytes);
   template <class Source>
   static absl::StatusOr<std::vector<Digest>> LoadEvicted(Source& source, const TenantView& tenant,
                                                          const InstantiationId& id);
+  void Keep(const TenantView& tenant, Loaded loaded, std::function<void()> finished);
   absl::Status TakeLoaded(storage::Transaction& transaction, const TenantView& tenant, Loaded& loaded);
   RosterGate* Insert(const TenantView& tenant, Loaded loaded);
   void LoadBehind(const TenantView& tenant, const InstantiationId& id);
@@ -90,7 +101,8 @@ class Instantiations {
 
   // Writer's thread only.
   std::list<Key> lru_;  // most recently used first
-  std::multimap<absl::Time, std::pair<TenantView, InstantiationId>> expiries_;
+  std::set<std::pair<absl::Time, Key>> expiries_;
+  absl::flat_hash_map<Key, Expiry> expiry_of_;  // the same, one for each instantiation
   std::atomic<int64_t> next_expiry_{INT64_MAX};
 
   mutable absl::Mutex mutex_;  // changes come from the writer's thread only; it guards readers elsewhere

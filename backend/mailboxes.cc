@@ -26,7 +26,17 @@ void Mailboxes::Drop(const Key& key) {
   Share& share = shares_[key.first];
   share.bytes -= found->second.bytes;
   --share.boxes;
+  const Box& box = found->second;
+  for (size_t i = 0; i < box.messages.size(); ++i)
+    GiveBack(box.senders[i], i == 0 ? 1 : 0, box.messages[i].size());
   boxes_.erase(found);
+}
+
+void Mailboxes::GiveBack(const std::string& peer, size_t boxes, size_t bytes) {
+  const auto found = filled_.find(peer);
+  found->second.boxes -= boxes;
+  found->second.bytes -= bytes;
+  if (found->second.boxes == 0 && found->second.bytes == 0) filled_.erase(found);
 }
 
 void Mailboxes::DropExpiredLocked() {
@@ -42,7 +52,14 @@ void Mailboxes::DropExpired() {
   DropExpiredLocked();
 }
 
-absl::Status Mailboxes::Store(const Key& key, std::string message) {
+bool Mailboxes::HasFilledShare(const std::string& peer, bool new_box, size_t bytes) const {
+  const auto found = filled_.find(peer);
+  const Filled filled = found == filled_.end() ? Filled() : found->second;
+  return filled.bytes + bytes > options_.bytes_per_peer ||
+         (new_box && filled.boxes >= options_.boxes_per_peer);
+}
+
+absl::Status Mailboxes::Store(const Key& key, const std::string& peer, std::string message) {
   if (const auto found = boxes_.find(key); found != boxes_.end() && Expired(found->second)) Drop(key);
   Share& share = shares_[key.first];
   const bool is_new = !boxes_.contains(key);
@@ -50,12 +67,17 @@ absl::Status Mailboxes::Store(const Key& key, std::string message) {
     return share.bytes + message.size() > options_.bytes_per_tenant ||
            (is_new && share.boxes >= options_.boxes_per_tenant);
   };
-  if (full()) DropExpiredLocked();
+  if (full() || HasFilledShare(peer, is_new, message.size())) DropExpiredLocked();
+  if (HasFilledShare(peer, is_new, message.size()))
+    return absl::ResourceExhaustedError("the peer has filled its share of the mailboxes");
   if (full()) return absl::ResourceExhaustedError("the tenant's mailboxes are full");
-  Box& box = boxes_[key];
-  if (is_new) ++share.boxes;
-  if (box.messages.size() >= options_.messages_per_box)
+  if (!is_new && boxes_[key].messages.size() >= options_.messages_per_box)
     return absl::ResourceExhaustedError("the mailbox is full");
+  Box& box = boxes_[key];
+  Filled& filled = filled_[peer];
+  if (is_new) ++share.boxes, ++filled.boxes;
+  filled.bytes += message.size();
+  box.senders.push_back(peer);
   box.last = options_.clock->Uptime();
   box.bytes += message.size();
   share.bytes += message.size();
@@ -73,7 +95,7 @@ absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, con
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return absl::UnavailableError("stopping");
-    if (absl::Status status = Store(key, std::move(message)); !status.ok())
+    if (absl::Status status = Store(key, peer.uri(), std::move(message)); !status.ok())
       return TooMuch(tenant, peer, Std(status.message()));
     const std::vector<std::string>& messages = boxes_[key].messages;
     std::vector<uint64_t> tickets;

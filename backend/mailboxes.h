@@ -15,11 +15,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "backend/rate_limiter.h"
 #include "backend/tenant_view.h"
 #include "core/base/clock.h"
 #include "core/base/ids.h"
 #include "core/base/limits.h"
+#include "core/base/rate_limiter.h"
 
 namespace keystead::backend {
 
@@ -31,6 +31,9 @@ class Mailboxes {
     absl::Duration lifetime = absl::Minutes(10);  // of a box, since its last message
     size_t boxes_per_tenant = 8192;
     size_t bytes_per_tenant = 16 << 20;
+    // Of the tenant's, what one peer may fill. A gateway is one peer for all behind it.
+    size_t boxes_per_peer = 1024;
+    size_t bytes_per_peer = 2 << 20;
     size_t waiting_per_tenant = 8192;
     size_t waiting_per_peer = 64;
     Rate rate;  // Put and Await of one peer
@@ -39,7 +42,7 @@ class Mailboxes {
   explicit Mailboxes(const Options& options) : options_(options), rate_(options.rate, options.clock) {}
 
   // INVALID_ARGUMENT: empty or above limits::kMailboxBytes. RESOURCE_EXHAUSTED: the box is full, the tenant's
-  // share or the peer's rate used up.
+  // share, the peer's share of it or the peer's rate used up.
   absl::Status Put(const TenantView& tenant, const Principal& peer, const MailboxName& box,
                    std::string message);
 
@@ -55,6 +58,7 @@ class Mailboxes {
  private:
   struct Box {
     std::vector<std::string> messages;
+    std::vector<std::string> senders;  // of each message; the first opened the box
     size_t bytes = 0;
     absl::Duration last;
   };
@@ -70,11 +74,19 @@ class Mailboxes {
     size_t bytes = 0;
     size_t waiting = 0;
   };
+  struct Filled {  // by one peer
+    size_t boxes = 0;
+    size_t bytes = 0;
+  };
 
   bool Expired(const Box& box) const { return options_.clock->Uptime() - box.last >= options_.lifetime; }
   void Drop(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpiredLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Store(const Key& key, std::string message) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasFilledShare(const std::string& peer, bool new_box, size_t bytes) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void GiveBack(const std::string& peer, size_t boxes, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status Store(const Key& key, const std::string& peer, std::string message)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Waiter TakeWaiter(uint64_t ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Options options_;
@@ -84,6 +96,7 @@ class Mailboxes {
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<Key, Box> boxes_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint32_t, Share> shares_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<std::string, Filled> filled_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint64_t, Waiter> waiters_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Key, std::vector<uint64_t>> waiting_for_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<std::string, size_t> waiting_peers_ ABSL_GUARDED_BY(mutex_);

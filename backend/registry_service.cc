@@ -55,21 +55,38 @@ grpc::ServerUnaryReactor* RegistryService::Submit(grpc::CallbackServerContext* c
   return reactor;
 }
 
+namespace {
+
+// Holds its place until gRPC is done with the answer: what a caller does not read waits in memory.
+class FetchReactor final : public grpc::ServerUnaryReactor {
+ public:
+  void Answer(absl::StatusOr<CommitIntake::Fetched> fetched, v1::FetchCommitsResponse& response) {
+    if (fetched.ok()) {
+      place_ = std::move(fetched->place);
+      for (std::string& bundle : fetched->bundles) response.add_bundles(std::move(bundle));
+    }
+    Finish(ToPeer(fetched.status(), "fetch_refused"));
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  CallPlaces::Place place_;
+};
+
+}  // namespace
+
 grpc::ServerUnaryReactor* RegistryService::Fetch(grpc::CallbackServerContext* context,
                                                  const v1::FetchCommitsRequest* request,
                                                  v1::FetchCommitsResponse* response) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+  auto* const reactor = new FetchReactor;
   absl::StatusOr<Target> target = TargetOf(*context, request->tenant(), request->instantiation());
   if (!target.ok()) {
-    reactor->Finish(ToPeer(target.status(), "fetch_refused"));
+    reactor->Answer(target.status(), *response);
     return reactor;
   }
   intake_->Fetch(target->tenant, target->caller, target->id, request->from_epoch(),
-                 [reactor, response](absl::StatusOr<std::vector<std::string>> bundles) {
-                   if (bundles.ok()) {
-                     for (std::string& bundle : *bundles) response->add_bundles(std::move(bundle));
-                   }
-                   reactor->Finish(ToPeer(bundles.status(), "fetch_refused"));
+                 [reactor, response](absl::StatusOr<CommitIntake::Fetched> fetched) {
+                   reactor->Answer(std::move(fetched), *response);
                  });
   return reactor;
 }

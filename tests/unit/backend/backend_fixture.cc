@@ -175,6 +175,45 @@ grpc::Status Peer::Await(const MailboxName& box, uint32_t after, std::vector<std
   return status;
 }
 
+UnreadFetch::UnreadFetch(int port, const CertificateFiles& files, const Home& home) : peer_(port, files) {
+  SetDeadline(context_);
+  v1::FetchCommitsRequest request;
+  request.set_tenant(home.tenant().str());
+  request.set_instantiation(home.id().ToString());
+  const grpc::Slice bytes(request.SerializeAsString());
+  request_ = grpc::ByteBuffer(&bytes, 1);
+  stub_ = std::make_unique<grpc::GenericStub>(peer_.channel());
+  call_ = stub_->PrepareCall(&context_, "/keystead.v1.Registry/Fetch", &queue_);
+}
+
+void UnreadFetch::AwaitHeaders() {
+  const auto next = [&] {
+    void* tag = nullptr;
+    bool ok = false;
+    EXPECT_TRUE(queue_.Next(&tag, &ok));
+    EXPECT_TRUE(ok);
+  };
+  call_->StartCall(nullptr);
+  next();
+  call_->WriteLast(request_, grpc::WriteOptions(), nullptr);
+  next();
+  call_->ReadInitialMetadata(nullptr);
+  next();
+}
+
+void UnreadFetch::Cancel() {
+  if (std::exchange(cancelled_, true)) return;
+  context_.TryCancel();
+  grpc::Status status;
+  call_->Finish(&status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  EXPECT_TRUE(queue_.Next(&tag, &ok));
+  queue_.Shutdown();
+  while (queue_.Next(&tag, &ok)) {
+  }
+}
+
 std::string Group(const Home& home, const MemberId& sender, const Topic& topic, uint64_t epoch,
                   const StreamId& stream, uint64_t sequence, std::string_view cose) {
   GroupHeader header;
@@ -219,9 +258,19 @@ BackendTest::~BackendTest() {
 void BackendTest::Start() { backend_ = OrDie(backend::Backend::Start(options_)); }
 
 void BackendTest::Restart() {
+  StopBackend();
+  Start();
+}
+
+void BackendTest::StopBackend() {
   peers_.clear();
   backend_.reset();
-  Start();
+}
+
+bool BackendTest::TryStart() {
+  auto started = backend::Backend::Start(options_);
+  if (started.ok()) backend_ = *std::move(started);
+  return started.ok();
 }
 
 Peer& BackendTest::As(std::string_view tenant, Role role, std::string_view id) {

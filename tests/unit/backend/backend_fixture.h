@@ -3,12 +3,15 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
@@ -35,6 +38,7 @@ class OpenSubscription {
   std::optional<std::string> Next();
   // Waits until the server has let the call in and sent what there was.
   bool CaughtUp();
+  std::vector<std::string> TakePending() { return std::exchange(pending_, {}); }  // what CaughtUp has read
   grpc::Status End();  // reads to the end of the call
 
  private:
@@ -78,6 +82,24 @@ class Peer {
   std::unique_ptr<v1::Rendezvous::Stub> rendezvous_;
 };
 
+// A Fetch of which nothing is read but that the answer has begun.
+class UnreadFetch {
+ public:
+  UnreadFetch(int port, const CertificateFiles& files, const Home& home);
+  ~UnreadFetch() { Cancel(); }
+  void AwaitHeaders();
+  void Cancel();
+
+ private:
+  Peer peer_;
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  std::unique_ptr<grpc::GenericStub> stub_;
+  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
+  grpc::ByteBuffer request_;
+  bool cancelled_ = false;
+};
+
 // One record of a stream, sealed or not: the backend cannot tell.
 std::string Group(const Home& home, const MemberId& sender, const Topic& topic, uint64_t epoch,
                   const StreamId& stream, uint64_t sequence, std::string_view cose = "sealed");
@@ -92,6 +114,8 @@ class BackendTest : public ::testing::Test {
 
   void Start();    // on the same data folder
   void Restart();  // stopped and started again
+  void StopBackend();
+  bool TryStart();  // false: the disk fails
   Peer& As(std::string_view tenant, Role role, std::string_view id);
   Peer& Phone() { return As(kAcme, Role::kApp, "phone"); }
   Peer& Bulb() { return As(kAcme, Role::kDevice, "bulb"); }

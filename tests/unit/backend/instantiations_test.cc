@@ -56,6 +56,88 @@ TEST_F(InstantiationsTest, LongChainsAreLoadedBehindAndThenServed) {
   EXPECT_EQ(bundles.size(), 1u);
 }
 
+// Open calls of those who may not read any more end, whether the roster is in memory or not.
+TEST_F(InstantiationsTest, OpenCallsOfARemovedGatewayEndWithoutTheRosterInMemory) {
+  UseLimits(1, 16);
+  Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Furnish(home);
+  const Topic telemetry = Topic::Of(TopicKind::kTelemetry, bulb_.entry.member);
+  const auto hall = Hall().Subscribe(home, {telemetry});
+  ASSERT_TRUE(hall->CaughtUp());
+  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Commit(other);  // takes the place in memory
+  Commit(home, {}, {hall_.entry.member});
+  EXPECT_NE(hall->End().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(Hall().Subscribe(home, {telemetry})->End().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(InstantiationsTest, OpenCallsOfAnEvictedDeviceEndWithoutTheRosterInMemory) {
+  UseLimits(1, 16);
+  Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Furnish(home);
+  const auto command = Topic::Of(TopicKind::kCommand, bulb_.entry.member);
+  const auto bulb = Bulb().Subscribe(home, {command});
+  const auto hall = Hall().Subscribe(home, {command});
+  ASSERT_TRUE(bulb->CaughtUp());
+  ASSERT_TRUE(hall->CaughtUp());
+  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Commit(other);
+  const Resident moved = AfterReset(bulb_);
+  Commit(other, {&moved});
+  EXPECT_EQ(bulb->End().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(hall->End().error_code(), grpc::StatusCode::UNAVAILABLE);  // comes back and meets the roster
+  EXPECT_TRUE(Hall().Subscribe(home, {command})->CaughtUp());
+  EXPECT_EQ(Bulb().Subscribe(home, {command})->End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(InstantiationsTest, ATermEndsOpenCallsAlsoWhenTheChainIsNotInMemory) {
+  UseLimits(1, 0);  // no chain is loaded on the writer's thread
+  Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  console_.entry.expires_at = absl::ToUnixSeconds(clock_.Now() + absl::Hours(1));
+  Furnish(home);
+  const Topic telemetry = Topic::Of(TopicKind::kTelemetry, bulb_.entry.member);
+  const auto open = Console().Subscribe(home, {telemetry});
+  ASSERT_TRUE(open->CaughtUp());
+  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Commit(other);
+  clock_.Advance(absl::Hours(2));
+  EXPECT_EQ(open->End().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(InstantiationsTest, ATermIsNotForgottenWhenTheChainIsLoadedAgainAfterIt) {
+  UseLimits(1, 16);
+  options_.tick = absl::Hours(1);  // nobody looks before the chain is back
+  Restart();
+  Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  console_.entry.expires_at = absl::ToUnixSeconds(clock_.Now() + absl::Hours(1));
+  Furnish(home);
+  const Topic telemetry = Topic::Of(TopicKind::kTelemetry, bulb_.entry.member);
+  const auto open = Console().Subscribe(home, {telemetry});
+  ASSERT_TRUE(open->CaughtUp());
+  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Commit(other);
+  clock_.Advance(absl::Hours(2));
+  ASSERT_TRUE(Phone().Subscribe(home, {telemetry})->CaughtUp());  // loads it
+  backend_->Tick();
+  EXPECT_EQ(open->End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+}
+
+TEST_F(InstantiationsTest, AChainWithManyMembersIsLoadedBehind) {
+  options_.instantiations.max_bytes_on_writer = 2000;
+  UseLimits(16, 16);
+  Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Furnish(home);
+  Restart();
+  std::vector<std::string> bundles;
+  EXPECT_EQ(Phone().Fetch(home, 0, &bundles).error_code(), grpc::StatusCode::UNAVAILABLE);
+  grpc::Status status;
+  for (int tries = 0; tries < 10000; ++tries) {
+    status = Phone().Fetch(home, 0, &bundles);
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) break;
+  }
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
+
 TEST_F(InstantiationsTest, ACommitNeedsNoChainInMemory) {
   UseLimits(16, 2);
   Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));

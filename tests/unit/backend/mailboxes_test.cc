@@ -125,6 +125,24 @@ TEST_F(MailboxesTest, ATenantsShareIsBoundedAndGivenBack) {
   EXPECT_TRUE(Put(bulb_, other(), "1234567890").ok());
 }
 
+TEST_F(MailboxesTest, OnePeerDoesNotFillItsTenantsShare) {
+  options_.boxes_per_tenant = 4;
+  options_.bytes_per_tenant = 40;
+  options_.boxes_per_peer = 2;
+  options_.bytes_per_peer = 20;
+  const auto other = [] { return RandomSource::System().NewId<MailboxName>(); };
+  const MailboxName shared = other();
+  ASSERT_TRUE(Put(phone_, shared, "1").ok());
+  ASSERT_TRUE(Put(bulb_, box_, "12345").ok());
+  ASSERT_TRUE(Put(bulb_, other(), "1").ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(bulb_, other(), "1")));  // boxes
+  EXPECT_TRUE(Put(bulb_, shared, "12345").ok());                     // one that is there already
+  EXPECT_TRUE(absl::IsResourceExhausted(Put(bulb_, box_, std::string(10, 'x'))));  // bytes
+  EXPECT_TRUE(Put(phone_, other(), std::string(19, 'x')).ok());                    // others feel nothing
+  clock_.Advance(absl::Minutes(10));
+  EXPECT_TRUE(Put(bulb_, other(), std::string(20, 'x')).ok());
+}
+
 TEST_F(MailboxesTest, PeersAreLimitedInRateAndWaitingCalls) {
   options_.rate = {.per_second = 1, .burst = 3};
   options_.waiting_per_peer = 2;

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "absl/strings/str_cat.h"
 #include "core/cose/cose_key.h"
 #include "tests/unit/backend/backend_fixture.h"
 
@@ -94,6 +95,68 @@ TEST_F(RegistryTest, TheSameBytesAgainGetTheSameAnswer) {
   }
   ASSERT_TRUE(Phone().Fetch(home_, 0, &bundles_).ok());
   EXPECT_EQ(bundles_.size(), 2u);
+}
+
+// Somebody between may drop an answer, or have changed the list of acceptances, which nobody signed: the
+// owner who comes again with its own bundle has what it asked for.
+TEST_F(RegistryTest, TheSameCommitWithOtherAcceptancesIsTheSameCommit) {
+  Commit(home_);
+  const std::string carried = home_.Make({&bulb_, &hall_});
+  CommitBundle swapped = *CommitBundle::ParseContent(AsBytes(carried));
+  std::swap(swapped.acceptances.at(0), swapped.acceptances.at(1));
+  const std::string changed = ToString(swapped.EncodeContent());
+  ASSERT_NE(changed, carried);
+  v1::SubmitCommitResponse first;
+  ASSERT_TRUE(Hall().Submit(home_, changed, &first).ok());
+  v1::SubmitCommitResponse again;
+  ASSERT_TRUE(Phone().Submit(home_, carried, &again).ok());
+  EXPECT_EQ(again.head(), first.head());
+  home_.Take(carried);
+  Commit(home_, {&console_});
+  ASSERT_TRUE(Phone().Submit(home_, carried, &again).ok());  // also when it is not the head any more
+  EXPECT_EQ(again.epoch(), 1u);
+  ASSERT_TRUE(Phone().Fetch(home_, 1, &bundles_).ok());
+  EXPECT_EQ(bundles_.at(0), changed);  // one bundle for everybody
+  // Wraps are the owner's: with others it is not the same commit.
+  swapped.wraps.at(0).sealed.back() ^= 1;
+  EXPECT_EQ(Phone().Submit(home_, ToString(swapped.EncodeContent())).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Events(SecurityEventKind::kCommitRefused), 1u);
+}
+
+// The same while both are verified side by side, so that neither finds the other in the chain.
+TEST_F(RegistryTest, TheSameCommitTwiceAtOnceIsTakenOnceAndAnsweredTwice) {
+  Commit(home_);
+  for (uint64_t round = 1; round <= 20; ++round) {
+    const Resident one = MakeResident(MemberKind::kReader, absl::StrCat(Uri(kAcme, Role::kApp, "a"), round));
+    const Resident two = MakeResident(MemberKind::kReader, absl::StrCat(Uri(kAcme, Role::kApp, "b"), round));
+    const std::string carried = home_.Make({&one, &two});
+    CommitBundle swapped = *CommitBundle::ParseContent(AsBytes(carried));
+    std::swap(swapped.acceptances.at(0), swapped.acceptances.at(1));
+    grpc::Status status;
+    std::thread racer([&] { status = Balancer().Submit(home_, ToString(swapped.EncodeContent())); });
+    const grpc::Status mine = Phone().Submit(home_, carried);
+    racer.join();
+    ASSERT_TRUE(mine.ok()) << round << ": " << mine.error_message();
+    ASSERT_TRUE(status.ok()) << round << ": " << status.error_message();
+    home_.Take(carried);
+  }
+  const auto keyring = Phone().Subscribe(home_, {Topic::Keyring()});
+  for (uint64_t epoch = 0; epoch <= 20; ++epoch) EXPECT_TRUE(keyring->Next().has_value());
+  Commit(home_);
+  const auto last = keyring->Next();
+  GroupHeaderCache headers;
+  EXPECT_EQ(GroupView::Parse(*last, headers)->header().epoch, 21u);  // none came twice
+}
+
+TEST_F(RegistryTest, AnAcceptanceTooManyIsRefusedAndCostsTheOwnerNothing) {
+  Commit(home_);
+  const std::string carried = home_.Make({&bulb_});
+  CommitBundle longer = *CommitBundle::ParseContent(AsBytes(carried));
+  longer.acceptances.push_back({'j', 'u', 'n', 'k'});
+  EXPECT_EQ(Hall().Submit(home_, ToString(longer.EncodeContent())).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(Phone().Submit(home_, carried).ok());
 }
 
 TEST_F(RegistryTest, ChangedBundlesAreRefused) {
@@ -215,6 +278,91 @@ class LimitedRegistryTest : public RegistryTest {
     Restart();
   }
 };
+
+class RatedRegistryTest : public RegistryTest {
+ protected:
+  void UseRates(const backend::CommitIntake::Options& intake) {
+    options_.intake = intake;
+    Restart();
+  }
+  static constexpr auto kTooMuch = grpc::StatusCode::RESOURCE_EXHAUSTED;
+};
+
+TEST_F(RatedRegistryTest, CommitsOfOneInstantiationComeAtARate) {
+  UseRates({.commits = {.per_second = 1, .burst = 3}});
+  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  for (int i = 0; i < 3; ++i) Commit(home_);
+  const std::string fourth = home_.Make();
+  EXPECT_EQ(Phone().Submit(home_, fourth).error_code(), kTooMuch);
+  Commit(other);  // another one feels nothing
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(Phone().Submit(home_, fourth).ok());
+  EXPECT_TRUE(Phone().Submit(home_, fourth).ok());  // again: nothing new
+  EXPECT_GT(Events(SecurityEventKind::kLimitExceeded), 0u);
+}
+
+TEST_F(RatedRegistryTest, CommitsOfOneTenantComeAtARate) {
+  UseRates({.commits_of_tenant = {.per_second = 1, .burst = 2}});
+  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+  Commit(home_);
+  Commit(other);
+  EXPECT_EQ(Phone().Submit(other, other.Make()).error_code(), kTooMuch);
+  Home theirs(kGlobex, Uri(kGlobex, Role::kApp, "spy"));
+  EXPECT_TRUE(Spy().Submit(theirs, theirs.Make()).ok());
+}
+
+// What does not verify costs its submitter, never the instantiation's owner.
+TEST_F(RatedRegistryTest, AStrangersTriesAreItsOwn) {
+  UseRates({.tries_of_peer = {.per_second = 1, .burst = 5}, .commits = {.per_second = 1, .burst = 5}});
+  Commit(home_);
+  Home strange(kAcme, Uri(kAcme, Role::kApp, "stranger"));
+  strange.Take(strange.Make());
+  const std::string junk = strange.Make();
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(Stranger().Submit(home_, junk).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(Stranger().Submit(home_, junk).error_code(), kTooMuch);
+  for (int i = 0; i < 4; ++i) Commit(home_);
+}
+
+TEST_F(RatedRegistryTest, OnePeerDoesNotUseUpItsTenantsNewInstantiations) {
+  UseRates({.new_instantiations = {.per_second = 1, .burst = 4},
+            .new_instantiations_of_peer = {.per_second = 1, .burst = 2}});
+  std::vector<std::unique_ptr<Home>> homes;
+  const auto found = [&](Peer& peer) {
+    homes.push_back(std::make_unique<Home>(kAcme, Uri(kAcme, Role::kApp, "phone")));
+    return peer.Submit(*homes.back(), homes.back()->Make()).error_code();
+  };
+  EXPECT_EQ(found(Stranger()), grpc::StatusCode::OK);
+  EXPECT_EQ(found(Stranger()), grpc::StatusCode::OK);
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(found(Stranger()), kTooMuch);
+  EXPECT_EQ(found(Phone()), grpc::StatusCode::OK);
+  EXPECT_EQ(found(Phone()), grpc::StatusCode::OK);
+}
+
+// A reader that does not take its answer keeps its place, and it alone.
+TEST_F(RatedRegistryTest, AnAnswerHoldsItsPlaceUntilItIsTaken) {
+  backend::CommitIntake::Options intake;
+  intake.fetches = {.total = 8, .of_group = 8, .of_caller = 1};
+  UseRates(intake);
+  Furnish(home_);
+  // Larger than what HTTP/2 lets through to one that does not read.
+  Resident large = MakeResident(MemberKind::kReader, Uri(kAcme, Role::kApp, "large"));
+  for (int i = 0; i < 1000; ++i)
+    large.entry.rights.push_back(
+        {*Topic::Parse(absl::StrCat("telemetry/", bulb_.entry.member.ToHex(), "/g", 1000 + i)), true, false});
+  Commit(home_, {&large});
+  for (int i = 0; i < 12; ++i) Commit(home_);
+  UnreadFetch slow(backend_->port(), TestPki::Shared().Leaf(kAcme, Role::kApp, "phone"), home_);
+  slow.AwaitHeaders();
+  EXPECT_EQ(Phone().Fetch(home_, 0, &bundles_).error_code(), kTooMuch);
+  EXPECT_TRUE(Bulb().Fetch(home_, 0, &bundles_).ok());
+  slow.Cancel();
+  grpc::Status status;
+  for (int tries = 0; tries < 10000; ++tries) {
+    if (status = Phone().Fetch(home_, 0, &bundles_); status.error_code() != kTooMuch) break;
+  }
+  EXPECT_TRUE(status.ok()) << status.error_message();
+}
 
 TEST_F(LimitedRegistryTest, NewInstantiationsAreLimitedPerTenant) {
   std::vector<std::unique_ptr<Home>> homes;

@@ -11,7 +11,7 @@
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
 
-namespace keystead::backend {
+namespace keystead {
 
 struct Rate {
   double per_second = 50;
@@ -60,4 +60,4 @@ class RateLimiter {
   absl::flat_hash_map<std::string, Bucket> buckets_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace keystead::backend
+}  // namespace keystead
