@@ -15,6 +15,21 @@ namespace {
 constexpr absl::Duration kRestartAfter = absl::Seconds(1);
 // Whatever the next hop has at a place is taken: it bounds that itself.
 constexpr RecordSource kFromNextHop{.publisher = 0, .slots = limits::kMaxVariantsPerPlace};
+constexpr absl::Duration kLongestWait = absl::Minutes(5);
+
+SecurityEvent EventAt(SecurityEventKind kind, const GroupView& group, std::string detail) {
+  const GroupHeader& header = group.header();
+  return {.kind = kind,
+          .tenant = header.tenant.str(),
+          .instantiation = header.instantiation.ToHex(),
+          .topic = header.topic.str(),
+          .sender = header.sender.ToHex(),
+          .stream = header.stream.ToHex(),
+          .epoch = header.epoch,
+          .sequence = group.first_sequence(),
+          .peer = "next hop",
+          .detail = std::move(detail)};
+}
 
 // Whether a group may stand in the log that it is said to come from. Who wrote it is for members to judge.
 bool Belongs(const GroupHeader& header, const TenantName& tenant, const InstantiationId& id,
@@ -25,19 +40,25 @@ bool Belongs(const GroupHeader& header, const TenantName& tenant, const Instanti
 
 }  // namespace
 
-// One message's entries of one topic on their way into the local log.
+// One message's entries of one topic on their way into the local log, or commits that were asked for.
 class Downlink::BringTask final : public storage::Task {
  public:
   struct Item {
     Payload bytes;
     GroupView view;  // into bytes
   };
-  BringTask(Downlink* owner, std::shared_ptr<Feed> feed, Topic topic, const Position& reached)
+  BringTask(Downlink* owner, std::shared_ptr<Feed> feed, Topic topic, std::optional<Position> reached)
       : owner_(owner), feed_(std::move(feed)), topic_(std::move(topic)), reached_(reached) {}
   ~BringTask() override {
     if (!done_) feed_->failed = true;
-    feed_->subscriber->Resume();
+    if (reached_.has_value()) feed_->subscriber->Resume();
   }
+
+  const std::shared_ptr<Feed>& feed() const { return feed_; }
+  const Topic& topic() const { return topic_; }
+
+  bool empty() const { return items_.empty(); }
+  void Drop() { done_ = true; }  // there was nothing to do
 
   void Add(Item item) {
     bytes_ += item.bytes->size();
@@ -75,19 +96,38 @@ class Downlink::BringTask final : public storage::Task {
       KS_ASSIGN_OR_RETURN(
           const AppendOutcome outcome,
           owner_->log_->Append(transaction, kTenantNumber, item.view, item.bytes, kFromNextHop, changes_));
+      if (!outcome.refused.empty()) Refused(item.view, outcome);
       if (!outcome.offset.has_value()) continue;  // it was published here, or has come before
+      const GroupHeader& header = item.view.header();
+      if (header.stream == StreamId())
+        owner_->book_.Store(transaction, header, *outcome.offset, *outcome.stored);
       owner_->forwarder_->Brought(transaction, outcome.log.ref, *outcome.offset);
       brought_.emplace_back(outcome.log.ref, *outcome.offset);
-      if (owner_->options_.on_stored) owner_->options_.on_stored(outcome.log.ref, outcome.stored->size());
+      if (owner_->options_.on_stored)
+        owner_->options_.on_stored(header, outcome.log.ref, outcome.stored->size());
     }
-    transaction.Put(kTenantNumber, kPositionTable, PositionKey(feed_->id, topic_), EncodePosition(reached_));
+    if (reached_.has_value())
+      transaction.Put(kTenantNumber, kPositionTable, PositionKey(feed_->id, topic_),
+                      EncodePosition(*reached_));
     return absl::OkStatus();
+  }
+
+  // The genuine record may be among those for which there was no room. Who should have it will miss it, and
+  // its sender gets no answer; here it is said why.
+  void Refused(const GroupView& group, const AppendOutcome& outcome) {
+    for (const RefusedRecords& records : outcome.refused) {
+      owner_->refused_records_ += records.last_sequence - records.first_sequence + 1;
+      SecurityEvent event = EventAt(SecurityEventKind::kConflict, group,
+                                    "the next hop shows more records at one place than are kept: refused");
+      event.sequence = records.first_sequence;
+      Report(event);
+    }
   }
 
   Downlink* const owner_;
   const std::shared_ptr<Feed> feed_;
   const Topic topic_;
-  const Position reached_;
+  const std::optional<Position> reached_;  // none: not from a subscription
   std::vector<Item> items_;
   std::vector<std::pair<storage::LogRef, uint64_t>> brought_;
   RecordLogChanges changes_;
@@ -96,7 +136,22 @@ class Downlink::BringTask final : public storage::Task {
 };
 
 Downlink::Downlink(storage::LogStore* store, RecordLog* log, Forwarder* forwarder, const Options& options)
-    : store_(store), log_(log), forwarder_(forwarder), options_(options) {}
+    : store_(store),
+      log_(log),
+      forwarder_(forwarder),
+      options_(options),
+      book_(store, options.tenant, options.clock),
+      fetch_(options.channel, options.tenant,
+             [this](const InstantiationId& id, std::vector<std::string> bundles) {
+               verifier_.Post([this, id, bundles = std::move(bundles)] {
+                 std::shared_ptr<Feed> feed;
+                 {
+                   absl::MutexLock lock(&control_);
+                   feed = feed_;
+                 }
+                 if (feed != nullptr && feed->id == id) TakeBundles(feed, bundles);
+               });
+             }) {}
 Downlink::~Downlink() { Stop(); }
 
 void Downlink::Follow(const InstantiationId& id) {
@@ -164,6 +219,14 @@ void Downlink::Restart() {
     Log(LogLevel::kInfo, "downlink_disconnected",
         {{"code", Std(absl::StatusCodeToString(why.code()))}, {"reason", Std(why.message())}});
   };
+  // Before the first of the feed's groups is looked at.
+  verifier_.Post([this, id = *id_, feed] {
+    const absl::Status loaded = book_.Load(id);
+    next_epoch_ = book_.next_epoch();
+    if (loaded.ok()) return;
+    Log(LogLevel::kError, "commits_not_loaded", {{"reason", Std(loaded.message())}});
+    feed->failed = true;
+  });
   feed->subscriber = std::make_unique<Subscriber>(options_.channel, std::move(on), options);
   feed_ = feed;
   feed->subscriber->Add(PositionsOf(*id_, WantedTopics())).IgnoreError();  // a roster's topics always fit
@@ -173,38 +236,96 @@ void Downlink::Restart() {
 // THREAD: gRPC's. The next message is read when this one is stored: what comes down is little.
 void Downlink::Take(const std::shared_ptr<Feed>& feed, const TopicBatch& batch) {
   feed->subscriber->Pause();  // until the task is destroyed
-  auto task = std::make_unique<BringTask>(this, feed, batch.topic,
-                                          Position{batch.log_id, batch.first_offset + batch.groups.size()});
+  auto task = std::make_shared<std::unique_ptr<BringTask>>(std::make_unique<BringTask>(
+      this, feed, batch.topic, Position{batch.log_id, batch.first_offset + batch.groups.size()}));
+  std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
+  if (batch.topic.kind() != TopicKind::kKeyring) return Sort(std::move(*task), groups);
+  // Signatures are verified elsewhere, in order.
+  verifier_.Post([this, task, groups = std::move(groups)] { Sort(std::move(*task), groups); });
+}
+
+// THREAD: gRPC's; for keyring, verifier_.
+void Downlink::Sort(std::unique_ptr<BringTask> task, const std::vector<Payload>& groups) {
   GroupHeaderCache headers;
-  for (const Payload& bytes : batch.groups) {
+  for (const Payload& bytes : groups) {
+    if (task->feed()->failed) return;  // the book may be ahead of the store: it begins anew with the feed
     absl::StatusOr<GroupView> view = GroupView::Parse(*bytes, headers);
-    if (view.ok() && Belongs(view->header(), options_.tenant, feed->id, batch.topic)) {
-      task->Add({bytes, *std::move(view)});
+    if (view.ok() && Belongs(view->header(), options_.tenant, task->feed()->id, task->topic())) {
+      if (view->header().topic.kind() != TopicKind::kKeyring || MayEnter(*view))
+        task->Add({bytes, *std::move(view)});
       continue;
     }
     ++malformed_;
-    SecurityEvent event{.kind = SecurityEventKind::kMalformed,
-                        .tenant = options_.tenant.str(),
-                        .instantiation = feed->id.ToHex(),
-                        .topic = batch.topic.str(),
-                        .peer = "next hop",
-                        .detail = "a group that does not parse"};
     if (view.ok()) {
-      event.detail = "a group of another place in this log";
-      event.sender = view->header().sender.ToHex();
-      event.stream = view->header().stream.ToHex();
-      event.epoch = view->header().epoch;
-      event.sequence = view->first_sequence();
+      Report(EventAt(SecurityEventKind::kMalformed, *view, "a group of another place in this log"));
+      continue;
     }
-    Report(event);
+    Report({.kind = SecurityEventKind::kMalformed,
+            .tenant = options_.tenant.str(),
+            .instantiation = task->feed()->id.ToHex(),
+            .topic = task->topic().str(),
+            .peer = "next hop",
+            .detail = "a group that does not parse"});
   }
   store_->Submit(std::move(task)).IgnoreError();  // refused: destroyed, which marks the feed as failed
 }
 
+bool Downlink::MayEnter(const GroupView& group) {
+  if (group.header().stream != StreamId()) {
+    if (group.header().epoch >= book_.next_epoch()) Behind();
+    return true;
+  }
+  const CommitBook::Verdict verdict = book_.Judge(group);
+  next_epoch_ = book_.next_epoch();
+  if (verdict == CommitBook::Verdict::kSuccessor) return true;
+  if (verdict != CommitBook::Verdict::kKnown) {
+    ++refused_commits_;
+    Behind();  // the genuine one may have been passed over
+  }
+  return false;
+}
+
+void Downlink::TakeBundles(const std::shared_ptr<Feed>& feed, const std::vector<std::string>& bundles) {
+  if (feed->failed) return;
+  auto task = std::make_unique<BringTask>(this, feed, Topic::Keyring(), std::nullopt);
+  GroupHeaderCache headers;
+  for (const std::string& bundle : bundles) {
+    const absl::StatusOr<Payload> group = book_.JudgeBundle(AsBytes(bundle));
+    if (!group.ok()) {
+      ++refused_commits_;
+      Report({.kind = absl::IsAlreadyExists(group.status()) ? SecurityEventKind::kFork
+                                                            : SecurityEventKind::kCommitRefused,
+              .tenant = options_.tenant.str(),
+              .instantiation = feed->id.ToHex(),
+              .topic = Topic::Keyring().str(),
+              .peer = "next hop",
+              .detail = std::string(group.status().message())});
+      break;
+    }
+    if (*group == nullptr) continue;
+    absl::StatusOr<GroupView> view = GroupView::Parse(**group, headers);
+    if (!view.ok()) break;  // we have just built it
+    task->Add({*group, *std::move(view)});
+  }
+  next_epoch_ = book_.next_epoch();
+  if (task->empty()) return task->Drop();
+  store_->Submit(std::move(task)).IgnoreError();
+}
+
 void Downlink::Tick() {
   absl::MutexLock lock(&control_);
-  if (stopped_ || feed_ == nullptr || !feed_->failed) return;
+  if (stopped_ || feed_ == nullptr) return;
   const absl::Time now = options_.clock->Now();
+  if (behind_ && now >= ask_at_) {
+    behind_ = false;
+    const uint64_t from = next_epoch_;
+    const bool in_vain = from == asked_from_;
+    ask_wait_ = in_vain ? std::min(ask_wait_ * 2, kLongestWait) : options_.ask_after;
+    asked_from_ = from;
+    ask_at_ = now + ask_wait_;
+    fetch_.Begin(*id_, from);
+  }
+  if (!feed_->failed) return;
   if (restart_at_ == absl::InfinitePast()) {
     restart_at_ = now + kRestartAfter;
     return;
@@ -215,10 +336,15 @@ void Downlink::Tick() {
   Restart();
 }
 
+// The verifier takes control_ for a moment, and waits for the store, which must still be open.
 void Downlink::Stop() {
-  absl::MutexLock lock(&control_);
-  stopped_ = true;
-  if (feed_ != nullptr) feed_->subscriber->Stop();
+  {
+    absl::MutexLock lock(&control_);
+    stopped_ = true;
+    if (feed_ != nullptr) feed_->subscriber->Stop();
+  }
+  fetch_.Stop();
+  verifier_.Drain();
 }
 
 Downlink::Stats Downlink::GetStats() const {
@@ -231,6 +357,8 @@ Downlink::Stats Downlink::GetStats() const {
   }
   out.stored = stored_;
   out.malformed = malformed_;
+  out.refused_commits = refused_commits_;
+  out.refused_records = refused_records_;
   out.restarts = restarts_;
   return out;
 }

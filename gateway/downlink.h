@@ -1,6 +1,11 @@
 // Brings down what members need of the next hop: the keyring and every member's commands. Entries go into the
 // same local logs that the LAN reads, with the position that was reached, in one transaction; they do not go
 // up again.
+//
+// The next hop is not trusted. At the places of commits nothing is stored but what CommitBook found to be the
+// successor; when something else came there, or an epoch shows up whose commit has not come, the next hop's
+// registry is asked for it by epoch, at growing intervals. All else is for members to judge: the gateway
+// cannot tell junk from a genuine record, so where more variants claim a place than are kept it says so.
 #pragma once
 
 #include <grpcpp/channel.h>
@@ -13,8 +18,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "core/transport/executor.h"
 #include "core/transport/record_log.h"
 #include "core/transport/subscriber.h"
+#include "gateway/commit_book.h"
+#include "gateway/commit_fetch.h"
 #include "gateway/forwarder.h"
 
 namespace keystead::gateway {
@@ -25,8 +33,10 @@ class Downlink {
     std::shared_ptr<grpc::Channel> channel;
     TenantName tenant;
     BackoffOptions backoff;
-    std::function<void()> on_keyring;  // THREAD: writer. The local keyring has grown
-    std::function<void(storage::LogRef, size_t bytes)> on_stored;  // THREAD: writer, inside Prepare
+    absl::Duration ask_after = absl::Seconds(1);  // for a commit that is missing; doubles while none comes
+    std::function<void()> on_keyring;             // THREAD: writer. The local keyring has grown
+    // THREAD: writer, inside Prepare.
+    std::function<void(const GroupHeader&, storage::LogRef, size_t bytes)> on_stored;
     const Clock* clock = &Clock::System();
   };
   // All outlive it.
@@ -41,12 +51,16 @@ class Downlink {
   // About ten times a second: begins anew from the durable positions when storing has failed.
   void Tick();
   void Stop();
+  // Any thread: somebody acts in an epoch that is not known here.
+  void Behind() { behind_ = true; }
 
   struct Stats {
     bool connected = false;
     uint64_t groups = 0;  // since the last Follow or restart
     uint64_t stored = 0;  // groups that were new here
     uint64_t malformed = 0;
+    uint64_t refused_commits = 0;
+    uint64_t refused_records = 0;  // too many variants at their place
     uint64_t restarts = 0;
   };
   Stats GetStats() const;
@@ -64,6 +78,10 @@ class Downlink {
   std::vector<SubscriberTopic> PositionsOf(const InstantiationId& id, const std::vector<Topic>& topics) const;
   void Restart() ABSL_EXCLUSIVE_LOCKS_REQUIRED(control_);
   void Take(const std::shared_ptr<Feed>& feed, const TopicBatch& batch);
+  // THREAD: verifier_.
+  void Sort(std::unique_ptr<BringTask> task, const std::vector<Payload>& groups);
+  void TakeBundles(const std::shared_ptr<Feed>& feed, const std::vector<std::string>& bundles);
+  bool MayEnter(const GroupView& group);
 
   storage::LogStore* const store_;
   RecordLog* const log_;
@@ -74,11 +92,21 @@ class Downlink {
   std::optional<InstantiationId> id_ ABSL_GUARDED_BY(control_);
   std::vector<MemberId> members_ ABSL_GUARDED_BY(control_);
   std::shared_ptr<Feed> feed_ ABSL_GUARDED_BY(control_);
+  absl::Time ask_at_ ABSL_GUARDED_BY(control_) = absl::InfinitePast();
+  absl::Duration ask_wait_ ABSL_GUARDED_BY(control_) = absl::ZeroDuration();
+  uint64_t asked_from_ ABSL_GUARDED_BY(control_) = UINT64_MAX;
   absl::Time restart_at_ ABSL_GUARDED_BY(control_) = absl::InfinitePast();
   bool stopped_ ABSL_GUARDED_BY(control_) = false;
   uint64_t restarts_ ABSL_GUARDED_BY(control_) = 0;
   std::atomic<uint64_t> stored_{0};
   std::atomic<uint64_t> malformed_{0};
+  std::atomic<uint64_t> refused_commits_{0};
+  std::atomic<uint64_t> refused_records_{0};
+  std::atomic<bool> behind_{false};
+  std::atomic<uint64_t> next_epoch_{0};  // of the book
+  CommitBook book_;                      // THREAD: verifier_
+  CommitFetch fetch_;
+  Executor verifier_{1};  // its jobs use the rest
 };
 
 }  // namespace keystead::gateway

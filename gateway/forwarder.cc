@@ -8,12 +8,14 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
+#include "core/observe/security_event.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
 namespace {
 
 constexpr size_t kReadBytes = 256 << 10;
+constexpr size_t kMaxParkedTries = 65536;  // at one change of the roster
 
 PublisherOptions WithRoom(PublisherOptions options, const Outbox::Options& outbox) {
   // The outbox bounds what is under way; the publisher must never refuse what the outbox has handed out.
@@ -171,6 +173,9 @@ void Forwarder::NoteProgress() {
           for (const uint64_t offset : of.passed_skips) {
             transaction.Delete(of.log.tenant, kSkipTable, EntryKey(of.log.log, offset));
           }
+          for (const uint64_t offset : of.unparked) {
+            transaction.Delete(of.log.tenant, kParkedTable, EntryKey(of.log.log, offset));
+          }
           for (const auto& [offset, code] : of.parked) {
             transaction.Put(of.log.tenant, kParkedTable, EntryKey(of.log.log, offset),
                             EncodeNumber(static_cast<uint64_t>(code)));
@@ -291,6 +296,7 @@ void Forwarder::OnDurable(uint64_t up_to) {
     Count();
   }
   for (const Outbox::Parked& entry : parked) {
+    executor_.Post([this, entry] { ReportParked(entry); });
     Log(LogLevel::kError, "record_parked",
         {{"log", entry.log.log},
          {"offset", entry.offset},
@@ -298,6 +304,60 @@ void Forwarder::OnDurable(uint64_t up_to) {
          {"reason", Std(entry.status.message())}});
   }
   Kick();
+}
+
+// Where others hold all the places that there are for variants, no later try gets one: it is to be seen who
+// was kept out.
+void Forwarder::ReportParked(const Outbox::Parked& entry) const {
+  if (!absl::IsAlreadyExists(entry.status)) return;
+  const absl::StatusOr<std::vector<storage::Entry>> entries = store_->Read(entry.log, entry.offset, 1);
+  if (!entries.ok() || entries->empty()) return;
+  GroupHeaderCache headers;
+  const absl::StatusOr<GroupView> group = GroupView::Parse(*entries->front().bytes, headers);
+  if (!group.ok()) return;
+  const GroupHeader& header = group->header();
+  Report({.kind = SecurityEventKind::kConflict,
+          .tenant = header.tenant.str(),
+          .instantiation = header.instantiation.ToHex(),
+          .topic = header.topic.str(),
+          .sender = header.sender.ToHex(),
+          .stream = header.stream.ToHex(),
+          .epoch = header.epoch,
+          .sequence = group->first_sequence(),
+          .peer = "next hop",
+          .detail = "the next hop has too many other records at this place: parked"});
+}
+
+void Forwarder::RetryParked() {
+  {
+    absl::MutexLock lock(&mutex_);
+    if (stopped_) return;
+  }
+  executor_.Post([this] {
+    if (absl::Status status = TryParkedRows(); !status.ok())
+      Log(LogLevel::kError, "parked_unreadable", {{"reason", Std(status.message())}});
+    Kick();
+  });
+}
+
+absl::Status Forwarder::TryParkedRows() {
+  std::string after;
+  for (size_t tried = 0; tried < kMaxParkedTries;) {
+    KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> rows,
+                        store_->Scan(kTenantNumber, kParkedTable, {.prefix = "", .after = after}));
+    if (rows.empty()) return absl::OkStatus();
+    absl::MutexLock lock(&mutex_);
+    for (const storage::Row& row : rows) {
+      KS_ASSIGN_OR_RETURN(const uint64_t code, DecodeNumber(row.value));
+      if (Outbox::IsFinal(static_cast<absl::StatusCode>(code))) continue;
+      KS_ASSIGN_OR_RETURN(const uint64_t log, DecodeNumber(std::string_view(row.key).substr(0, 8)));
+      KS_ASSIGN_OR_RETURN(const uint64_t offset, DecodeEntryOffset(row.key));
+      outbox_.TryParked({kTenantNumber, log}, offset, options_.clock->Now());
+      ++tried;
+    }
+    after = rows.back().key;
+  }
+  return absl::OkStatus();
 }
 
 void Forwarder::OnRefused(uint64_t ticket, const GroupRefusal& refusal) {

@@ -53,6 +53,8 @@ class Forwarder {
   void Stop();  // notes the last progress in the store, which must still be open
   // About ten times a second: notes progress, tries again what was refused.
   void Tick();
+  // Tries what was parked once more: the roster that the next hop judges by has changed. Thread-safe.
+  void RetryParked();
 
   // Thread-safe. Telemetry may fill seven eighths of the queue: with the next hop away, the switch on the
   // phone still works when the sensors have filled theirs.
@@ -75,6 +77,9 @@ class Forwarder {
   void Feed();  // THREAD: own executor, one at a time
   void OnDurable(uint64_t up_to);
   void OnRefused(uint64_t ticket, const GroupRefusal& refusal);
+  // THREAD: own executor.
+  void ReportParked(const Outbox::Parked& entry) const;
+  absl::Status TryParkedRows();
   void NoteProgress();
   void Count() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { queued_bytes_ = outbox_.bytes(); }
 

@@ -10,11 +10,11 @@
 #include "core/base/status.h"
 #include "core/identity/principal.h"
 #include "core/observe/log.h"
+#include "core/program/deny_file.h"
 #include "core/program/state_folder.h"
 #include "core/transport/channel_options.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
-#include "gateway/deny_file.h"
 #include "gateway/keeper.h"
 #include "gateway/local_keyring.h"
 #include "gateway/membership.h"
@@ -188,12 +188,19 @@ void Gateway::Impl::Connect() {
   down.tenant = self_.tenant();
   down.backoff = options_.backoff;
   down.on_keyring = [this] { membership_->KeyringGrew(); };
-  down.on_stored = [this](storage::LogRef log, size_t bytes) { keeper_->Grew(log, bytes); };
+  down.ask_after = options_.retry_refused;
+  down.on_stored = [this](const GroupHeader& header, storage::LogRef log, size_t bytes) {
+    keeper_->Grew(header, log, bytes);
+  };
   downlink_ = std::make_unique<Downlink>(store_.get(), log_.get(), forwarder_.get(), down);
   LanHop::Options lan;
   lan.store = store_.get();
   lan.resolver = resolver_.get();
   lan.forwarder = forwarder_.get();
+  lan.self = self_.str();
+  lan.clock = options_.clock;
+  lan.on_behind = [this] { downlink_->Behind(); };
+  lan.on_roster = [this] { forwarder_->RetryParked(); };
   lan.on_keyring = down.on_keyring;
   lan.on_stored = down.on_stored;
   hop_ = std::make_unique<LanHop>(lan);
@@ -205,6 +212,12 @@ void Gateway::Impl::Connect() {
   ProxyOptions proxy;
   proxy.channel = *Dial();
   proxy.tenant = self_.tenant();
+  proxy.resolver = resolver_.get();
+  proxy.clock = options_.clock;
+  proxy.may_follow = [this](std::shared_ptr<const Principal> peer, const InstantiationId& id,
+                            std::function<void(const absl::Status&)> answer) {
+    hop_->AskMayFollow(std::move(peer), id, std::move(answer));
+  };
   // Before it belongs anywhere, an owner behind it must be able to make the commit that changes this.
   proxy.carries = [this](const InstantiationId& id) {
     return !membership_->belongs() || membership_->instantiation() == id;
@@ -248,7 +261,13 @@ void Gateway::Impl::RunHousekeeping() {
     const absl::Time now = absl::Now();
     if (now < next_second) continue;
     next_second = now + absl::Seconds(1);
-    if (const auto denied = deny_file_->Refresh(); !denied.ok()) {
+    const absl::StatusOr<bool> denied = deny_file_->Refresh();
+    if (denied.ok() && *denied) {
+      service_->EndCalls(
+          [this](const OpenCall& call) { return !resolver_->CheckStillValid(call.principal).ok(); },
+          absl::UnauthenticatedError("the certificate counts no longer"));
+    }
+    if (!denied.ok()) {
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
     }
     if (options_.stats_seconds <= 0 || now < next_stats) continue;
@@ -292,7 +311,8 @@ void Gateway::Impl::Stop(absl::Duration flush) {
 
 GatewayStats Gateway::Impl::GetStats() const {
   if (hop_ == nullptr) return last_stats_;
-  return {service_->GetStats(), hop_->GetStats(), forwarder_->GetStats(), downlink_->GetStats()};
+  return {service_->GetStats(), hop_->GetStats(), forwarder_->GetStats(), downlink_->GetStats(),
+          keeper_->rewritten()};
 }
 
 void Gateway::Impl::LogStats() const {
@@ -316,7 +336,9 @@ void Gateway::Impl::LogStats() const {
        {"up_connected", stats.up.connected},
        {"up_requests", stats.up.requests},
        {"down_connected", stats.down.connected},
-       {"down_stored", stats.down.stored}});
+       {"down_stored", stats.down.stored},
+       {"down_refused_commits", stats.down.refused_commits},
+       {"down_refused_records", stats.down.refused_records}});
 }
 
 absl::StatusOr<std::unique_ptr<Gateway>> Gateway::Start(const GatewayOptions& options) {

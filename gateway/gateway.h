@@ -18,6 +18,7 @@ struct GatewayStats {
   LanHop::Stats lan;
   Forwarder::Stats up;
   Downlink::Stats down;
+  uint64_t keyrings_rewritten = 0;  // to bound their history
 };
 
 class Gateway {

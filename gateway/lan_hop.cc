@@ -4,12 +4,14 @@
 
 #include "core/observe/log.h"
 #include "core/transport/authorization.h"
+#include "gateway/commit_book.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
 namespace {
 
 absl::Status NotOursYet() { return absl::UnavailableError("this gateway belongs to no instantiation yet"); }
+absl::Status OwnTermOver() { return absl::UnavailableError("this gateway's own term is over"); }
 
 }  // namespace
 
@@ -28,9 +30,13 @@ absl::Status LanHop::Submit(const Principal& principal, std::unique_ptr<storage:
 absl::StatusOr<uint32_t> LanHop::Admit(storage::Transaction& transaction, const Principal& principal,
                                        const GroupView& group) {
   static_cast<void>(transaction);
-  if (gate_ == nullptr) return NotOursYet();
+  if (absl::Status status = CheckServing(); !status.ok()) return status;
   if (absl::Status status = gate_->MayPublish(principal, group); !status.ok()) {
-    if (!absl::IsUnavailable(status)) refused_.fetch_add(1, std::memory_order_relaxed);
+    if (absl::IsUnavailable(status)) {
+      options_.on_behind();
+    } else {
+      refused_.fetch_add(1, std::memory_order_relaxed);
+    }
     return status;
   }
   if (!options_.forwarder->HasRoom(group.header().topic.kind(), admitted_bytes_ + group.bytes().size())) {
@@ -49,7 +55,7 @@ absl::Status LanHop::Stored(storage::Transaction& transaction, const Principal& 
   options_.forwarder->Stored(groups);
   for (const StoredGroup& group : groups) {
     if (group.outcome.offset.has_value())
-      options_.on_stored(group.outcome.log.ref, group.outcome.stored->size());
+      options_.on_stored(*group.header, group.outcome.log.ref, group.outcome.stored->size());
   }
   return absl::OkStatus();
 }
@@ -66,11 +72,32 @@ void LanHop::Committed(std::span<const StoredGroup> groups, const absl::Status& 
 absl::StatusOr<uint32_t> LanHop::AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
                                                 const SubscribeDemand& demand) {
   static_cast<void>(transaction);
-  if (gate_ == nullptr) return NotOursYet();
+  if (absl::Status status = CheckServing(); !status.ok()) return status;
   const MembershipChain& chain = gate_->chain();
   if (demand.tenant != chain.tenant() || demand.instantiation != chain.id()) return NoSuchInstantiation();
   if (absl::Status status = gate_->MaySubscribe(principal, demand.topics); !status.ok()) return status;
   return kTenantNumber;
+}
+
+// What is taken from the LAN must be able to go on: the next hop refuses a courier whose term is over.
+absl::Status LanHop::CheckServing() const {
+  if (gate_ == nullptr) return NotOursYet();
+  if (own_term_ <= options_.clock->Now()) return OwnTermOver();
+  return absl::OkStatus();
+}
+
+void LanHop::AskMayFollow(std::shared_ptr<const Principal> peer, const InstantiationId& id,
+                          std::function<void(const absl::Status&)> answer) {
+  const absl::Status submitted = options_.store->Submit(storage::MakeTask(
+      0,
+      [this, peer = std::move(peer), id](storage::Transaction&) -> absl::Status {
+        if (absl::Status status = CheckServing(); !status.ok()) return status;
+        if (gate_->chain().id() != id) return NoSuchInstantiation();
+        const Topic keyring = Topic::Keyring();
+        return gate_->MaySubscribe(*peer, {&keyring, 1});
+      },
+      answer, storage::Durability::kBuffered));
+  if (!submitted.ok()) answer(submitted);
 }
 
 // The roster
@@ -80,41 +107,60 @@ void LanHop::SetChain(std::shared_ptr<const MembershipChain> chain) {
   absl::MutexLock lock(&mutex_);
   waiting_.reset();
   const absl::Status submitted = options_.store->Submit(storage::MakeTask(
-      0,
-      [this, chain](storage::Transaction&) {
-        Enter(chain);
-        return absl::OkStatus();
-      },
+      0, [this, chain](storage::Transaction& transaction) { return Enter(transaction, chain); },
       [this](const absl::Status&) { EndForbiddenCalls(); }, storage::Durability::kBuffered));
   if (submitted.ok()) return;
   Log(LogLevel::kWarning, "roster_waits", {{"reason", Std(submitted.message())}});
   waiting_ = std::move(chain);
 }
 
-void LanHop::Enter(std::shared_ptr<const MembershipChain> chain) {
+absl::Status LanHop::Enter(storage::Transaction& transaction, std::shared_ptr<const MembershipChain> chain) {
   if (chain == nullptr) {
     gate_.reset();
+    own_term_ = absl::InfinitePast();
     belongs_ = false;
-    return;
+    return absl::OkStatus();
   }
+  const RosterEntry* const own = chain->roster().FindByTransport(options_.self);
+  own_term_ = own == nullptr                ? absl::InfinitePast()
+              : own->expires_at.has_value() ? absl::FromUnixSeconds(*own->expires_at)
+                                            : absl::InfiniteFuture();
+  uint64_t known = 0;
   if (gate_ == nullptr || gate_->chain().id() != chain->id()) {
     gate_ = std::make_unique<RosterGate>(
-        std::move(chain), RosterGateOptions{.wait_for_next_epoch = true, .clock = options_.clock});
+        chain, RosterGateOptions{.wait_for_next_epoch = true, .clock = options_.clock});
   } else {
-    gate_->SetChain(std::move(chain));
+    known = gate_->chain().epoch();
+    gate_->SetChain(chain);
   }
   belongs_ = true;
+  epoch_ = gate_->chain().epoch();
+  options_.on_roster();
+  return NoteEndedEpochs(transaction, *chain, known);
+}
+
+// Queues drain from when this gateway took the commit that ended their epoch; the time in the commit is the
+// owner's word, whose clock may be wrong.
+absl::Status LanHop::NoteEndedEpochs(storage::Transaction& transaction, const MembershipChain& chain,
+                                     uint64_t after) {
+  for (uint64_t epoch = after + 1; epoch <= chain.epoch(); ++epoch) {
+    const absl::StatusOr<std::optional<absl::Time>> taken = TakenAt(transaction, chain.id(), epoch);
+    if (!taken.ok()) return taken.status();
+    if (taken->has_value()) gate_->EpochEnded(epoch - 1, **taken);
+  }
+  return absl::OkStatus();
 }
 
 void LanHop::EndForbiddenCalls() {
+  const absl::Status serving = CheckServing();
   const size_t ended = service_->EndCalls(
-      [this](const OpenCall& call) {
-        if (gate_ == nullptr) return true;
+      [this, &serving](const OpenCall& call) {
+        if (!serving.ok()) return true;
         if (call.demand == nullptr) return !gate_->StillMayRead(call.principal, {}).ok();  // still a member
         return call.demand->instantiation != gate_->chain().id() ||
                !gate_->StillMayRead(call.principal, call.demand->topics).ok();
       },
-      gate_ == nullptr ? NotOursYet() : NoSuchInstantiation());
+      serving.ok() ? NoSuchInstantiation() : serving);
   if (ended > 0) Log(LogLevel::kInfo, "calls_ended_by_roster", {{"calls", ended}});
   const absl::Time next =
       gate_ == nullptr ? absl::InfiniteFuture() : gate_->NextExpiry(options_.clock->Now());
@@ -136,6 +182,6 @@ void LanHop::Tick() {
       .IgnoreError();  // the next tick tries again
 }
 
-LanHop::Stats LanHop::GetStats() const { return {refused_, pushed_back_, belongs_}; }
+LanHop::Stats LanHop::GetStats() const { return {refused_, pushed_back_, belongs_, epoch_}; }
 
 }  // namespace keystead::gateway

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "core/identity/certificate_files.h"
 #include "core/transport/backoff.h"
 
@@ -36,6 +37,7 @@ struct GatewayOptions {
   absl::Duration retry_refused = absl::Seconds(1);   // doubles with each try
   size_t queue_memory_bytes = 16 << 20;              // of the queue kept in memory as well
   std::shared_ptr<rocksdb::FileSystem> file_system;  // for tests of the store
+  const Clock* clock = &Clock::System();             // of terms, drains and rates
 };
 
 void AddOptions(CLI::App& app, GatewayOptions& options);

@@ -5,14 +5,13 @@
 namespace keystead::gateway {
 namespace {
 
-// What no later moment can mend: the bytes themselves are wrong, or too many others claim their place.
-bool IsFinal(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) || absl::IsAlreadyExists(status);
-}
-
 constexpr absl::Duration kAgeStep = absl::Seconds(1);
 
 }  // namespace
+
+bool Outbox::IsFinal(absl::StatusCode code) {
+  return code == absl::StatusCode::kInvalidArgument || code == absl::StatusCode::kAlreadyExists;
+}
 
 Outbox::Log& Outbox::LogAt(storage::LogRef ref, uint64_t first_offset) {
   if (last_ != nullptr && last_->ref == ref) return *last_;
@@ -175,8 +174,14 @@ void Outbox::Supply(const Demand& demand, const std::vector<storage::Entry>& ent
   if (found == logs_.end()) return;
   Log& log = *found->second;
   if (demand.retry) {
-    if (demand.from < log.cursor || demand.from >= log.next) return;  // taken back meanwhile
-    if (entries.empty()) {                                            // not committed yet
+    const bool parked = log.again.contains(demand.from);
+    if (parked && entries.empty()) {  // history has discarded it
+      log.again.erase(demand.from);
+      log.progress.unparked.push_back(demand.from);
+      return MarkDirty(log);
+    }
+    if (!parked && (demand.from < log.cursor || demand.from >= log.next)) return;  // taken back meanwhile
+    if (entries.empty()) {                                                         // not committed yet
       retries_.emplace(now + options_.retry_after, std::pair(&log, demand.from));
       return;
     }
@@ -215,13 +220,20 @@ std::vector<Outbox::Parked> Outbox::Durable(uint64_t up_to_ticket, absl::Time no
       refused_.erase(refused_.begin());
     }
     if (sent.log == nullptr) continue;
+    if (sent.log->again.erase(sent.offset) > 0) {
+      if (refusal.has_value()) continue;  // its row stays
+      ++stats_.forwarded;
+      sent.log->progress.unparked.push_back(sent.offset);
+      MarkDirty(*sent.log);
+      continue;
+    }
     if (!refusal.has_value()) {
       ++stats_.forwarded;
       Settle(*sent.log, sent.offset, sent.size);
       continue;
     }
     const int tries = ++sent.log->tries[sent.offset];
-    if (!IsFinal(*refusal) && tries < options_.max_tries) {
+    if (!IsFinal(refusal->code()) && tries < options_.max_tries) {
       const absl::Duration wait = options_.retry_after * (1 << std::min(tries - 1, 10));
       retries_.emplace(now + wait, std::pair(sent.log, sent.offset));
       continue;
@@ -232,6 +244,12 @@ std::vector<Outbox::Parked> Outbox::Durable(uint64_t up_to_ticket, absl::Time no
     Settle(*sent.log, sent.offset, sent.size);
   }
   return out;
+}
+
+void Outbox::TryParked(storage::LogRef ref, uint64_t offset, absl::Time now) {
+  Log& log = LogAt(ref, offset + 1);
+  if (offset >= log.cursor || !log.again.insert(offset).second) return;
+  retries_.emplace(now, std::pair(&log, offset));
 }
 
 void Outbox::Settle(Log& log, uint64_t offset, size_t size) {
@@ -295,6 +313,7 @@ void Outbox::Retain(std::vector<Progress> progress) {
     Progress& now = log.progress;
     now.passed_skips.insert(now.passed_skips.end(), lost.passed_skips.begin(), lost.passed_skips.end());
     now.parked.insert(now.parked.end(), lost.parked.begin(), lost.parked.end());
+    now.unparked.insert(now.unparked.end(), lost.unparked.begin(), lost.unparked.end());
     MarkDirty(log);
   }
 }

@@ -44,6 +44,9 @@ class Outbox {
     uint64_t parked = 0;
   };
 
+  // What no later moment can mend: the bytes themselves are wrong, or too many others claim their place.
+  static bool IsFinal(absl::StatusCode code);
+
   explicit Outbox(const Options& options) : options_(options) {}
 
   // A log as it was found at start-up: the queue is [cursor, end) without `skips`.
@@ -85,6 +88,9 @@ class Outbox {
     absl::Status status;
   };
   std::vector<Parked> Durable(uint64_t up_to_ticket, absl::Time now);  // what was given up now
+  // One more try for an entry that was parked: it lies below the cursor and is no part of the queue. Refused
+  // again, it stays parked.
+  void TryParked(storage::LogRef log, uint64_t offset, absl::Time now);
 
   // What the store should learn, and Retain when it did not. ------------------------------------------------
   struct Progress {
@@ -92,6 +98,7 @@ class Outbox {
     uint64_t cursor = 0;
     std::vector<uint64_t> passed_skips;
     std::vector<std::pair<uint64_t, absl::StatusCode>> parked;
+    std::vector<uint64_t> unparked;  // the next hop has them now, or they are gone
   };
   bool has_progress() const { return !dirty_.empty(); }
   std::vector<Progress> TakeProgress();
@@ -121,6 +128,7 @@ class Outbox {
     std::deque<storage::Payload> fresh;                 // null: came from the next hop
     absl::btree_set<uint64_t> skips;                    // from the cursor on
     std::map<uint64_t, int> tries;                      // of entries that were refused
+    absl::btree_set<uint64_t> again;                    // parked entries under one more try
     std::vector<std::pair<uint64_t, absl::Time>> ages;  // an offset a second and when it came
     Progress progress;
     bool dirty = false;

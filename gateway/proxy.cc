@@ -3,12 +3,16 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/limits.h"
+#include "core/base/status.h"
+#include "core/observe/security_event.h"
+#include "core/transport/authorization.h"
 #include "core/transport/roster_gate.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/registry.grpc.pb.h"
@@ -53,9 +57,23 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
 
   void Refuse(const absl::Status& status) { Finish(ToPeer(status, "proxy_refused")); }
 
+  // Who calls, and a place for it among the others'; what is given back when the call is done.
+  absl::StatusOr<std::shared_ptr<const Principal>> Enter(const grpc::CallbackServerContext& caller,
+                                                         const PrincipalResolver& resolver,
+                                                         CallPlaces& places, RateLimiter& rate) {
+    KS_ASSIGN_OR_RETURN(std::shared_ptr<const Principal> peer, PrincipalOf(caller, resolver));
+    if (rate.Take(peer->uri())) place_ = places.Enter("", peer->uri());
+    if (place_ != nullptr) return peer;
+    Report({.kind = SecurityEventKind::kLimitExceeded,
+            .tenant = peer->tenant().str(),
+            .peer = peer->uri(),
+            .detail = "more calls through the gateway than one peer may have"});
+    return absl::ResourceExhaustedError("too many calls of this peer");
+  }
+
   template <class Begin>
-  void Start(const grpc::CallbackServerContext& caller, absl::Duration limit, Begin begin) {
-    context_.set_deadline(std::min(caller.deadline(), absl::ToChronoTime(absl::Now() + limit)));
+  void Start(std::chrono::system_clock::time_point deadline, absl::Duration limit, Begin begin) {
+    context_.set_deadline(std::min(deadline, absl::ToChronoTime(absl::Now() + limit)));
     if (!calls_.Add(self_)) return Refuse(absl::UnavailableError("stopping"));
     begin(&context_,
           [this](const grpc::Status& status) { Finish(ToPeer(FromGrpc(status), "proxied_call")); });
@@ -71,7 +89,17 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
  private:
   OpenCalls& calls_;
   std::shared_ptr<ProxiedCall> self_;  // until OnDone
+  CallPlaces::Place place_;
   grpc::ClientContext context_;
+};
+
+// What one hop may ask of the next, shared by all who call through it.
+struct Shares {
+  explicit Shares(const ProxyOptions& options)
+      : awaits(options.awaits), calls(options.calls), rate(options.rate, options.clock) {}
+  CallPlaces awaits;
+  CallPlaces calls;
+  RateLimiter rate;
 };
 
 void OpenCalls::Stop() {
@@ -93,16 +121,18 @@ absl::Status CheckPut(const v1::PutRequest& request) {
 
 class RendezvousProxy final : public v1::Rendezvous::CallbackService {
  public:
-  RendezvousProxy(const ProxyOptions& options, OpenCalls& calls)
-      : options_(options), calls_(calls), stub_(v1::Rendezvous::NewStub(options.channel)) {}
+  RendezvousProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
+      : options_(options), calls_(calls), shares_(shares), stub_(v1::Rendezvous::NewStub(options.channel)) {}
 
   grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context, const v1::PutRequest* request,
                                 v1::PutResponse* response) override {
     ProxiedCall* const call = ProxiedCall::New(calls_);
-    if (absl::Status status = CheckPut(*request); !status.ok()) {
+    absl::Status status = CheckPut(*request);
+    if (status.ok()) status = call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate).status();
+    if (!status.ok()) {
       call->Refuse(status);
     } else {
-      call->Start(*context, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+      call->Start(context->deadline(), options_.call_limit, [&](grpc::ClientContext* out, auto done) {
         stub_->async()->Put(out, request, response, std::move(done));
       });
     }
@@ -112,10 +142,15 @@ class RendezvousProxy final : public v1::Rendezvous::CallbackService {
   grpc::ServerUnaryReactor* Await(grpc::CallbackServerContext* context, const v1::AwaitRequest* request,
                                   v1::AwaitResponse* response) override {
     ProxiedCall* const call = ProxiedCall::New(calls_);
-    if (request->box().size() != MailboxName::kSize) {
-      call->Refuse(absl::InvalidArgumentError("a mailbox name of another size"));
+    absl::Status status = request->box().size() == MailboxName::kSize
+                              ? absl::OkStatus()
+                              : absl::InvalidArgumentError("a mailbox name of another size");
+    if (status.ok())
+      status = call->Enter(*context, *options_.resolver, shares_.awaits, shares_.rate).status();
+    if (!status.ok()) {
+      call->Refuse(status);
     } else {
-      call->Start(*context, options_.await_limit, [&](grpc::ClientContext* out, auto done) {
+      call->Start(context->deadline(), options_.await_limit, [&](grpc::ClientContext* out, auto done) {
         stub_->async()->Await(out, request, response, std::move(done));
       });
     }
@@ -125,13 +160,14 @@ class RendezvousProxy final : public v1::Rendezvous::CallbackService {
  private:
   const ProxyOptions& options_;
   OpenCalls& calls_;
+  Shares& shares_;
   const std::unique_ptr<v1::Rendezvous::Stub> stub_;
 };
 
 class RegistryProxy final : public v1::Registry::CallbackService {
  public:
-  RegistryProxy(const ProxyOptions& options, OpenCalls& calls)
-      : options_(options), calls_(calls), stub_(v1::Registry::NewStub(options.channel)) {}
+  RegistryProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
+      : options_(options), calls_(calls), shares_(shares), stub_(v1::Registry::NewStub(options.channel)) {}
 
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
                                    const v1::SubmitCommitRequest* request,
@@ -140,10 +176,11 @@ class RegistryProxy final : public v1::Registry::CallbackService {
     absl::Status status = CheckPlace(request->tenant(), request->instantiation());
     if (status.ok() && request->bundle().size() > limits::kMaxCommitBytes)
       status = absl::InvalidArgumentError("a commit larger than the limit");
+    if (status.ok()) status = call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate).status();
     if (!status.ok()) {
       call->Refuse(status);
     } else {
-      call->Start(*context, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+      call->Start(context->deadline(), options_.call_limit, [&](grpc::ClientContext* out, auto done) {
         stub_->async()->Submit(out, request, response, std::move(done));
       });
     }
@@ -154,13 +191,26 @@ class RegistryProxy final : public v1::Registry::CallbackService {
                                   const v1::FetchCommitsRequest* request,
                                   v1::FetchCommitsResponse* response) override {
     ProxiedCall* const call = ProxiedCall::New(calls_);
-    if (absl::Status status = CheckPlace(request->tenant(), request->instantiation()); !status.ok()) {
+    const absl::Status status = CheckPlace(request->tenant(), request->instantiation());
+    if (!status.ok()) {
       call->Refuse(status);
-    } else {
-      call->Start(*context, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
-        stub_->async()->Fetch(out, request, response, std::move(done));
-      });
+      return call;
     }
+    absl::StatusOr<std::shared_ptr<const Principal>> peer =
+        call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate);
+    if (!peer.ok()) {
+      call->Refuse(peer.status());
+      return call;
+    }
+    // The next hop answers the gateway, which is a member: who asks here must be one, too.
+    options_.may_follow(
+        *std::move(peer), *InstantiationId::FromBytes(request->instantiation()),
+        [this, call, request, response, deadline = context->deadline()](const absl::Status& may) {
+          if (!may.ok()) return call->Refuse(may);
+          call->Start(deadline, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+            stub_->async()->Fetch(out, request, response, std::move(done));
+          });
+        });
     return call;
   }
 
@@ -174,6 +224,7 @@ class RegistryProxy final : public v1::Registry::CallbackService {
 
   const ProxyOptions& options_;
   OpenCalls& calls_;
+  Shares& shares_;
   const std::unique_ptr<v1::Registry::Stub> stub_;
 };
 
@@ -182,10 +233,14 @@ class RegistryProxy final : public v1::Registry::CallbackService {
 class Proxy::Impl {
  public:
   explicit Impl(const ProxyOptions& options)
-      : options_(options), rendezvous_(options_, calls_), registry_(options_, calls_) {}
+      : options_(options),
+        shares_(options),
+        rendezvous_(options_, calls_, shares_),
+        registry_(options_, calls_, shares_) {}
 
   const ProxyOptions options_;
   OpenCalls calls_;
+  Shares shares_;
   RendezvousProxy rendezvous_;
   RegistryProxy registry_;
 };

@@ -37,4 +37,21 @@ absl::StatusOr<Position> DecodePosition(std::string_view bytes) {
   return out;
 }
 
+std::string CommitKey(const InstantiationId& id, uint64_t epoch) {
+  return id.ToString() + EncodeNumber(epoch);
+}
+std::string EncodeCommit(const CommitRow& row) {
+  return EncodeNumber(static_cast<uint64_t>(absl::ToUnixMicros(row.taken))) + EncodeNumber(row.offset) +
+         row.group;
+}
+absl::StatusOr<CommitRow> DecodeCommit(std::string_view bytes) {
+  if (bytes.size() <= 16) return absl::DataLossError("a stored commit is too short");
+  CommitRow out;
+  KS_ASSIGN_OR_RETURN(const uint64_t taken, DecodeNumber(bytes.substr(0, 8)));
+  out.taken = absl::FromUnixMicros(static_cast<int64_t>(taken));
+  KS_ASSIGN_OR_RETURN(out.offset, DecodeNumber(bytes.substr(8, 8)));
+  out.group = std::string(bytes.substr(16));
+  return out;
+}
+
 }  // namespace keystead::gateway

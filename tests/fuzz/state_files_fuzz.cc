@@ -1,7 +1,7 @@
 // What programs read back from their own folders, which somebody else may have edited. The first byte picks
 // the parser.
 #include "core/member/last_stream.h"
-#include "gateway/deny_file.h"
+#include "core/program/deny_file.h"
 #include "mobile-stub/reader_memory.h"
 #include "tests/fuzz/fuzz_check.h"
 
@@ -30,14 +30,17 @@ void CheckReaderMemory(ByteView encoded) {
 }
 
 void CheckDenyList(std::string_view content) {
-  const auto entries = keystead::gateway::ParseDenyList(content, "deny");
-  if (!entries.ok()) {
-    FUZZ_CHECK(keystead::Std(entries.status().message()).starts_with("deny:"));
+  const auto tenants =
+      keystead::ParseDenyList(content, "deny", keystead::TenantName::Parse("acme.example").value());
+  if (!tenants.ok()) {
+    FUZZ_CHECK(keystead::Std(tenants.status().message()).starts_with("deny:"));
     return;
   }
-  for (const std::string& serial : entries->serials) {
-    FUZZ_CHECK(!serial.empty() && (serial == "0" || serial[0] != '0'));
-    FUZZ_CHECK(serial.find_first_not_of("0123456789abcdef") == std::string::npos);
+  for (const auto& [tenant, entries] : *tenants) {
+    for (const std::string& serial : entries.serials) {
+      FUZZ_CHECK(!serial.empty() && (serial == "0" || serial[0] != '0'));
+      FUZZ_CHECK(serial.find_first_not_of("0123456789abcdef") == std::string::npos);
+    }
   }
 }
 

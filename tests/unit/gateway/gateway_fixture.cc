@@ -36,6 +36,11 @@ GatewayTest::GatewayTest()
     : folder_(std::filesystem::path(::testing::TempDir()) /
               ("gateway_" + RandomSource::System().NewId<LogId>().ToHex())) {
   std::filesystem::create_directory(folder_);
+  SetSecurityEventObserver([this](const SecurityEvent& event) {
+    absl::MutexLock lock(&events_mutex_);
+    ++events_[event.kind];
+  });
+  options_.clock = &clock_;
   options_.listen = "127.0.0.1:0";
   options_.files = LeafOf(kAcme, Role::kGateway, "hall", true);
   options_.upstream = upstream_.address();
@@ -51,6 +56,7 @@ GatewayTest::GatewayTest()
 GatewayTest::~GatewayTest() {
   gateway_.reset();
   upstream_.Stop();
+  SetSecurityEventObserver(nullptr);
   std::filesystem::remove_all(folder_);
 }
 
@@ -75,6 +81,10 @@ void GatewayTest::Stop(absl::Duration flush) {
 
 void GatewayTest::StartInHome() {
   Start();
+  JoinHome();
+}
+
+void GatewayTest::JoinHome() {
   self_ = home_.PairByLabel(options_.label_out, upstream_.Mailboxes());
   for (int i = 1; i <= 2; ++i)
     devices_.push_back(home_.AddDevice("spiffe://acme.keystead.example/device/device-" + std::to_string(i)));
@@ -84,6 +94,11 @@ void GatewayTest::StartInHome() {
 
 void GatewayTest::AwaitBelonging(bool belongs) {
   Await([&] { return gateway_->GetStats().lan.belongs == belongs; }, "belonging");
+}
+
+size_t GatewayTest::Events(SecurityEventKind kind) {
+  absl::MutexLock lock(&events_mutex_);
+  return events_[kind];
 }
 
 void GatewayTest::Await(const std::function<bool()>& condition, const char* what) {

@@ -9,6 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/synchronization/mutex.h"
+#include "core/base/clock.h"
+#include "core/observe/security_event.h"
 #include "core/transport/publisher.h"
 #include "core/transport/subscriber.h"
 #include "gateway/gateway.h"
@@ -29,7 +32,9 @@ class GatewayTest : public ::testing::Test {
   void Stop(absl::Duration flush = absl::ZeroDuration());
   // Start, pair by label, and commit gateway and the devices "device-1" and "device-2".
   void StartInHome();
+  void JoinHome();  // the same of one that runs
   void AwaitBelonging(bool belongs = true);
+  size_t Events(SecurityEventKind kind);  // reported since the fixture was made
   // Polls, because there is nothing to wait on.
   void Await(const std::function<bool()>& condition, const char* what);
 
@@ -52,10 +57,15 @@ class GatewayTest : public ::testing::Test {
   Household home_;
   std::vector<MemberId> devices_;
   MemberId self_;
+  ManualClock clock_{absl::Now()};
   gateway::GatewayOptions options_;
   std::unique_ptr<gateway::Gateway> gateway_;
   std::string folder_;
   int port_ = 0;
+
+ private:
+  absl::Mutex events_mutex_;
+  std::map<SecurityEventKind, size_t> events_ ABSL_GUARDED_BY(events_mutex_);
 };
 
 }  // namespace keystead::testing

@@ -39,6 +39,8 @@ struct Household::Impl {
   EpochSecret secret;
   CommitRequest next;
   uint64_t hseq = 0;
+  std::string bundle;
+  std::optional<int64_t> gateway_term;
 };
 
 Household::Household() : impl_(std::make_unique<Impl>()) {
@@ -91,11 +93,15 @@ MemberId Household::PairByLabel(const std::string& label_file, const MailboxAcce
   newcomer.entry.transport = joined.transport;
   newcomer.entry.ik = joined.ik;
   newcomer.entry.k = joined.k;
+  if (newcomer.entry.kind == MemberKind::kGateway) newcomer.entry.expires_at = impl_->gateway_term;
   newcomer.join = std::move(joined.join);
   newcomer.acceptance = joined.acceptance;
   impl_->next.add.push_back(std::move(newcomer));
   return member;
 }
+
+const std::string& Household::bundle() const { return impl_->bundle; }
+void Household::SetGatewayTerm(absl::Time term) { impl_->gateway_term = absl::ToUnixSeconds(term); }
 
 void Household::Remove(const MemberId& member) { impl_->next.remove.push_back(member); }
 
@@ -119,7 +125,8 @@ Payload Household::Commit() {
   header.sender = impl_->member;
   header.epoch = impl_->chain->epoch();
   GroupBuilder builder(header);
-  builder.Append(header.epoch, commit.bundle.EncodeContent()).IgnoreError();
+  impl_->bundle = ToString(commit.bundle.EncodeContent());
+  builder.Append(0, AsBytes(impl_->bundle)).IgnoreError();
   return builder.Take();
 }
 

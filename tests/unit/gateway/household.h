@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "core/base/ids.h"
 #include "core/transport/group_view.h"
 
@@ -36,6 +37,9 @@ class Household {
   void Remove(const MemberId& member);
   // The next commit, as the registry puts it into the keyring.
   Payload Commit();
+  const std::string& bundle() const;  // of the last commit
+  // When the term of a gateway that is paired from here on is over.
+  void SetGatewayTerm(absl::Time term);
   // A head of the owner, as an app publishes it.
   Payload HeadNotice(const StreamId& stream, uint64_t sequence);
 

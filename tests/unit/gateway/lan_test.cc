@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "gateway/deny_file.h"
+#include "core/program/deny_file.h"
 #include "gateway/policy.h"
 #include "tests/unit/gateway/gateway_fixture.h"
 
@@ -185,6 +185,11 @@ TEST_F(GatewayTest, ADeniedCertificateIsRefusedFromTheNextLookOn) {
   const auto info =
       ValidateCertificateFiles(TestPki::Shared().Leaf(kAcme, Role::kDevice, "device-1"), absl::Now());
   ASSERT_TRUE(info.ok());
+  // Also a call on which nothing moves ends.
+  ReadWitness reader;
+  const auto quiet =
+      Subscribe(Role::kDevice, "device-1", reader, {Topic::Of(TopicKind::kCommand, devices_[0])});
+  reader.AwaitCaughtUp(1);
   std::ofstream(deny) << "sha256 " << info->fingerprint.ToHex() << "  # stolen\n";
   Await(
       [&] {
@@ -192,18 +197,27 @@ TEST_F(GatewayTest, ADeniedCertificateIsRefusedFromTheNextLookOn) {
         return witness.disconnects() > 0;
       },
       "the open call ends");
+  reader.AwaitDisconnects(1);
+  EXPECT_EQ(reader.disconnects()[0].code(), absl::StatusCode::kUnauthenticated);
 }
 
 TEST(DenyFileTest, NamesTheLineThatIsWrong) {
   const std::string path = ::testing::TempDir() + "/deny_" + RandomSource::System().NewId<LogId>().ToHex();
-  std::ofstream(path) << "serial 00aB\n\nsha256 " << std::string(64, 'c') << "\n";
-  const auto good = gateway::ReadDenyFile(path);
+  const TenantName own = *TenantName::Parse(kAcme);
+  const TenantName other = *TenantName::Parse(kGlobex);
+  const std::string lines = "serial 00aB\n\nsha256 " + std::string(64, 'c') + "\n";
+  std::ofstream(path) << lines << "tenant " << kGlobex << "\nserial 1\n";
+  auto good = ReadDenyFile(path, own);
   ASSERT_TRUE(good.ok()) << good.status();
-  EXPECT_TRUE(good->serials.contains("ab"));
-  EXPECT_EQ(good->fingerprints.size(), 1u);
-  for (const std::string wrong : {"serial xyz", "sha256 abcd", "serial", "serial 1 2", "name 12"}) {
+  EXPECT_TRUE(good->at(own).serials.contains("ab"));
+  EXPECT_EQ(good->at(own).fingerprints.size(), 1u);
+  EXPECT_TRUE(good->at(other).serials.contains("1"));
+  EXPECT_EQ(good->at(other).fingerprints.size(), 0u);
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadDenyFile(path, std::nullopt).status()));  // whose are they?
+  for (const std::string wrong :
+       {"serial xyz", "sha256 abcd", "serial", "serial 1 2", "name 12", "tenant UPPER"}) {
     std::ofstream(path) << "\n" << wrong << "\n";
-    const auto bad = gateway::ReadDenyFile(path);
+    const auto bad = ReadDenyFile(path, own);
     EXPECT_TRUE(absl::IsInvalidArgument(bad.status())) << wrong;
     EXPECT_THAT(std::string(bad.status().message()), HasSubstr(":2:"));
   }
@@ -292,6 +306,86 @@ TEST_F(GatewayTest, AnAppBehindItCommitsToItsOwnInstantiationOnly) {
   const grpc::Status status = device->Fetch(missing.get(), fetch, &bundles);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(status.error_message().find("secret detail"), std::string::npos);
+}
+
+// The next hop answers the gateway, which is a member. Who asks through it need not be one.
+TEST_F(GatewayTest, CommitsAreFetchedForMembersOnly) {
+  Start();
+  v1::FetchCommitsRequest fetch;
+  fetch.set_tenant(kAcme);
+  fetch.set_instantiation(home_.id().ToString());
+  const auto ask = [&](Role role, const std::string& id) {
+    v1::FetchCommitsResponse bundles;
+    const auto context = Soon();
+    const auto stub = v1::Registry::NewStub(Dial(role, id));
+    const grpc::StatusCode code = stub->Fetch(context.get(), fetch, &bundles).error_code();
+    EXPECT_EQ(bundles.bundles_size(), code == grpc::StatusCode::OK ? 1 : 0);
+    return code;
+  };
+  upstream_.SetBundle(0, "bundle");
+  EXPECT_EQ(ask(Role::kDevice, "device-1"), grpc::StatusCode::UNAVAILABLE);  // it belongs nowhere yet
+  JoinHome();
+  EXPECT_EQ(ask(Role::kDevice, "device-1"), grpc::StatusCode::OK);
+  EXPECT_EQ(ask(Role::kApp, "phone"), grpc::StatusCode::OK);
+  const uint64_t before = upstream_.fetches;
+  EXPECT_EQ(ask(Role::kDevice, "stranger"), grpc::StatusCode::NOT_FOUND);
+  home_.Remove(devices_[0]);
+  upstream_.Place({home_.Commit()});
+  Await([&] { return gateway_->GetStats().lan.epoch == 1; }, "the epoch");
+  EXPECT_EQ(ask(Role::kDevice, "device-1"), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(upstream_.fetches, before);
+}
+
+TEST_F(GatewayTest, OneCallerDoesNotUseUpTheRendezvousForAll) {
+  Start();
+  const auto channel = Dial(Role::kDevice, "stranger");
+  const auto stub = v1::Rendezvous::NewStub(channel);
+  v1::AwaitRequest await;
+  await.set_box(std::string(16, 'q'));
+  grpc::CompletionQueue queue;
+  struct Waiting {
+    std::unique_ptr<grpc::ClientContext> context = Soon();
+    std::unique_ptr<grpc::ClientAsyncResponseReader<v1::AwaitResponse>> call;
+    v1::AwaitResponse response;
+    grpc::Status status;
+  };
+  std::vector<Waiting> waiting(10);
+  for (Waiting& one : waiting) {
+    one.call = stub->AsyncAwait(one.context.get(), await, &queue);
+    one.call->Finish(&one.response, &one.status, &one);
+  }
+  for (int i = 0; i < 6; ++i) {  // all but its share are refused at once
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok));
+    EXPECT_EQ(static_cast<Waiting*>(tag)->status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  }
+  const auto other = v1::Rendezvous::NewStub(Dial(Role::kDevice, "device-1"));
+  await.set_box(std::string(16, 'r'));
+  upstream_.Mailboxes().put(*MailboxName::FromBytes(std::string_view("rrrrrrrrrrrrrrrr")), "m1");
+  v1::AwaitResponse messages;
+  const auto context = Soon();
+  EXPECT_TRUE(other->Await(context.get(), await, &messages).ok());
+  // And calls come at a rate, of each caller its own.
+  v1::PutRequest put;
+  put.set_box(std::string(16, 's'));
+  put.set_message("x");
+  grpc::Status status;
+  for (int i = 0; i < 100 && status.ok(); ++i) {
+    v1::PutResponse none;
+    status = stub->Put(Soon().get(), put, &none);
+  }
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  v1::PutResponse none;
+  EXPECT_TRUE(other->Put(Soon().get(), put, &none).ok());
+  EXPECT_GE(Events(SecurityEventKind::kLimitExceeded), 7u);
+  for (Waiting& one : waiting) one.context->TryCancel();
+  for (int i = 0; i < 4; ++i) {
+    void* tag = nullptr;
+    bool ok = false;
+    ASSERT_TRUE(queue.Next(&tag, &ok));
+  }
+  queue.Shutdown();
 }
 
 TEST_F(GatewayTest, StopsWhileCallsWait) {

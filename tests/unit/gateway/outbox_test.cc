@@ -125,6 +125,45 @@ TEST(OutboxTest, ARefusedEntryIsTriedAgainAndThenParkedWhileOthersPass) {
   EXPECT_EQ(outbox.TakeProgress()[0].parked.size(), 1u);
 }
 
+TEST(OutboxTest, AParkedEntryGetsOneMoreTryAndIsNoPartOfTheQueue) {
+  Outbox outbox({.max_tries = 1});
+  Store(outbox, kLog, 0, "bad");
+  Store(outbox, kLog, 1, "good");
+  Take(outbox);
+  outbox.Refused(1, absl::PermissionDeniedError("no"));
+  outbox.Durable(2, kNow);
+  ASSERT_EQ(outbox.TakeProgress()[0].parked.size(), 1u);
+  uint64_t ticket = 2;
+  const auto again = [&](bool there) {
+    outbox.TryParked(kLog, 0, kNow);
+    outbox.TryParked(kLog, 0, kNow);  // is under way
+    std::vector<storage::Payload> groups;
+    const auto demand = outbox.Next(groups, kNow);
+    EXPECT_TRUE(demand.has_value() && demand->retry && demand->from == 0);
+    outbox.Supply(*demand,
+                  there ? std::vector<storage::Entry>{{0, Bytes("bad")}} : std::vector<storage::Entry>(),
+                  groups, kNow);
+    EXPECT_EQ(groups.size(), there ? 1u : 0u);
+    ticket += groups.size();
+    EXPECT_TRUE(outbox.empty());
+    EXPECT_FALSE(outbox.Next(groups, kNow).has_value());
+  };
+  again(true);
+  outbox.Refused(ticket, absl::PermissionDeniedError("no"));
+  EXPECT_THAT(outbox.Durable(ticket, kNow), IsEmpty());
+  EXPECT_FALSE(outbox.has_progress());  // its row stays
+  again(true);
+  outbox.Durable(ticket, kNow);
+  EXPECT_THAT(outbox.TakeProgress().at(0).unparked, ElementsAre(0u));
+  EXPECT_EQ(outbox.CursorOf(kLog), 2u);
+  EXPECT_EQ(outbox.GetStats(kNow).in_flight_bytes, 0u);
+  again(false);  // history has discarded it
+  EXPECT_THAT(outbox.TakeProgress().at(0).unparked, ElementsAre(0u));
+  outbox.TryParked(kLog, 2, kNow);  // was never parked
+  std::vector<storage::Payload> groups;
+  EXPECT_FALSE(outbox.Next(groups, kNow).has_value());
+}
+
 TEST(OutboxTest, WhatNoTryCanMendIsParkedAtOnce) {
   Outbox outbox({});
   Store(outbox, kLog, 0, "bad");

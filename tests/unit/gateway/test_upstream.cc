@@ -96,7 +96,12 @@ class TestUpstream::Rendezvous final : public v1::Rendezvous::CallbackService {
 
 class TestUpstream::Registry final : public v1::Registry::CallbackService {
  public:
-  explicit Registry(std::atomic<uint64_t>* commits) : commits_(commits) {}
+  Registry(std::atomic<uint64_t>* commits, std::atomic<uint64_t>* fetches)
+      : commits_(commits), fetches_(fetches) {}
+  void SetBundle(uint64_t epoch, const std::string& bundle) {
+    absl::MutexLock lock(&mutex_);
+    bundles_[epoch] = bundle;
+  }
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
                                    const v1::SubmitCommitRequest* request,
                                    v1::SubmitCommitResponse* response) override {
@@ -106,14 +111,24 @@ class TestUpstream::Registry final : public v1::Registry::CallbackService {
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
-  grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context, const v1::FetchCommitsRequest*,
-                                  v1::FetchCommitsResponse*) override {
+  grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
+                                  const v1::FetchCommitsRequest* request,
+                                  v1::FetchCommitsResponse* response) override {
+    ++*fetches_;
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status(grpc::StatusCode::NOT_FOUND, "secret detail of the next hop"));
+    absl::MutexLock lock(&mutex_);
+    for (auto it = bundles_.lower_bound(request->from_epoch()); it != bundles_.end(); ++it)
+      response->add_bundles(it->second);
+    reactor->Finish(bundles_.empty()
+                        ? grpc::Status(grpc::StatusCode::NOT_FOUND, "secret detail of the next hop")
+                        : grpc::Status::OK);
     return reactor;
   }
 
  private:
+  absl::Mutex mutex_;
+  std::map<uint64_t, std::string> bundles_ ABSL_GUARDED_BY(mutex_);
+  std::atomic<uint64_t>* const fetches_;
   std::atomic<uint64_t>* const commits_;
 };
 
@@ -122,7 +137,7 @@ TestUpstream::TestUpstream()
             ("upstream_" + RandomSource::System().NewId<LogId>().ToHex())),
       resolver_(std::make_shared<PrincipalResolver>(&directory_, &deny_list_)),
       rendezvous_(std::make_unique<Rendezvous>()),
-      registry_(std::make_unique<Registry>(&commits)) {
+      registry_(std::make_unique<Registry>(&commits, &fetches)) {
   if (!directory_.LoadFolder(TestPki::Shared().folder() + "/tenants").ok()) std::abort();
   Start();
 }
@@ -162,6 +177,16 @@ void TestUpstream::Stop() {
   store_.reset();
   service_.reset();
   log_.reset();
+}
+
+void TestUpstream::Replace() {
+  Stop();
+  std::filesystem::remove_all(path_);
+  Start();
+}
+
+void TestUpstream::SetBundle(uint64_t epoch, const std::string& bundle) {
+  registry_->SetBundle(epoch, bundle);
 }
 
 std::string TestUpstream::address() const { return "127.0.0.1:" + std::to_string(port_); }

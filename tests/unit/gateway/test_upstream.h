@@ -26,6 +26,7 @@ class TestUpstream final : public Hop {
 
   void Start();
   void Stop();
+  void Replace();  // by another next hop at the same address, which has nothing yet
   std::string address() const;
   MailboxAccess Mailboxes();
 
@@ -43,7 +44,9 @@ class TestUpstream final : public Hop {
   std::atomic<bool> busy{false};  // publish calls end with RESOURCE_EXHAUSTED
   std::atomic<uint64_t> duplicates{0};
   std::atomic<uint64_t> commits{0};  // that the registry was shown
-  std::string last_caller() const;   // of Publish
+  std::atomic<uint64_t> fetches{0};  // that it was asked for; without bundles it answers NOT_FOUND
+  void SetBundle(uint64_t epoch, const std::string& bundle);
+  std::string last_caller() const;  // of Publish
 
   absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) override;

@@ -1,4 +1,4 @@
-#include "gateway/deny_file.h"
+#include "core/program/deny_file.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -11,18 +11,22 @@
 #include "core/base/status.h"
 #include "core/program/program.h"
 
-namespace keystead::gateway {
+namespace keystead {
 namespace {
 constexpr size_t kMaxFileBytes = 16 << 20;
 }
 
-absl::StatusOr<DenyList::Entries> ReadDenyFile(const std::string& path) {
+absl::StatusOr<std::map<TenantName, DenyList::Entries>> ReadDenyFile(const std::string& path,
+                                                                     const std::optional<TenantName>& own) {
   KS_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, kMaxFileBytes));
-  return ParseDenyList(content, path);
+  return ParseDenyList(content, path, own);
 }
 
-absl::StatusOr<DenyList::Entries> ParseDenyList(std::string_view content, std::string_view path) {
-  DenyList::Entries out;
+absl::StatusOr<std::map<TenantName, DenyList::Entries>> ParseDenyList(std::string_view content,
+                                                                      std::string_view path,
+                                                                      const std::optional<TenantName>& own) {
+  std::map<TenantName, DenyList::Entries> out;
+  std::optional<TenantName> tenant = own;
   size_t number = 0;
   for (const absl::string_view line : absl::StrSplit(Absl(content), '\n')) {
     ++number;
@@ -30,14 +34,23 @@ absl::StatusOr<DenyList::Entries> ParseDenyList(std::string_view content, std::s
         absl::StrSplit(*absl::StrSplit(line, '#').begin(), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
     if (words.empty()) continue;
     absl::Status wrong = absl::InvalidArgumentError(
-        absl::StrCat(Absl(path), ":", number, ": expected \"serial <hex>\" or \"sha256 <64 hex digits>\""));
+        absl::StrCat(Absl(path), ":", number, ": expected \"serial <hex>\" or \"sha256 <64 hex digits>\"",
+                     own.has_value() ? "" : " behind a line \"tenant <name>\""));
     if (words.size() != 2) return wrong;
+    if (words[0] == "tenant") {
+      const absl::StatusOr<TenantName> named = TenantName::Parse(words[1]);
+      if (!named.ok()) return wrong;
+      tenant = *named;
+      continue;
+    }
+    if (!tenant.has_value()) return wrong;
+    DenyList::Entries& entries = out[*tenant];
     const std::string value = absl::AsciiStrToLower(words[1]);
     if (words[0] == "serial" && value.find_first_not_of("0123456789abcdef") == std::string::npos) {
       const size_t start = std::min(value.find_first_not_of('0'), value.size() - 1);
-      out.serials.insert(value.substr(start));
+      entries.serials.insert(value.substr(start));
     } else if (const auto digest = Digest::FromHex(value); words[0] == "sha256" && digest.ok()) {
-      out.fingerprints.insert(*digest);
+      entries.fingerprints.insert(*digest);
     } else {
       return wrong;
     }
@@ -54,10 +67,14 @@ absl::StatusOr<bool> DenyFile::Refresh() {
   std::string now =
       absl::StrCat(info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec);
   if (now == last_) return false;
-  KS_ASSIGN_OR_RETURN(DenyList::Entries entries, ReadDenyFile(path_));
-  list_->Replace(tenant_, std::move(entries));
+  KS_ASSIGN_OR_RETURN(auto denied, ReadDenyFile(path_, own_));
+  for (const TenantName& before : tenants_) denied.try_emplace(before);  // taken off the list
+  for (auto& [tenant, entries] : denied) {
+    tenants_.insert(tenant);
+    list_->Replace(tenant, std::move(entries));
+  }
   last_ = std::move(now);
   return true;
 }
 
-}  // namespace keystead::gateway
+}  // namespace keystead
