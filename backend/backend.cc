@@ -10,6 +10,8 @@
 #include "backend/registry_service.h"
 #include "backend/rendezvous_service.h"
 #include "core/base/status.h"
+#include "core/observe/log.h"
+#include "core/program/deny_file.h"
 #include "core/program/program.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
@@ -69,6 +71,7 @@ struct Backend::Parts {
       : grace(options.grace),
         clock(options.clock),
         directory(std::move(tenant_keys)),
+        deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         store(std::move(opened)),
         tenants(std::move(numbered)),
@@ -87,12 +90,20 @@ struct Backend::Parts {
   void Tick() {
     hop.EndExpired(clock->Now());
     mailboxes.DropExpired();
+    const absl::StatusOr<bool> denied = deny_file.Refresh();
+    if (!denied.ok())
+      Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
+    if (!denied.ok() || !*denied) return;
+    transport.EndCalls(
+        [this](const OpenCall& call) { return !resolver->CheckStillValid(call.principal).ok(); },
+        absl::UnauthenticatedError("the certificate counts no longer"));
   }
 
   const absl::Duration grace;
   const Clock* const clock;
   const std::unique_ptr<TenantDirectory> directory;
   DenyList deny_list;
+  DenyFile deny_file;
   const std::shared_ptr<PrincipalResolver> resolver;
   const std::unique_ptr<storage::LogStore> store;
   const std::unique_ptr<Tenants> tenants;
@@ -125,6 +136,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*store, *directory));
 
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(store), std::move(tenants));
+  KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
   ServerOptions server;
   server.listen_address = options.listen;
   server.credentials = *std::move(credentials);

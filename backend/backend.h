@@ -23,6 +23,7 @@ struct BackendOptions {
   CertificateFiles tls;                   // roots: the admission CA
   std::string tenants_folder;             // <folder>/<tenant name>/ca.pem
   std::vector<std::string> tenants;       // "<tenant name>=<CA file>"
+  std::string deny_list;                  // a file that may change (core/program/deny_file.h); empty: none
   storage::Options store;                 // path; name and version are set by Start
   Instantiations::Options instantiations;
   CommitIntake::Options intake;

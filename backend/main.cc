@@ -15,6 +15,7 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
   app.add_option("--tenants", options.tenants_folder, "Folder with <tenant name>/ca.pem of each tenant");
   app.add_option("--tenant", options.tenants, "One tenant and its CA: NAME=CA.pem; repeatable")
       ->allow_extra_args(false);
+  app.add_option("--deny-list", options.deny_list, "Certificates that count no longer; may change");
   app.add_option("--max-instantiations", options.intake.instantiations_per_tenant,
                  "Instantiations that one tenant may have")
       ->capture_default_str();

@@ -1,6 +1,8 @@
 // The data path against the roster, over real sockets.
 #include <gmock/gmock.h>
 
+#include <fstream>
+
 #include "tests/unit/backend/backend_fixture.h"
 
 namespace keystead::testing {
@@ -192,6 +194,38 @@ TEST_F(BackendTransportTest, ADeniedCertificateEndsItsCalls) {
   backend_->deny_list().DenyFingerprint(Tenant(kAcme), info->fingerprint);
   ASSERT_TRUE(Bulb().Publish(FromBulb(1)).refusals.empty());
   EXPECT_EQ(open->End().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+}
+
+TEST_F(BackendTransportTest, ADenyListIsAFileThatMayChange) {
+  options_.deny_list = TestPki::Shared().NewFolder() + "/deny";
+  std::ofstream(options_.deny_list) << "# nobody yet\n";
+  options_.tick = absl::Hours(1);
+  Restart();
+  const auto open = Console().Subscribe(home_, {telemetry_});
+  const auto other = Bulb().Subscribe(home_, {command_});
+  ASSERT_TRUE(open->CaughtUp());
+  ASSERT_TRUE(other->CaughtUp());
+  const auto info =
+      ValidateCertificateFiles(TestPki::Shared().Leaf(kAcme, Role::kThirdParty, "console"), absl::Now());
+  ASSERT_TRUE(info.ok());
+  // Under another tenant's name it denies nobody.
+  std::ofstream(options_.deny_list) << "tenant " << kGlobex << "\nsha256 " << info->fingerprint.ToHex()
+                                    << "\n";
+  backend_->Tick();
+  EXPECT_TRUE(Console().Subscribe(home_, {telemetry_})->CaughtUp());
+  std::ofstream(options_.deny_list) << "tenant " << kAcme << "\nsha256 " << info->fingerprint.ToHex() << "\n";
+  backend_->Tick();
+  EXPECT_EQ(open->End().error_code(), grpc::StatusCode::UNAUTHENTICATED);  // although nothing moves on it
+  EXPECT_NE(Console().Subscribe(home_, {telemetry_})->End().error_code(), grpc::StatusCode::OK);
+  ASSERT_TRUE(Phone().Publish(Group(home_, home_.owner(), command_, 1, NewStream(), 0)).refusals.empty());
+  EXPECT_TRUE(other->Next().has_value());
+  // A line that is wrong changes nothing; a list without the name lets it in again.
+  std::ofstream(options_.deny_list) << "nonsense\n";
+  backend_->Tick();
+  EXPECT_NE(Console().Subscribe(home_, {telemetry_})->End().error_code(), grpc::StatusCode::OK);
+  std::ofstream(options_.deny_list) << "\n";
+  backend_->Tick();
+  EXPECT_TRUE(Console().Subscribe(home_, {telemetry_})->CaughtUp());
 }
 
 }  // namespace
