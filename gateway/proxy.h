@@ -32,7 +32,7 @@ struct ProxyOptions {
       may_follow;
   CallPlaces::Limits awaits{.total = 56, .of_group = 56, .of_caller = 4};  // the next hop allows 64
   CallPlaces::Limits calls{.total = 64, .of_group = 64, .of_caller = 8};   // of everything else
-  Rate rate{.per_second = 5, .burst = 60};                                 // of one caller
+  Rate rate{.per_second = 20, .burst = 120};  // of one caller; the next hop allows 50 and 200
   const Clock* clock = &Clock::System();
   absl::Duration await_limit = absl::Seconds(60);  // of Rendezvous.Await, which waits for the other side
   absl::Duration call_limit = absl::Seconds(15);   // of everything else

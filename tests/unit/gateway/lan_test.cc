@@ -371,7 +371,7 @@ TEST_F(GatewayTest, OneCallerDoesNotUseUpTheRendezvousForAll) {
   put.set_box(std::string(16, 's'));
   put.set_message("x");
   grpc::Status status;
-  for (int i = 0; i < 100 && status.ok(); ++i) {
+  for (int i = 0; i < 200 && status.ok(); ++i) {
     v1::PutResponse none;
     status = stub->Put(Soon().get(), put, &none);
   }
