@@ -20,7 +20,7 @@ namespace keystead::backend {
 namespace {
 
 constexpr std::string_view kFormatName = "keystead-backend";
-constexpr uint32_t kFormatVersion = 1;
+constexpr uint32_t kFormatVersion = 2;  // 2: rows of late records hold their digest
 constexpr size_t kMaxCaFileBytes = 1 << 20;
 
 absl::Status Prefixed(std::string_view what, const absl::Status& status) {
