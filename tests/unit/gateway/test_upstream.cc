@@ -128,8 +128,8 @@ class TestUpstream::Registry final : public v1::Registry::CallbackService {
  private:
   absl::Mutex mutex_;
   std::map<uint64_t, std::string> bundles_ ABSL_GUARDED_BY(mutex_);
-  std::atomic<uint64_t>* const fetches_;
   std::atomic<uint64_t>* const commits_;
+  std::atomic<uint64_t>* const fetches_;
 };
 
 TestUpstream::TestUpstream()

@@ -29,6 +29,7 @@ class StreamSenderTest : public ::testing::Test {
     channel_ = hop_.DialAs(Role::kDevice);
     options_.publisher = QuickPublisherOptions();
     options_.refusal_retry = absl::Milliseconds(1);
+    options_.gather_bytes = 1;  // each flush its own group, however busy the journal is
     OpenStore();
   }
   ~StreamSenderTest() override {
@@ -132,6 +133,7 @@ TEST_F(StreamSenderTest, WhatIsSaidIsReadConfirmedAndEnded) {
 }
 
 TEST_F(StreamSenderTest, WhatIsSaidWhileTheJournalWritesTravelsAsOneGroup) {
+  options_.gather_bytes = 64 << 10;
   Start();
   absl::Notification busy;
   absl::Notification go_on;
@@ -158,6 +160,7 @@ TEST_F(StreamSenderTest, WhatIsSaidWhileTheJournalWritesTravelsAsOneGroup) {
 }
 
 TEST_F(StreamSenderTest, RecordsSealedBetweenFlushesTravelAsOneGroup) {
+  options_.gather_bytes = 64 << 10;
   Start();
   Say(30, 20, false);
   EXPECT_EQ(sender_->GetStats().groups, 0u);
