@@ -20,7 +20,8 @@ class GatewayCommitsTest : public GatewayTest {
     const auto subscriber = Subscribe(Role::kDevice, device, reader, {Topic::Keyring()});
     reader.AwaitCaughtUp(1);
     std::vector<std::string> out;
-    for (const auto& [sequence, content] : reader.records()[Topic::Keyring().str()]) out.push_back(content);
+    auto records = reader.records();
+    for (const auto& [sequence, content] : records[Topic::Keyring().str()]) out.push_back(content);
     return out;
   }
   void AwaitEpoch(uint64_t epoch) {
