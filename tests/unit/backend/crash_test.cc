@@ -4,6 +4,9 @@
 
 #include <array>
 #include <set>
+#include <thread>
+
+#include "absl/time/clock.h"
 
 #include "core/base/random.h"
 #include "core/storage/fault_injection_fs.h"
@@ -72,7 +75,9 @@ TEST_F(BackendCrashTest, WhatWasAnsweredForSurvivesThePower) {
     std::vector<std::string> bundles;
     // UNAVAILABLE while a long chain is loaded beside the writer: ask again.
     grpc::Status fetched = Phone().Fetch(home, 0, &bundles);
-    for (int again = 0; again < 100 && fetched.error_code() == grpc::StatusCode::UNAVAILABLE; ++again) {
+    const absl::Time patience = absl::Now() + absl::Seconds(30);
+    while (fetched.error_code() == grpc::StatusCode::UNAVAILABLE && absl::Now() < patience) {
+      std::this_thread::yield();
       bundles.clear();
       fetched = Phone().Fetch(home, 0, &bundles);
     }

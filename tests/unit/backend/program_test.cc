@@ -45,7 +45,7 @@ class BackendProgramTest : public BackendTest {
 
 TEST_F(BackendProgramTest, SaysInOneLineWhyItCannotStart) {
   const std::string data = folder_ + "/data";
-  ExpectRefusal(Command(good_, data, absl::StrCat("127.0.0.1:", backend_->port())), "port taken");
+  ExpectRefusal(Command(good_, data, absl::StrCat("127.0.0.1:", backend_->port())), "the port is taken");
   CertificateFiles missing = good_;
   missing.chain = folder_ + "/none.pem";
   ExpectRefusal(Command(missing, data), "none.pem");

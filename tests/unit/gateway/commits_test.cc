@@ -1,6 +1,7 @@
 // What a hostile next hop and hostile members can do to the commits that a gateway keeps for its home.
 #include <gmock/gmock.h>
 
+#include "core/base/limits.h"
 #include "tests/unit/gateway/gateway_fixture.h"
 
 namespace keystead::testing {
@@ -111,15 +112,23 @@ TEST_F(GatewayCommitsTest, MoreVariantsOfACommandThanAreKeptAreAnEvent) {
   StartInHome();
   GroupHeader command = Header(home_.owner(), TopicKind::kTelemetry, 5);
   command.topic = Topic::Of(TopicKind::kCommand, devices_[0]);
-  for (int i = 0; i < 4; ++i) upstream_.Place({Group(command, 0, "junk" + std::to_string(i))});
-  Await([&] { return gateway_->GetStats().down.stored >= 5; }, "junk");
+  // The next hop of this test bounds what it keeps itself: it is replaced until the gateway has all it takes.
+  constexpr size_t kKept = limits::kSharedVariantsPerPlace;
+  for (size_t placed = 0; placed < kKept;) {
+    upstream_.Replace();
+    std::vector<Payload> junk;
+    for (size_t i = 0; i < limits::kMaxVariantsPerSequence; ++i)
+      junk.push_back(Group(command, 0, "junk" + std::to_string(placed++)));
+    upstream_.Place(junk);
+    Await([&] { return gateway_->GetStats().down.stored >= placed + 1; }, "junk");
+  }
   upstream_.Replace();
   upstream_.Place({Group(command, 0, "on"), Group(command, 1, "off")});
   Await([&] { return gateway_->GetStats().down.refused_records == 1; }, "an event");
   EXPECT_EQ(Events(SecurityEventKind::kConflict), 1u);
   ReadWitness reader;
   const auto device = Subscribe(Role::kDevice, "device-1", reader, {command.topic});
-  reader.AwaitRecords(5);
+  reader.AwaitRecords(kKept + 1);
   EXPECT_EQ(reader.records()[command.topic.str()].back().second, "off");
 }
 

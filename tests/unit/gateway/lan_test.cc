@@ -449,7 +449,7 @@ TEST_F(GatewayTest, SaysInOneLineWhyItDoesNotStart) {
   expect(changed, "another gateway uses");
   changed.state = folder_ + "/second";
   changed.label_out.clear();
-  expect(changed, "port taken");
+  expect(changed, "the port is taken");
 }
 
 }  // namespace

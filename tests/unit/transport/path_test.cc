@@ -447,7 +447,8 @@ TEST(PathTest, WhoDoesNotReadItsRefusalsIsNotReadEither) {
     while (server.service().GetStats().requests < before + 3) std::this_thread::yield();
     for (int i = 0; i < 50; ++i)
       ASSERT_TRUE(server.store().Commit([](storage::Transaction&) { return absl::OkStatus(); }).ok());
-    EXPECT_LE(server.service().GetStats().requests, before + 12);
+    // What flow control lets pass before the first refusal is stuck, and far from all.
+    EXPECT_LE(server.service().GetStats().requests, before + kRequests / 2);
     if (reads_in_the_end) {
       stream->WritesDone();
       v1::PublishResponse response;
