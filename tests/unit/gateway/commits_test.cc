@@ -283,7 +283,9 @@ TEST_F(GatewayTest, WhatWasParkedIsTriedAgainWhenTheRosterChanges) {
   upstream_.Place({home_.Commit()});
   upstream_.AwaitRecords(home_.id(), Telemetry(1), 4);
   EXPECT_EQ(upstream_.refusals("r3"), final_ones);
-  EXPECT_EQ(upstream_.duplicates, 0u);
+  // The row of r1 goes a moment after its acknowledgement: a roster that changes in between sends it once
+  // more, which the next hop recognises.
+  EXPECT_LE(upstream_.duplicates, 1u);
 }
 
 }  // namespace
