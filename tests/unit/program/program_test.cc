@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <vector>
 
 namespace keystead {
@@ -123,7 +125,14 @@ TEST(ProgramTest, AnErrorIsOneLineOnStandardErrorAndAnEventInTheLogFile) {
 TEST(ProgramTest, HelpTellsOfFileAndEnvironment) {
   testing::internal::CaptureStdout();
   std::string error;
-  EXPECT_EQ(RunForked([] { return RunProgram({"--help"}, [](int) { return absl::OkStatus(); }); }, &error),
+  EXPECT_EQ(RunForked(
+                [] {
+                  const int code = RunProgram({"--help"}, [](int) { return absl::OkStatus(); });
+                  std::cout.flush();  // the child leaves without running what a program runs at its end
+                  std::fflush(stdout);
+                  return code;
+                },
+                &error),
             0);
   const std::string said = testing::internal::GetCapturedStdout();
   EXPECT_THAT(said, HasSubstr("--config"));
