@@ -12,6 +12,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
+#include "core/program/files.h"
 #include "core/program/program.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"

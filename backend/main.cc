@@ -1,4 +1,6 @@
 // keystead-backend: the shared cloud, which stores and forwards what it cannot read.
+#include <CLI/CLI.hpp>
+
 #include "backend/backend.h"
 #include "core/base/mutants.h"
 #include "core/observe/log.h"

@@ -40,8 +40,20 @@ function(keystead_own target)
   target_link_libraries(${target} PRIVATE keystead_warnings)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
   if(KEYSTEAD_MUTANTS)
-    target_compile_definitions(${target} PRIVATE KEYSTEAD_MUTANTS=1)
+    keystead_define_mutants(${target})
   endif()
+endfunction()
+
+# Defined only for the sources that ask: all others are compiled exactly as in the preset dev, and the compiler cache
+# gives both presets one object.
+function(keystead_define_mutants target)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source IN LISTS sources)
+    file(STRINGS ${source} asks REGEX "core/base/mutants.h" LIMIT_COUNT 1)
+    if(asks)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_DEFINITIONS KEYSTEAD_MUTANTS=1)
+    endif()
+  endforeach()
 endfunction()
 
 function(keystead_library name)

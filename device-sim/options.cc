@@ -1,5 +1,6 @@
 #include "device-sim/options.h"
 
+#include <CLI/CLI.hpp>
 #include <memory>
 
 #include "absl/strings/str_cat.h"

@@ -1,13 +1,16 @@
 // What keystead-device-sim is told at its start.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "core/identity/certificate_files.h"
 #include "device-sim/signals/signal.h"
+
+namespace CLI {
+class App;
+}
 
 namespace keystead::device_sim {
 

@@ -5,6 +5,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "gateway/group_event.h"
 
 namespace keystead::gateway {
 namespace {
@@ -112,16 +113,8 @@ CommitBook::Verdict CommitBook::Judge(const GroupView& group) {
       return Verdict::kSuccessor;
     }
   }
-  Report({.kind = absl::IsAlreadyExists(why) ? SecurityEventKind::kFork : SecurityEventKind::kCommitRefused,
-          .tenant = header.tenant.str(),
-          .instantiation = header.instantiation.ToHex(),
-          .topic = header.topic.str(),
-          .sender = header.sender.ToHex(),
-          .stream = header.stream.ToHex(),
-          .epoch = header.epoch,
-          .sequence = group.first_sequence(),
-          .peer = "next hop",
-          .detail = std::string(why.message())});
+  Report(EventAt(absl::IsAlreadyExists(why) ? SecurityEventKind::kFork : SecurityEventKind::kCommitRefused,
+                 group, std::string(why.message())));
   return absl::IsAborted(why) && header.epoch > next_epoch() ? Verdict::kAhead : Verdict::kRefused;
 }
 

@@ -7,6 +7,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "gateway/group_event.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
@@ -16,20 +17,6 @@ constexpr absl::Duration kRestartAfter = absl::Seconds(1);
 // Whatever the next hop has at a place is taken: it bounds that itself.
 constexpr RecordSource kFromNextHop{.publisher = 0, .slots = limits::kMaxVariantsPerPlace};
 constexpr absl::Duration kLongestWait = absl::Minutes(5);
-
-SecurityEvent EventAt(SecurityEventKind kind, const GroupView& group, std::string detail) {
-  const GroupHeader& header = group.header();
-  return {.kind = kind,
-          .tenant = header.tenant.str(),
-          .instantiation = header.instantiation.ToHex(),
-          .topic = header.topic.str(),
-          .sender = header.sender.ToHex(),
-          .stream = header.stream.ToHex(),
-          .epoch = header.epoch,
-          .sequence = group.first_sequence(),
-          .peer = "next hop",
-          .detail = std::move(detail)};
-}
 
 // Whether a group may stand in the log that it is said to come from. Who wrote it is for members to judge.
 bool Belongs(const GroupHeader& header, const TenantName& tenant, const InstantiationId& id,

@@ -8,8 +8,6 @@
 // cannot tell junk from a genuine record, so where more variants claim a place than are kept it says so.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -19,6 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "core/transport/executor.h"
+#include "core/transport/grpc_names.h"
 #include "core/transport/record_log.h"
 #include "core/transport/subscriber.h"
 #include "gateway/commit_book.h"

@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "gateway/group_event.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
@@ -315,17 +316,8 @@ void Forwarder::ReportParked(const Outbox::Parked& entry) const {
   GroupHeaderCache headers;
   const absl::StatusOr<GroupView> group = GroupView::Parse(*entries->front().bytes, headers);
   if (!group.ok()) return;
-  const GroupHeader& header = group->header();
-  Report({.kind = SecurityEventKind::kConflict,
-          .tenant = header.tenant.str(),
-          .instantiation = header.instantiation.ToHex(),
-          .topic = header.topic.str(),
-          .sender = header.sender.ToHex(),
-          .stream = header.stream.ToHex(),
-          .epoch = header.epoch,
-          .sequence = group->first_sequence(),
-          .peer = "next hop",
-          .detail = "the next hop has too many other records at this place: parked"});
+  Report(EventAt(SecurityEventKind::kConflict, *group,
+                 "the next hop has too many other records at this place: parked"));
 }
 
 void Forwarder::RetryParked() {

@@ -5,8 +5,6 @@
 // side. Whatever fails here is taken back, is sent again by its publisher, and is a duplicate there.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -18,6 +16,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/transport/executor.h"
+#include "core/transport/grpc_names.h"
 #include "core/transport/hop.h"
 #include "core/transport/publisher.h"
 #include "core/transport/record_log.h"

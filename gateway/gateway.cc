@@ -11,6 +11,7 @@
 #include "core/identity/principal.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
+#include "core/program/files.h"
 #include "core/program/state_folder.h"
 #include "core/transport/channel_options.h"
 #include "core/transport/server.h"

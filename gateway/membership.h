@@ -5,8 +5,6 @@
 // (keys and commits). Every change is durable before it is visible.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +14,7 @@
 #include "core/membership/chain.h"
 #include "core/program/state_folder.h"
 #include "core/transport/executor.h"
+#include "core/transport/grpc_names.h"
 #include "gateway/local_keyring.h"
 
 namespace keystead::gateway {

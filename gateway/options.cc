@@ -1,5 +1,7 @@
 #include "gateway/options.h"
 
+#include <CLI/CLI.hpp>
+
 #include "core/program/program.h"
 
 namespace keystead::gateway {

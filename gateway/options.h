@@ -1,7 +1,6 @@
 // What a gateway is told at start-up.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,6 +12,10 @@
 
 namespace rocksdb {
 class FileSystem;
+}
+
+namespace CLI {
+class App;
 }
 
 namespace keystead::gateway {

@@ -1,5 +1,6 @@
 #include "gateway/proxy.h"
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <algorithm>

@@ -5,9 +5,6 @@
 // cannot use up what the next hop allows the gateway. Nothing is kept and nothing else is judged but sizes.
 #pragma once
 
-#include <grpcpp/channel.h>
-#include <grpcpp/server.h>
-
 #include <functional>
 #include <memory>
 #include <vector>
@@ -17,6 +14,7 @@
 #include "core/base/ids.h"
 #include "core/base/rate_limiter.h"
 #include "core/identity/principal.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead::gateway {
 

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/util/json_util.h>
+#include <grpcpp/channel.h>
 
 #include <algorithm>
 #include <chrono>

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
+#include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 #include "infra-sim/control_service.h"
 

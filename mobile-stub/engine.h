@@ -3,8 +3,6 @@
 // an Engine. Nothing here prints: whoever shows things (command line, console page) observes.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/random.h"
 #include "core/identity/certificate_files.h"
+#include "core/transport/grpc_names.h"
 #include "mobile-stub/app_state.h"
 #include "mobile-stub/hop_client.h"
 

@@ -1,5 +1,6 @@
 #include "mobile-stub/hop_client.h"
 
+#include <grpcpp/channel.h>
 #include <thread>
 
 #include "absl/time/clock.h"

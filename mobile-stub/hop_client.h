@@ -1,8 +1,6 @@
 // The small calls to the next hop: mailboxes of the rendezvous, and the registry of commits.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/ids.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead::mobile {
 

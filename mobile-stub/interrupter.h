@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "absl/synchronization/mutex.h"
-#include "core/transport/server.h"
+#include "core/program/termination.h"
 
 namespace keystead::mobile {
 

@@ -235,13 +235,28 @@ void WatchSession::TakeGroup(const Topic& topic, const Payload& payload) {
             .detail = "the hop delivered a group that does not parse"});
     return;
   }
-  const StreamPlace place = PlaceOf(group->header());
-  for (const RecordView& record : group->records()) {
+  const uint64_t epoch = group->header().epoch;
+  const bool early = group->header().topic.is_sealed() && epoch > member_.chain().epoch();
+  if (early && early_.Hold(topic, epoch, payload, engine_.clock().Uptime())) return;
+  TakeRecords(*group);
+}
+
+void WatchSession::TakeRecords(const GroupView& group) {
+  const StreamPlace place = PlaceOf(group.header());
+  for (const RecordView& record : group.records()) {
     if (place.topic == Topic::Keyring()) {
       inbox_->Take(place, record.sequence, record.cose);
     } else {
       reader_->Accept(place, record.sequence, record.cose);
     }
+  }
+}
+
+void WatchSession::TakeEarly() {
+  for (const EarlyGroups::Group& group : early_.Release(member_.chain().epoch(), engine_.clock().Uptime())) {
+    const absl::StatusOr<GroupView> view = GroupView::Parse(*group.bytes, headers_);
+    if (view.ok()) TakeRecords(*view);  // it parsed before
+    dirty_ = true;
   }
 }
 
@@ -257,6 +272,7 @@ void WatchSession::CaughtUp(const Topic& topic) {
 void WatchSession::MembershipChanged() {
   judged_.reset();
   reader_->MembershipChanged();
+  TakeEarly();
   std::vector<SubscriberTopic> wanted;
   for (const Topic& topic : WrittenTopics(member_.chain(), limits::kMaxTopicsPerSubscription)) {
     if (!options_.only.empty() && std::ranges::find(options_.only, topic.member()) == options_.only.end()) {
@@ -297,6 +313,7 @@ void WatchSession::RunTimer() {
 
 void WatchSession::Beat(absl::Duration now) {
   DeliverForeignAlarms();
+  TakeEarly();
   const bool probing = options_.probe_interval > absl::ZeroDuration();
   if (probe_now_ || (probing && now >= probe_at_)) Probe();
   if (options_.heads && now >= head_at_) SendHead();
@@ -397,7 +414,7 @@ bool WatchSession::AwaitCaughtUp(absl::Duration patience) {
 }
 
 bool WatchSession::AllCaughtUp() {
-  if (!topics_[Topic::Keyring()].caught_up) return false;
+  if (!topics_[Topic::Keyring()].caught_up || !early_.empty()) return false;
   for (const SubscriberTopic& topic : data_.subscriber->Positions()) {
     if (!topics_[topic.topic].caught_up) return false;
   }
@@ -428,6 +445,11 @@ bool WatchSession::AwaitStreams(const StreamsDone& done, absl::Duration patience
     if (changed_.WaitWithDeadline(&mutex_, deadline)) return done(reader_->Status());
   }
   return true;
+}
+
+bool WatchSession::AwaitsCommit() const {
+  absl::MutexLock lock(&mutex_);
+  return !early_.empty();
 }
 
 std::vector<StreamStatus> WatchSession::Streams() const {

@@ -15,6 +15,7 @@
 #include "core/transport/executor.h"
 #include "core/transport/subscriber.h"
 #include "keystead/v1/readings.pb.h"
+#include "mobile-stub/early_groups.h"
 #include "mobile-stub/engine.h"
 #include "mobile-stub/keyring_inbox.h"
 #include "mobile-stub/keyring_publisher.h"
@@ -84,6 +85,8 @@ class WatchSession final : private ReaderListener {
 
   // False: not within `patience`. All topics as they stood when the connection was made.
   bool AwaitCaughtUp(absl::Duration patience);
+  // Whether something waits for a commit that was not delivered yet.
+  bool AwaitsCommit() const;
   // Until `done` says so, asked after everything that happened. Under the session's lock: `done` must not
   // call it.
   using StreamsDone = std::function<bool(const std::vector<StreamStatus>&)>;
@@ -138,6 +141,8 @@ class WatchSession final : private ReaderListener {
   void Take(const Topic& topic, const LogId& log, uint64_t first_offset, const std::vector<Payload>& groups)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeGroup(const Topic& topic, const Payload& payload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeRecords(const GroupView& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeEarly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void NewLog(const Topic& topic, const LogId& log) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CaughtUp(const Topic& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MembershipChanged() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -180,6 +185,7 @@ class WatchSession final : private ReaderListener {
   std::unique_ptr<KeyringInbox> inbox_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<KeyringPublisher> words_ ABSL_GUARDED_BY(mutex_);
   std::map<Topic, TopicState> topics_ ABSL_GUARDED_BY(mutex_);
+  EarlyGroups early_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> alarms_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> alarms_before_ ABSL_GUARDED_BY(mutex_);  // of earlier sessions
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -1,5 +1,6 @@
 #include "core/member/join_session.h"
 
+#include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
 #include <algorithm>

@@ -3,8 +3,6 @@
 // docs/protocol.md, "Joining".
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <functional>
 #include <memory>
 
@@ -12,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/sealing/joining.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

@@ -2,8 +2,6 @@
 // docs/architecture.md, "Membership".
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <functional>
 #include <memory>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/member/job_queue.h"
 #include "core/sealing/member.h"
+#include "core/transport/grpc_names.h"
 #include "core/transport/subscriber.h"
 
 namespace keystead {

@@ -1,7 +1,7 @@
 #include "core/member/last_stream.h"
 
 #include "core/cose/cbor.h"
-#include "core/program/program.h"
+#include "core/program/files.h"
 
 namespace keystead {
 namespace {

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "core/base/status.h"
-#include "core/program/program.h"
+#include "core/program/files.h"
 
 namespace keystead {
 namespace {

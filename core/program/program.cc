@@ -1,11 +1,9 @@
 #include "core/program/program.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
@@ -18,24 +16,10 @@
 #include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/identity/tls_process.h"
+#include "core/program/files.h"
 
 namespace keystead {
 namespace {
-
-absl::Status SystemError(std::string_view what, const std::string& path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat(Absl(what), " ", path));
-}
-
-absl::Status WriteAll(int fd, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t written = write(fd, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return SystemError("cannot write", path);
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  if (fsync(fd) != 0) return SystemError("cannot sync", path);
-  return absl::OkStatus();
-}
 
 // What is in memory are keys, and a core dump would put them on a disk. The limit of one byte is below what
 // the kernel writes to a file, and of all limits the only one that also keeps it from feeding a program that
@@ -53,7 +37,7 @@ Program::Program(std::string name, std::string description, std::string environm
     : name_(std::move(name)),
       prefix_(std::move(environment_prefix)),
       tls_(PinTls13Process()),
-      app_(std::move(description), name_) {
+      app_(std::make_unique<CLI::App>(std::move(description), name_)) {
   // gRPC's own log lines have no structure, and what they say we say in one line of ours. The variable, if it
   // is set, still wins.
   setenv("GRPC_VERBOSITY", "NONE", 0);
@@ -61,19 +45,21 @@ Program::Program(std::string name, std::string description, std::string environm
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ActiveMutantName();  // prints its red line, or refuses an unknown name, before anything else
   ForbidCoreDumps();
-  app_.set_config("--config", "", "Read options from this file (TOML or INI); the command line wins");
-  app_.allow_config_extras(CLI::config_extras_mode::error);  // subcommands take it over
-  app_.footer(absl::StrCat(
+  app_->set_config("--config", "", "Read options from this file (TOML or INI); the command line wins");
+  app_->allow_config_extras(CLI::config_extras_mode::error);  // subcommands take it over
+  app_->footer(absl::StrCat(
       "Every option can also be given in the file of --config, as `name = value`, or in the environment as ",
       prefix_, "_<NAME> with _ for -. The command line wins, then the environment."));
-  app_.add_option("--log-level", level_, "debug, info, warning or error")
+  app_->add_option("--log-level", level_, "debug, info, warning or error")
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
-  app_.add_option("--log-file", log_.file, "Append the log to this file as well");
-  app_.add_flag("--quiet", quiet_, "No log on standard error");
-  app_.add_option("--ports-file", ports_file_,
-                  "Write process id and bound ports to this file, as JSON, once ready");
+  app_->add_option("--log-file", log_.file, "Append the log to this file as well");
+  app_->add_flag("--quiet", quiet_, "No log on standard error");
+  app_->add_option("--ports-file", ports_file_,
+                   "Write process id and bound ports to this file, as JSON, once ready");
 }
+
+Program::~Program() = default;
 
 void Program::BindEnvironment(CLI::App& app) const {
   for (CLI::Option* option : app.get_options()) {
@@ -105,13 +91,13 @@ int Program::RunBody(int argc, char** argv, const std::function<absl::Status()>&
     return 1;
   };
   if (!tls_.ok()) return fail(tls_);
-  BindEnvironment(app_);
+  BindEnvironment(*app_);
   try {
-    app_.parse(argc, argv);
+    app_->parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
-    return app_.exit(help);
+    return app_->exit(help);
   } catch (const CLI::CallForAllHelp& help) {
-    return app_.exit(help);
+    return app_->exit(help);
   } catch (const CLI::ParseError& error) {
     std::fprintf(stderr, "%s: %s (see %s --help)\n", name_.c_str(), error.what(), name_.c_str());
     return 2;
@@ -150,40 +136,6 @@ void AddCertificateOptions(CLI::App& app, CertificateFiles& files, std::string_v
   app.add_option(dashes + "tls-key", files.key, "Own private key (PEM, mode 0600)")->required(required);
   app.add_option(dashes + "tls-roots", files.roots, "Authorities that peers are verified against (PEM)")
       ->required(required);
-}
-
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content) {
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".new");
-  const int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (fd < 0) return SystemError("cannot create", temporary);
-  absl::Status status = WriteAll(fd, content, temporary);
-  if (close(fd) != 0 && status.ok()) status = SystemError("cannot close", temporary);
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0)
-    status = SystemError("cannot rename to", path);
-  if (!status.ok()) unlink(temporary.c_str());
-  return status;
-}
-
-absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return SystemError("cannot open", path);
-  std::string content;
-  absl::Status status;
-  char buffer[16384];
-  while (true) {
-    const ssize_t got = read(fd, buffer, sizeof buffer);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) status = SystemError("cannot read", path);
-    if (got <= 0) break;
-    content.append(buffer, static_cast<size_t>(got));
-    if (content.size() > max_bytes) {
-      status = absl::ResourceExhaustedError(absl::StrCat(path, " is larger than ", max_bytes, " bytes"));
-      break;
-    }
-  }
-  close(fd);
-  if (!status.ok()) return status;
-  return content;
 }
 
 }  // namespace keystead

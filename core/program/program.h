@@ -11,16 +11,20 @@
 // what is wrong and what to do.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
 #include "core/identity/certificate_files.h"
 #include "core/observe/log.h"
-#include "core/transport/server.h"
+#include "core/program/termination.h"
+
+namespace CLI {
+class App;  // <CLI/CLI.hpp> costs every file that includes it seconds
+}
 
 namespace keystead {
 
@@ -32,7 +36,9 @@ class Program {
   // Env(), to a subcommand can also be set by the environment variable <prefix>_<OPTION_NAME>.
   Program(std::string name, std::string description, std::string environment_prefix);
 
-  CLI::App& app() { return app_; }
+  ~Program();
+
+  CLI::App& app() { return *app_; }
   TerminationSignal& termination() { return termination_; }
   const std::string& name() const { return name_; }
 
@@ -57,7 +63,7 @@ class Program {
   std::string prefix_;
   absl::Status tls_;
   TerminationSignal termination_;
-  CLI::App app_;
+  std::unique_ptr<CLI::App> app_;
   LogOptions log_;
   std::string level_ = "info";
   bool quiet_ = false;
@@ -69,10 +75,5 @@ class Program {
 // --upstream-tls-chain.
 void AddCertificateOptions(CLI::App& app, CertificateFiles& files, std::string_view prefix = "",
                            bool required = true);
-
-// Writes `content` to `path` whole or not at all: a temporary name beside it, synced, renamed. Mode 0600.
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content);
-// NOT_FOUND, RESOURCE_EXHAUSTED above max_bytes, or what the system says.
-absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 
 }  // namespace keystead

@@ -17,7 +17,7 @@
 #include "core/base/bytes.h"
 #include "core/base/status.h"
 #include "core/crypto/hash.h"
-#include "core/program/program.h"
+#include "core/program/files.h"
 
 namespace keystead {
 namespace {

@@ -1,5 +1,7 @@
 #include "core/transport/authorization.h"
 
+#include <grpcpp/impl/codegen/server_context.h>
+#include <grpcpp/security/auth_metadata_processor.h>
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"

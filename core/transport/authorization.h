@@ -3,8 +3,6 @@
 #pragma once
 
 #include <google/protobuf/descriptor.h>
-#include <grpcpp/impl/codegen/server_context.h>
-#include <grpcpp/security/auth_metadata_processor.h>
 
 #include <initializer_list>
 #include <memory>
@@ -16,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "core/identity/principal.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

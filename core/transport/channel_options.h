@@ -1,14 +1,11 @@
 // The channel arguments of every client and server, in one place (measured: docs/operations.md, "gRPC").
 #pragma once
 
-#include <grpcpp/channel.h>
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/support/channel_arguments.h>
-
 #include <memory>
 #include <string>
 
 #include "absl/time/time.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

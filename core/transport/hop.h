@@ -1,8 +1,6 @@
 // What gateway and backend each decide about the Transport service that they share.
 #pragma once
 
-#include <grpcpp/impl/codegen/server_context.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -15,6 +13,7 @@
 #include "core/identity/principal.h"
 #include "core/storage/log_store.h"
 #include "core/transport/group_view.h"
+#include "core/transport/grpc_names.h"
 #include "core/transport/record_log.h"
 
 namespace keystead {

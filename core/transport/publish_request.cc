@@ -1,5 +1,6 @@
 #include "core/transport/publish_request.h"
 
+#include <grpcpp/support/byte_buffer.h>
 #include <algorithm>
 #include <memory>
 #include <optional>

@@ -2,8 +2,6 @@
 // lies, and nothing of it is kept but the groups.
 #pragma once
 
-#include <grpcpp/support/byte_buffer.h>
-
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -12,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "core/storage/log_store.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

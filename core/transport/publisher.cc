@@ -1,5 +1,6 @@
 #include "core/transport/publisher.h"
 
+#include <grpcpp/channel.h>
 #include <utility>
 
 #include "core/base/limits.h"

@@ -1,8 +1,6 @@
 // The client side of Publish: groups in, durable tickets out, across any number of broken connections.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -15,6 +13,7 @@
 #include "core/base/random.h"
 #include "core/transport/backoff.h"
 #include "core/transport/group_view.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

@@ -1,6 +1,8 @@
 #include "core/transport/server.h"
 
+#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
+#include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <netdb.h>
 #include <sys/socket.h>
@@ -80,6 +82,8 @@ std::string WhyNotListening(const std::string& host, const std::string& port) {
 
 RunningServer::RunningServer(std::unique_ptr<grpc::Server> server, std::string host, int port)
     : server_(std::move(server)), host_(std::move(host)), port_(port) {}
+
+RunningServer::RunningServer(RunningServer&&) noexcept = default;
 
 RunningServer& RunningServer::operator=(RunningServer&& other) noexcept {
   if (this != &other) {

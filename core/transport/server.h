@@ -1,10 +1,6 @@
 // Starting and stopping a gRPC server in the one way all programs do it.
 #pragma once
 
-#include <grpcpp/health_check_service_interface.h>
-#include <grpcpp/server.h>
-
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -15,6 +11,7 @@
 #include "core/base/limits.h"
 #include "core/identity/principal.h"
 #include "core/transport/authorization.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 
@@ -37,7 +34,7 @@ struct ServerOptions {
 class RunningServer {
  public:
   explicit RunningServer(std::unique_ptr<grpc::Server> server, std::string host, int port);
-  RunningServer(RunningServer&&) noexcept = default;
+  RunningServer(RunningServer&&) noexcept;
   RunningServer& operator=(RunningServer&&) noexcept;
   ~RunningServer();
 
@@ -59,27 +56,5 @@ class RunningServer {
 // INVALID_ARGUMENT for missing credentials, resolver or services. The default health service is on,
 // reflection is not linked. Two servers never share a port (SO_REUSEPORT is off).
 absl::StatusOr<RunningServer> StartServer(const ServerOptions& options);
-
-// SIGTERM and SIGINT as an event. Make one at the start of main, before there is a second thread: it blocks
-// both signals for this thread and all it starts. One per process.
-class TerminationSignal {
- public:
-  TerminationSignal();
-  ~TerminationSignal();
-  TerminationSignal(const TerminationSignal&) = delete;
-  TerminationSignal& operator=(const TerminationSignal&) = delete;
-
-  void Wait();                           // until SIGTERM, SIGINT or Trigger
-  bool WaitFor(absl::Duration timeout);  // false: not yet
-  void Trigger();                        // as if signalled; thread-safe
-
-  // For who waits for something else as well: poll both for POLLIN, either means "end", and leave both
-  // unread. Valid as long as this.
-  std::array<int, 2> descriptors() const { return {signal_fd_, trigger_fd_}; }
-
- private:
-  int signal_fd_ = -1;
-  int trigger_fd_ = -1;
-};
 
 }  // namespace keystead

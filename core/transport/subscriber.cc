@@ -1,5 +1,6 @@
 #include "core/transport/subscriber.h"
 
+#include <grpcpp/channel.h>
 #include <algorithm>
 #include <utility>
 

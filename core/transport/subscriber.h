@@ -2,8 +2,6 @@
 // connection.
 #pragma once
 
-#include <grpcpp/channel.h>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +15,7 @@
 #include "core/base/topic.h"
 #include "core/transport/backoff.h"
 #include "core/transport/group_view.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

@@ -2,15 +2,13 @@
 // (core/identity/tls_process.h) must have been called; this gRPC has no setter for the version.
 #pragma once
 
-#include <grpcpp/security/credentials.h>
-#include <grpcpp/security/server_credentials.h>
-
 #include <memory>
 
 #include "absl/status/statusor.h"
 #include "core/base/clock.h"
 #include "core/identity/certificate_files.h"
 #include "core/identity/spiffe_id.h"
+#include "core/transport/grpc_names.h"
 
 namespace keystead {
 

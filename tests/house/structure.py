@@ -97,6 +97,9 @@ def headers(tree):
     """OpenSSL, RocksDB and gRPC headers stay where they belong, also when they come through a header of ours."""
     findings = []
     for path in tree.cpp():
+        # Only files that name it are compiled for the mutants: through a header, two files would see two of it.
+        if path.endswith(".h") and "core/base/mutants.h" in {include.target for include in tree.includes(path)}:
+            findings.append(Finding(path, 0, "includes core/base/mutants.h: that is for sources only"))
         for library, pattern, allowed in CONFINED:
             if path.startswith(allowed):
                 continue

@@ -49,6 +49,15 @@ class LyingHop final : public keystead::testing::TestHop {
     }
     return TestHop::Admit(transaction, principal, group);
   }
+  absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
+                                          const SubscribeDemand& demand) override {
+    if (withholds_keyring && principal.role() == Role::kApp &&
+        std::ranges::find(demand.topics, Topic::Keyring()) != demand.topics.end()) {
+      return absl::UnavailableError("later");
+    }
+    return TestHop::AdmitSubscribe(transaction, principal, demand);
+  }
+  std::atomic<bool> withholds_keyring{false};
   MemberId lied_to;
   std::unique_ptr<Publisher> forward;
 };
@@ -110,6 +119,8 @@ std::shared_ptr<grpc::Channel> HomeHop::Dial(Role role) const {
 }
 
 void HomeHop::RefuseSender(const MemberId& sender) { impl_->hop.refused_sender = sender; }
+
+void HomeHop::WithholdKeyring(bool withhold) { impl_->hop.withholds_keyring = withhold; }
 
 void HomeHop::RefuseAfterStoring(const MemberId& sender) {
   impl_->hop.lied_to = sender;

@@ -19,6 +19,8 @@ class HomeHop {
   ~HomeHop();
   std::shared_ptr<grpc::Channel> Dial(Role role) const;  // a connection of its own
   void RefuseSender(const MemberId& sender);
+  // Whether apps that come now are told to come again for keyring, and get everything else.
+  void WithholdKeyring(bool withhold);
   // Forwards what the app publishes in this sender's name, and tells it that it was refused.
   void RefuseAfterStoring(const MemberId& sender);
   // How a program reaches it: options of the command line.

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "mobile-stub/device_board.h"
@@ -196,6 +198,70 @@ TEST_F(WatchTest, FollowsAChangeMadeByAnotherProcess) {
   EXPECT_TRUE(witness_.alarms().empty()) << witness_.alarms().front().detail;
   ASSERT_TRUE(session_->Stop().ok());
   EXPECT_EQ(Must(engine_->state().LoadMember()).chain().epoch(), 2u);
+}
+
+// What is written under a commit comes in another call than the commit.
+class OvertakenCommitTest : public WatchTest {
+ protected:
+  // A phone that was away while a device was added, and is handed readings under the new keys first.
+  void SetUp() override {
+    WatchTest::SetUp();
+    ASSERT_TRUE(session_->Stop().ok());
+    const std::string old = home_.state_folder() + "-old";
+    std::filesystem::copy(home_.state_folder(), old);
+    const auto second = home_.NewDevice("second");
+    home_.Pair({second.get()});
+    device_->AwaitEpoch(2);
+    device_->SendReading(8);
+    home_.hop().WithholdKeyring(true);
+    engine_ = Must(Engine::Over(old, home_.Dial(Role::kApp), HomeHop::AppId()));
+    session_ = Must(WatchSession::Start(*engine_, &witness_, Quick()));
+    witness_.Await([this](const Witness&) { return session_->AwaitsCommit(); },
+                   "a reading before its commit");
+  }
+  using HomeHop = testing::HomeHop;
+};
+
+TEST_F(OvertakenCommitTest, WhatCameBeforeItsCommitIsReadWhenThatComes) {
+  home_.hop().WithholdKeyring(false);
+  AwaitReadings(1);
+  EXPECT_FALSE(session_->AwaitsCommit());
+  EXPECT_TRUE(witness_.alarms().empty()) << witness_.alarms().front().detail;
+}
+
+TEST_F(OvertakenCommitTest, ACommitThatNeverComesIsAnAlarm) {
+  witness_.Await([](const Witness& w) { return !w.alarms().empty(); }, "an alarm");
+  EXPECT_EQ(witness_.alarms().front().kind, SecurityEventKind::kOpenFailed);
+  EXPECT_FALSE(session_->AwaitsCommit());
+}
+
+// It is delivered again to the next session: it was not read.
+TEST_F(OvertakenCommitTest, WhatStillWaitsIsNotPassedOver) {
+  ASSERT_TRUE(session_->Stop().ok());
+  home_.hop().WithholdKeyring(false);
+  session_ = Must(WatchSession::Start(*engine_, &witness_, Quick()));
+  AwaitReadings(1);
+}
+
+TEST(EarlyGroupsTest, KeepsOrderAndBounds) {
+  EarlyGroups early;
+  const Topic topic = Topic::Of(TopicKind::kTelemetry, MemberId());
+  const auto group = [](size_t size) { return std::make_shared<const std::string>(size, 'g'); };
+  const absl::Duration now = absl::Seconds(100);
+  EXPECT_TRUE(early.Hold(topic, 3, group(1), now));
+  EXPECT_TRUE(early.Hold(topic, 4, group(2), now));
+  EXPECT_TRUE(early.Hold(topic, 3, group(3), now));
+  EXPECT_FALSE(early.Hold(topic, 3, group(EarlyGroups::kMaxBytes - 3 * EarlyGroups::kCost), now));
+  const auto known = early.Release(3, now);
+  ASSERT_EQ(known.size(), 2u);
+  EXPECT_EQ(known[0].bytes->size(), 1u);
+  EXPECT_EQ(known[1].bytes->size(), 3u);
+  EXPECT_TRUE(early.Holds(topic));
+  EXPECT_TRUE(early.Release(3, now + EarlyGroups::kPatience - absl::Milliseconds(1)).empty());
+  EXPECT_EQ(early.Release(3, now + EarlyGroups::kPatience).size(), 1u);
+  EXPECT_TRUE(early.empty());
+  // What was released gives its room back.
+  EXPECT_TRUE(early.Hold(topic, 3, group(EarlyGroups::kMaxBytes - EarlyGroups::kCost), now));
 }
 
 TEST_F(WatchTest, OneOfTwoSessionsRemembers) {

@@ -1,3 +1,4 @@
+#include "core/program/files.h"
 #include "core/program/program.h"
 
 #include <gmock/gmock.h>

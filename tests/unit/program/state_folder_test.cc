@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/program/program.h"
+#include "core/program/files.h"
 
 namespace keystead {
 namespace {

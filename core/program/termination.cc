@@ -1,3 +1,5 @@
+#include "core/program/termination.h"
+
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/poll.h>
@@ -13,7 +15,6 @@
 #include <cstdlib>
 
 #include "absl/time/clock.h"
-#include "core/transport/server.h"
 
 namespace keystead {
 
