@@ -28,8 +28,10 @@ struct ProxyOptions {
   std::function<void(std::shared_ptr<const Principal> peer, const InstantiationId&,
                      std::function<void(const absl::Status&)> answer)>
       may_follow;
-  CallPlaces::Limits awaits{.total = 56, .of_group = 56, .of_caller = 4};  // the next hop allows 64
-  CallPlaces::Limits calls{.total = 64, .of_group = 64, .of_caller = 8};   // of everything else
+  CallPlaces::Limits awaits{
+      .total = 56, .of_group = 56, .of_caller = 4, .of_caller_alone = 28};  // the next hop allows 64
+  CallPlaces::Limits calls{
+      .total = 64, .of_group = 64, .of_caller = 8, .of_caller_alone = 32};  // of everything else
   Rate rate{.per_second = 20, .burst = 120};  // of one caller; the next hop allows 50 and 200
   const Clock* clock = &Clock::System();
   absl::Duration await_limit = absl::Seconds(60);  // of Rendezvous.Await, which waits for the other side

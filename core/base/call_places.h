@@ -2,6 +2,7 @@
 // caller.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -21,6 +22,8 @@ class CallPlaces {
     size_t total = 512;
     size_t of_group = 64;
     size_t of_caller = 16;
+    // While fewer than half of all places are taken: a balancer is one caller for everybody behind it.
+    size_t of_caller_alone = 0;
   };
   explicit CallPlaces(const Limits& limits) : state_(std::make_shared<State>(limits)) {}
 
@@ -36,8 +39,10 @@ class CallPlaces {
     explicit State(const Limits& of) : limits(of) {}
     bool Take(const std::string& group, const std::string& caller) {
       absl::MutexLock lock(&mutex);
+      const size_t room =
+          2 * total < limits.total ? std::max(limits.of_caller, limits.of_caller_alone) : limits.of_caller;
       if (total >= limits.total || CountOf(groups, group) >= limits.of_group ||
-          CountOf(callers, caller) >= limits.of_caller)
+          CountOf(callers, caller) >= room)
         return false;
       ++total, ++groups[group], ++callers[caller];
       return true;

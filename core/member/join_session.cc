@@ -19,9 +19,12 @@ namespace {
 
 constexpr absl::Duration kAwait = absl::Seconds(20);
 constexpr absl::Duration kUnary = absl::Seconds(10);
-constexpr absl::Duration kRetry = absl::Milliseconds(500);
 constexpr absl::Duration kAskStop = absl::Milliseconds(100);
 constexpr absl::Duration kAnnounceAgain = absl::Minutes(5);  // mailboxes are emptied after ten
+// A hop that fails may have lost its boxes, and is announced to again: after so long, then ever later. In the
+// ten minutes of an arming these are 13 at most, and a mailbox takes 16.
+constexpr absl::Duration kFirstGap = absl::Seconds(1);
+constexpr absl::Duration kLongestGap = absl::Seconds(90);
 
 // One unary call that ends early when the session is to stop.
 class StoppableCall {
@@ -62,7 +65,8 @@ class Session {
       : options_(options),
         mutex_(options.mutex != nullptr ? *options.mutex : own_mutex_),
         responder_(*options.responder),
-        stub_(v1::Rendezvous::NewStub(options.channel)) {}
+        stub_(v1::Rendezvous::NewStub(options.channel)),
+        retry_(options.retry) {}
 
   absl::Status Run() {
     KS_RETURN_IF_ERROR(Begin());
@@ -129,14 +133,14 @@ class Session {
     return call.Wait(options_.stop);
   }
 
-  void Pause() const {
-    const absl::Time until = absl::Now() + kRetry;
+  void Pause() {
+    const absl::Time until = absl::Now() + retry_.Next();
     while (absl::Now() < until && !options_.stop()) absl::SleepFor(kAskStop);
   }
 
   absl::Status AnnounceWhenDue() {
     const absl::Duration now = options_.clock->Uptime();
-    if (announced_ && now - announced_at_ < kAnnounceAgain) return absl::OkStatus();
+    if (announced_ && now - announced_at_ < (lost_ ? gap_ : kAnnounceAgain)) return absl::OkStatus();
     const absl::Status put = Put(announcement_box_, announcement_);
     // A full box holds our announcement already: we are the only ones who know its name.
     if (!put.ok() && put.code() != absl::StatusCode::kResourceExhausted) {
@@ -147,6 +151,8 @@ class Session {
     if (!told_) Tell("announced");
     told_ = announced_ = true;
     announced_at_ = now;
+    if (lost_) gap_ = std::min(2 * gap_, kLongestGap);
+    lost_ = false;
     return absl::OkStatus();
   }
 
@@ -161,14 +167,19 @@ class Session {
     const absl::Status got = call.Wait(options_.stop);
     if (got.code() == absl::StatusCode::kDeadlineExceeded) return absl::OkStatus();
     if (!got.ok()) {
-      seen_ =
-          0;  // the hop may have restarted and lost its boxes; what was answered before is not answered anew
-      announced_ = false;
+      // The hop may have restarted and lost its boxes, unless it is only busy. What was answered before is
+      // not answered anew.
+      lost_ = lost_ || got.code() != absl::StatusCode::kResourceExhausted;
+      seen_ = 0;
       Pause();
       return absl::OkStatus();
     }
-    if (response.messages().empty())
-      Pause();  // a hop that answers at once with nothing must not make us spin
+    // A hop that answers at once with nothing must not make us spin.
+    if (response.messages().empty()) {
+      Pause();
+    } else {
+      retry_.Reset();
+    }
     for (const std::string& message : response.messages()) {
       ++seen_;
       KS_RETURN_IF_ERROR(Handle(AsBytes(message)));
@@ -222,7 +233,10 @@ class Session {
   Bytes announcement_;
   absl::Duration started_at_;
   absl::Duration announced_at_;
+  absl::Duration gap_ = kFirstGap;
+  Backoff retry_;
   bool announced_ = false;
+  bool lost_ = false;  // the hop may have forgotten what was announced
   bool told_ = false;
   uint32_t seen_ = 0;
   size_t refused_ = 0;

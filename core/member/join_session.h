@@ -10,6 +10,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/sealing/joining.h"
+#include "core/transport/backoff.h"
 #include "core/transport/grpc_names.h"
 
 namespace keystead {
@@ -31,6 +32,7 @@ struct JoinSessionOptions {
   // "armed", "announced", "offered", "contested", for people.
   std::function<void(std::string_view event)> on_event;
   std::function<bool()> stop;  // asked several times a second
+  BackoffOptions retry{.initial = absl::Milliseconds(500), .max = absl::Seconds(5)};  // after a failed call
 };
 
 // Call it after a local act (button, first power-up) or while an offer stands: it arms unless there is an

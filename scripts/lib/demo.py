@@ -152,6 +152,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/demo")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--json")
+    parser.add_argument("--thorough", action="store_true")
     parser.add_argument("--mutant", choices=sorted(MUTANTS))
     parser.add_argument("--control-bins", required=True)
     arguments = parser.parse_args()
@@ -164,11 +165,14 @@ def main():
     if arguments.mutant:
         screen.line(screen.bad(f"Broken on purpose: {arguments.mutant}. This run must fail in {', '.join(MUTANTS[arguments.mutant])}."))
     with harness.Stack("demo", keep=arguments.keep, mutant=arguments.mutant) as stack:
-        demo = demo_stages.Demo(screen, checks, stack, arguments.mutant)
-        demo_stages.start_beside(demo, lambda: demo_secrecy.control(demo, pathlib.Path(arguments.control_bins)))
+        demo = demo_stages.Demo(screen, checks, stack, arguments.mutant, arguments.thorough)
         run_stages(demo, [
             ("begin", demo_stages.begin), ("join", demo_stages.join), ("readings", demo_stages.readings),
-            ("command", demo_stages.command), ("eavesdropper", demo_stages.eavesdropper),
+            ("command", demo_stages.command),
+            # What needs no eyes runs beside the stages that mostly wait.
+            ("beside", lambda _: demo_stages.start_beside(
+                demo, lambda: demo_secrecy.control(demo, pathlib.Path(arguments.control_bins)))),
+            ("eavesdropper", demo_stages.eavesdropper),
             ("other_tenant", demo_stages.other_tenant), ("joining", demo_membership.joining),
             ("membership", demo_membership.membership), ("wires", demo_battle.wires), ("balancers", demo_battle.balancers),
             ("agree", demo_agree.agree), ("secrecy", demo_secrecy.secrecy), ("power_cut", demo_stages.power_cut),

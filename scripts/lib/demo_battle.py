@@ -136,19 +136,21 @@ def black_hole(demo, boxes, later):
     return missed
 
 
-def plan_for(hop, direction, topic, seed):
+def plan_for(hop, direction, topic, seed, ways):
     return [{"kind": kind, "target": target, "listener": listener_of(hop, HOME), "direction": direction, "topic": topic,
-             "seed": seed, "delay_ms": {"delay": 200, "drop": 200}.get(kind)} for kind, target in RECORD_ATTACKS]
+             "seed": seed, "delay_ms": {"delay": 200, "drop": 200}.get(kind)} for kind, target in ways]
 
 
 def balancers(demo):
     demo.screen.stage("Attacks by balancers that hold valid credentials", "These see every message and may send any. What they change no longer "
                       "opens, what they move to another place neither, and what they swallow leaves a numbered hole.")
     commands = Commands(demo, HOME)
-    fights = [Fight(demo, hop, direction, "telemetry/") for hop, direction in
+    fights = [Fight(demo, hop, direction, "telemetry/", RECORD_ATTACKS) for hop, direction in
               (("device-gateway", "up"), ("gateway-backend", "up"), ("backend-app", "down"))]
-    fights += [Fight(demo, hop, direction, "command/", commands) for hop, direction in
-               (("backend-app", "up"), ("gateway-backend", "down"), ("device-gateway", "down"))]
+    # Every command is a program of its own, started and ended: the hops take turns, so that each way is tried on one.
+    turns = 1 if demo.thorough else len(HOPS)
+    fights += [Fight(demo, hop, direction, "command/", RECORD_ATTACKS[turn % turns::turns], commands) for turn, (hop, direction) in
+               enumerate((("backend-app", "up"), ("gateway-backend", "down"), ("device-gateway", "down")))]
     missed = []
     for fight in fights:
         missed += fight.run()
@@ -187,11 +189,11 @@ def borrowed(demo, fights):
 class Fight:
     """All attacks on one hop, one way, one kind of topic."""
 
-    def __init__(self, demo, hop, direction, topic, commands=None):
+    def __init__(self, demo, hop, direction, topic, ways, commands=None):
         self.demo = demo
         self.hop = hop
         self.box = demo.world.infra(hop, "balancer")
-        self.plan = plan_for(hop, direction, topic, 1 + HOPS.index(hop))
+        self.plan = plan_for(hop, direction, topic, 1 + HOPS.index(hop), ways)
         self.commands = commands
         self.next_hop = NEXT_HOP.get((hop, direction))
         way = {"up": "towards the backend", "down": "towards its reader"}[direction]

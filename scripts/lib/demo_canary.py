@@ -8,6 +8,10 @@ import os
 import pathlib
 
 ZEROS = bytes(1 << 18)
+# What hex and base64 are written in. All other bytes are left out before those forms are looked for: what stood together
+# still does, and a small part of a process's memory remains. What seems to be there is looked for again in all of it.
+WRITTEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
+UNWRITTEN = bytes(byte for byte in range(256) if byte not in WRITTEN)
 
 
 def forms(text):
@@ -37,7 +41,9 @@ class Search:
 
     def in_bytes(self, data, where):
         self.bytes += len(data)
-        return {(where, name, form) for name, form, needle in self.needles if needle in data}
+        written = data.translate(None, UNWRITTEN)
+        return {(where, name, form) for name, form, needle in self.needles
+                if needle in (data if form == "raw" else written) and needle in data}
 
     def in_stream(self, read, where, chunk=8 << 20):
         """Chunk by chunk, with an overlap, so that no needle falls between two."""

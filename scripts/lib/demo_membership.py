@@ -11,7 +11,7 @@ from world import listener_of
 # from the device first its announcement and then M2.
 JOINING = {"M1": ("acme", "down"), "M2": ("cabin", "up"), "announcement": ("globex", "up")}
 KINDS = [("modify", "cose_ciphertext"), ("drop", None), ("replay", None), ("forge", None)]
-WAIT = 2.5  # seconds that a phone waits for a device
+WAIT = 2  # seconds that a phone waits for a device
 
 
 class Story:
@@ -234,7 +234,7 @@ def probes(demo, home, lan, listener):
     stories = []
     for kind, target, count in (("replay", None, 4), ("modify", "cose_tag", 1)):
         number = attack(lan, listener, "down", "keyring", kind, target, count)
-        lan.wait_spent([number], 12, lambda: None)
+        lan.wait_spent([number], 12, lambda: home.app.call("status", "--wait", "0.2"))  # asks for signs of life: more probes
         story = Story("keyring", kind, "acme")
         story.injections = made(lan, "device-gateway", number)
         lan.disarm(number)

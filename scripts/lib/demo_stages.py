@@ -26,11 +26,12 @@ SLOW = "0.3"
 class Demo:
     """What the stages share."""
 
-    def __init__(self, screen, checks, stack, mutant):
+    def __init__(self, screen, checks, stack, mutant, thorough):
         self.screen = screen
         self.checks = checks
         self.stack = stack
         self.mutant = mutant
+        self.thorough = thorough
         self.world = None
         self.watches = {}  # home → Watch
         self.canary = "canary-" + secrets.token_hex(12)
@@ -251,9 +252,8 @@ def other_tenant(demo):
     def ask(topic, through):
         return demo.stack.run("keystead-mobile-stub", *app.arguments(through), "--quiet", "raw", "--wait", "1", "--topic", topic,
                               check=False)
-    real = ask(f"telemetry/{member}", stolen)
-    invented = ask(f"telemetry/{secrets.token_hex(16)}", stolen)
-    control = ask(f"telemetry/{member}", rightful)
+    real, invented, control = demo.pool.map(ask, (f"telemetry/{member}", f"telemetry/{secrets.token_hex(16)}", f"telemetry/{member}"),
+                                            (stolen, stolen, rightful))
     given = f"is given {real.stdout.count('held')} records"
     demo.screen.say(f"under globex's certificate, acme's telemetry: {real.stderr.strip() or given}")
     demo.screen.say(f"under globex's certificate, what does not exist: {invented.stderr.strip()}")
@@ -267,7 +267,7 @@ def other_tenant(demo):
 
 
 def start_beside(demo, control):
-    """What needs no eyes runs while the rest plays: the power cuts, and the control of the search."""
+    """The power cuts, and the control of the search, while the rest plays."""
     demo.power_cuts = demo.pool.submit(demo.stack.run, "keystead-storage-crash", "--rounds", "30", check=False, patience=120)
     demo.control = demo.pool.submit(control)
 

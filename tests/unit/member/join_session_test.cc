@@ -39,6 +39,7 @@ class JoinSessionTest : public ::testing::Test {
       events_.emplace_back(event);
     };
     options_.stop = [this] { return stop_.load(); };
+    options_.retry = {.initial = absl::Milliseconds(1), .max = absl::Milliseconds(20)};
     result_ = std::async(std::launch::async, [this] { return RunJoinSession(options_); });
   }
   absl::Status Result() {
@@ -156,8 +157,42 @@ TEST_F(JoinSessionTest, AnnouncesAgainWhenTheHopLostItsBoxes) {
   AwaitAnnouncement();
   rendezvous_.Lose();
   rendezvous_.FailNextAwait();
+  clock_.Advance(absl::Seconds(1));
   const JoinInitiator join = SendM1(owner_);
   EXPECT_TRUE(AwaitM2(join).ok());
+}
+
+// Its box takes 16 messages, and belongs to whoever pairs it.
+TEST_F(JoinSessionTest, AHopThatKeepsFailingIsAnnouncedToEverMoreRarely) {
+  Run();
+  AwaitAnnouncement();
+  const std::string box = Must(AnnouncementBox(device_.setup_code)).ToString();
+  const auto fail_twice = [&] {
+    rendezvous_.FailNextAwait();
+    rendezvous_.FailNextAwait();
+    return Eventually([&] { return rendezvous_.failures_to_come() == 0; });
+  };
+  ASSERT_TRUE(fail_twice());
+  EXPECT_EQ(rendezvous_.Box(box).size(), 1u);
+  for (size_t announced = 2; announced <= 13; ++announced) {
+    clock_.Advance(absl::Seconds(1) * std::min(90, 1 << (announced - 2)));
+    ASSERT_TRUE(fail_twice());
+    ASSERT_TRUE(Eventually([&] { return rendezvous_.Box(box).size() == announced; }));
+  }
+  clock_.Advance(absl::Seconds(22));  // 599 seconds are over, and with the next the arming is
+  ASSERT_TRUE(fail_twice());
+  EXPECT_EQ(rendezvous_.Box(box).size(), 13u);
+}
+
+TEST_F(JoinSessionTest, ABusyHopHasLostNothing) {
+  Run();
+  AwaitAnnouncement();
+  for (int i = 0; i < 3; ++i) rendezvous_.FailNextAwait(grpc::StatusCode::RESOURCE_EXHAUSTED);
+  clock_.Advance(absl::Minutes(4));
+  ASSERT_TRUE(Eventually([&] { return rendezvous_.failures_to_come() == 0; }));
+  const JoinInitiator join = SendM1(owner_);
+  EXPECT_TRUE(AwaitM2(join).ok());
+  EXPECT_EQ(rendezvous_.Box(Must(AnnouncementBox(device_.setup_code)).ToString()).size(), 1u);
 }
 
 TEST_F(JoinSessionTest, TwoOwnersOfOneLabelAreBothRefused) {

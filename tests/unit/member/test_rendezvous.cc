@@ -13,13 +13,14 @@ grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::Await
   absl::MutexLock lock(&mutex_);
   const absl::Time until = absl::Now() + absl::Seconds(1);
   const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return fail_ > 0 || boxes_[request->box()].size() > request->after();
+    return !failures_.empty() || boxes_[request->box()].size() > request->after();
   };
   while (!ready() && absl::Now() < until && !context->IsCancelled())
     mutex_.AwaitWithTimeout(absl::Condition(&ready), absl::Milliseconds(20));
-  if (fail_ > 0) {
-    --fail_;
-    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "as asked");
+  if (!failures_.empty()) {
+    const grpc::StatusCode code = failures_.front();
+    failures_.pop_front();
+    return grpc::Status(code, "as asked");
   }
   const std::vector<std::string>& box = boxes_[request->box()];
   if (box.size() <= request->after()) return grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "nothing yet");
@@ -37,9 +38,14 @@ void TestRendezvous::Lose() {
   boxes_.clear();
 }
 
-void TestRendezvous::FailNextAwait() {
+void TestRendezvous::FailNextAwait(grpc::StatusCode code) {
   absl::MutexLock lock(&mutex_);
-  ++fail_;
+  failures_.push_back(code);
+}
+
+size_t TestRendezvous::failures_to_come() const {
+  absl::MutexLock lock(&mutex_);
+  return failures_.size();
 }
 
 std::vector<std::string> TestRendezvous::Box(const std::string& name) const {

@@ -1,6 +1,7 @@
 // Mailboxes as a hop keeps them, that can be lost and looked into.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,13 +22,15 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   void Drop(const std::string& message_box,
             const std::string& message);  // as somebody on the path would put it
   void Lose();                            // as a restarted hop
-  void FailNextAwait();
+  // One more call; an earlier one keeps its code.
+  void FailNextAwait(grpc::StatusCode code = grpc::StatusCode::UNAVAILABLE);
+  size_t failures_to_come() const;
   std::vector<std::string> Box(const std::string& name) const;
 
  private:
   mutable absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
-  int fail_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::deque<grpc::StatusCode> failures_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace keystead::testing
