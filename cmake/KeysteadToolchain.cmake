@@ -37,8 +37,8 @@ find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 find_package(GTest CONFIG REQUIRED)
-# What a program takes on one thread another gives back; jemalloc does that for a third less CPU than glibc
-# (docs/benchmark.md). Sanitizers bring an allocator of their own.
+# What a program takes on one thread another gives back, and first touches of fresh pages are dear: jemalloc, set up in
+# core/program/program.cc, spares both (docs/benchmark.md). Sanitizers bring an allocator of their own.
 find_library(KEYSTEAD_JEMALLOC jemalloc REQUIRED)
 
 # Warnings are errors on our own targets only; see keystead_own().

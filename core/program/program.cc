@@ -18,6 +18,14 @@
 #include "core/identity/tls_process.h"
 #include "core/program/files.h"
 
+// Read by jemalloc before main(); MALLOC_CONF in the environment wins. What is freed soon comes back in huge
+// pages that were never given away: first touches of small pages were a quarter of a busy hop's time on a
+// virtual machine (docs/benchmark.md). After a minute without use memory does go back.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "thp:always,percpu_arena:percpu,dirty_decay_ms:60000,muzzy_decay_ms:0";
+}
+
 namespace keystead {
 namespace {
 

@@ -1,6 +1,7 @@
 // A shared timer of gRPC's as a value: no thread of its own.
 #pragma once
 
+#include <grpc/grpc.h>
 #include <grpcpp/alarm.h>
 
 #include <functional>
@@ -19,6 +20,9 @@ class Timer {
   // THREAD of the callback: gRPC's. It must keep its owner alive and must not be called with the owner's lock
   // held.
   void Set(absl::Duration in, std::function<void(bool ok)> callback) {
+    // Making an alarm takes gRPC's own lock, here below the owner's. Who is the last to let go of gRPC runs
+    // what is still pending under that lock, and our callbacks take the owner's: so nobody is the last.
+    [[maybe_unused]] static const bool kept = (grpc_init(), true);
     // A new alarm each time: one must not be set again inside its own callback.
     alarm_ = std::make_unique<grpc::Alarm>();
     alarm_->Set(absl::ToChronoTime(absl::Now() + in), std::move(callback));

@@ -283,9 +283,9 @@ TEST_F(GatewayTest, WhatWasParkedIsTriedAgainWhenTheRosterChanges) {
   upstream_.Place({home_.Commit()});
   upstream_.AwaitRecords(home_.id(), Telemetry(1), 4);
   EXPECT_EQ(upstream_.refusals("r3"), final_ones);
-  // The row of r1 goes a moment after its acknowledgement: a roster that changes in between sends it once
-  // more, which the next hop recognises.
-  EXPECT_LE(upstream_.duplicates, 1u);
+  // A row goes a moment after its acknowledgement: each of the two rosters may find that of r1 still there and
+  // send it once more, which the next hop recognises.
+  EXPECT_LE(upstream_.duplicates, 2u);
 }
 
 }  // namespace

@@ -349,12 +349,12 @@ TEST_F(GatewayTest, OneCallerDoesNotUseUpTheRendezvousForAll) {
     v1::AwaitResponse response;
     grpc::Status status;
   };
-  std::vector<Waiting> waiting(10);
+  std::vector<Waiting> waiting(40);
   for (Waiting& one : waiting) {
     one.call = stub->AsyncAwait(one.context.get(), await, &queue);
     one.call->Finish(&one.response, &one.status, &one);
   }
-  for (int i = 0; i < 6; ++i) {  // all but its share are refused at once
+  for (int i = 0; i < 12; ++i) {  // alone it has half of the 56 places; all above are refused at once
     void* tag = nullptr;
     bool ok = false;
     ASSERT_TRUE(queue.Next(&tag, &ok));

@@ -1,11 +1,13 @@
-#include "core/program/files.h"
 #include "core/program/program.h"
+#include "core/program/files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>

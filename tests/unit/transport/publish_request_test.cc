@@ -1,6 +1,7 @@
 #include "core/transport/publish_request.h"
 
 #include <gmock/gmock.h>
+#include <grpcpp/support/byte_buffer.h>
 #include <gtest/gtest.h>
 
 #include <string>

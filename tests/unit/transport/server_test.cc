@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "absl/strings/str_cat.h"
 #include "tests/unit/transport/test_server.h"
 

@@ -3,6 +3,7 @@
 #include <grpcpp/server_builder.h>
 #include <sys/resource.h>
 
+#include <grpcpp/security/credentials.h>
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
