@@ -283,8 +283,8 @@ TEST_F(GatewayTest, WhatWasParkedIsTriedAgainWhenTheRosterChanges) {
   upstream_.Place({home_.Commit()});
   upstream_.AwaitRecords(home_.id(), Telemetry(1), 4);
   EXPECT_EQ(upstream_.refusals("r3"), final_ones);
-  // A row goes a moment after its acknowledgement: each of the two rosters may find that of r1 still there and
-  // send it once more, which the next hop recognises.
+  // A row goes a moment after its acknowledgement: each of the two rosters may find that of r1 still there
+  // and send it once more, which the next hop recognises.
   EXPECT_LE(upstream_.duplicates, 2u);
 }
 
