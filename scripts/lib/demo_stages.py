@@ -197,8 +197,8 @@ def eavesdropper(demo):
     seen = demo.world.wan.seen(1)
     demo.screen.say(f"the wide-area balancers alone carried {seen['records']} records, {seen['cose_bytes']} bytes of COSE objects")
     kids, repeated, records = collections.defaultdict(set), 0, 0
-    for home in demo.homes.values():
-        held = [line for line in home.app.call("raw", "--last", "40", hop=demo.world.backend) if line["event"] == "held"]
+    for lines in demo.pool.map(lambda home: home.app.call("raw", "--last", "40", hop=demo.world.backend), demo.homes.values()):
+        held = [line for line in lines if line["event"] == "held"]
         prefixes = collections.Counter()
         for record in held:
             if not record["kid"]:
@@ -221,8 +221,8 @@ def eavesdropper(demo):
 def binding(demo):
     """Real records, key held constant, one outer field changed: does the seal itself notice?"""
     found = {}  # field → [records tried, opened all the same, whether each home says it is bound]
-    for home in demo.homes.values():
-        lines, _ = home.app.call("verify-binding", hop=demo.world.backend, check=False)
+    for lines, _ in demo.pool.map(lambda home: home.app.call("verify-binding", hop=demo.world.backend, check=False),
+                                  demo.homes.values()):
         for line in lines:
             if line["event"] == "binding":
                 sums = found.setdefault(line["field"], [0, 0, []])
@@ -268,7 +268,7 @@ def other_tenant(demo):
 
 def start_beside(demo, control):
     """The power cuts, and the control of the search, while the rest plays."""
-    demo.power_cuts = demo.pool.submit(demo.stack.run, "keystead-storage-crash", "--rounds", "30", check=False, patience=120)
+    demo.power_cuts = demo.pool.submit(demo.stack.run, "keystead-storage-crash", "--rounds", "12", check=False, patience=120)
     demo.control = demo.pool.submit(control)
 
 
