@@ -39,7 +39,7 @@ TEST(StatusMappingTest, TamesWhatAPeerSays) {
 }
 
 TEST(StatusMappingTest, UnknownCodesAreInternal) {
-  for (const int code : {2, 17, 99, -1}) {
+  for (const int code : {2, 17, 31, -1}) {  // beyond 31 gRPC's own header may not load it
     EXPECT_EQ(FromGrpc({static_cast<grpc::StatusCode>(code), "x"}).code(), absl::StatusCode::kInternal)
         << code;
   }
