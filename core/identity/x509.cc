@@ -65,7 +65,7 @@ absl::StatusOr<PkeyPtr> ParsePrivateKey(const SecretBytes& pem) {
   if (key == nullptr) {
     DrainErrors();
     return absl::InvalidArgumentError(
-        "no private key in it that can be read; a PEM file with BEGIN PRIVATE KEY, not encrypted, is needed");
+        "no private key in it that can be read; a PEM file with one in PKCS#8, not encrypted, is needed");
   }
   return key;
 }

@@ -13,6 +13,29 @@ class InstantiationsTest : public BackendTest {
     options_.instantiations.max_commits_on_writer = commits_on_writer;
     Restart();
   }
+  Topic BulbTelemetry() const { return Topic::Of(TopicKind::kTelemetry, bulb_.entry.member); }
+  // A home whose console has an hour's term and reads; another home takes its place in memory, and the term
+  // passes.
+  std::unique_ptr<OpenSubscription> ReadBeyondTerm(Home& home) {
+    console_.entry.expires_at = absl::ToUnixSeconds(clock_.Now() + absl::Hours(1));
+    Furnish(home);
+    auto open = Console().Subscribe(home, {BulbTelemetry()});
+    EXPECT_TRUE(open->CaughtUp());
+    Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
+    Commit(other);
+    clock_.Advance(absl::Hours(2));
+    return open;
+  }
+  // Tries until the chain, which is loaded behind, is there.
+  grpc::Status FetchOnceLoaded(Home& home, std::vector<std::string>* bundles) {
+    EXPECT_EQ(Phone().Fetch(home, 0, bundles).error_code(), grpc::StatusCode::UNAVAILABLE);
+    grpc::Status status;
+    for (int tries = 0; tries < 10000; ++tries) {
+      status = Phone().Fetch(home, 0, bundles);
+      if (status.error_code() != grpc::StatusCode::UNAVAILABLE) break;
+    }
+    return status;
+  }
 };
 
 TEST_F(InstantiationsTest, ManyHomesShareALittleMemory) {
@@ -42,12 +65,7 @@ TEST_F(InstantiationsTest, LongChainsAreLoadedBehindAndThenServed) {
   for (int i = 0; i < 6; ++i) Commit(home);
   Restart();
   std::vector<std::string> bundles;
-  EXPECT_EQ(Phone().Fetch(home, 0, &bundles).error_code(), grpc::StatusCode::UNAVAILABLE);
-  grpc::Status status;
-  for (int tries = 0; tries < 10000; ++tries) {
-    status = Phone().Fetch(home, 0, &bundles);
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) break;
-  }
+  const grpc::Status status = FetchOnceLoaded(home, &bundles);
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(bundles.size(), 6u);
   EXPECT_EQ(Stranger().FetchFrom(kAcme, home.id()).error_code(), grpc::StatusCode::NOT_FOUND);
@@ -93,14 +111,7 @@ TEST_F(InstantiationsTest, OpenCallsOfAnEvictedDeviceEndWithoutTheRosterInMemory
 TEST_F(InstantiationsTest, ATermEndsOpenCallsAlsoWhenTheChainIsNotInMemory) {
   UseLimits(1, 0);  // no chain is loaded on the writer's thread
   Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
-  console_.entry.expires_at = absl::ToUnixSeconds(clock_.Now() + absl::Hours(1));
-  Furnish(home);
-  const Topic telemetry = Topic::Of(TopicKind::kTelemetry, bulb_.entry.member);
-  const auto open = Console().Subscribe(home, {telemetry});
-  ASSERT_TRUE(open->CaughtUp());
-  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
-  Commit(other);
-  clock_.Advance(absl::Hours(2));
+  const auto open = ReadBeyondTerm(home);
   EXPECT_EQ(open->End().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
@@ -109,15 +120,8 @@ TEST_F(InstantiationsTest, ATermIsNotForgottenWhenTheChainIsLoadedAgainAfterIt) 
   options_.tick = absl::Hours(1);  // nobody looks before the chain is back
   Restart();
   Home home(kAcme, Uri(kAcme, Role::kApp, "phone"));
-  console_.entry.expires_at = absl::ToUnixSeconds(clock_.Now() + absl::Hours(1));
-  Furnish(home);
-  const Topic telemetry = Topic::Of(TopicKind::kTelemetry, bulb_.entry.member);
-  const auto open = Console().Subscribe(home, {telemetry});
-  ASSERT_TRUE(open->CaughtUp());
-  Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
-  Commit(other);
-  clock_.Advance(absl::Hours(2));
-  ASSERT_TRUE(Phone().Subscribe(home, {telemetry})->CaughtUp());  // loads it
+  const auto open = ReadBeyondTerm(home);
+  ASSERT_TRUE(Phone().Subscribe(home, {BulbTelemetry()})->CaughtUp());  // loads it
   backend_->Tick();
   EXPECT_EQ(open->End().error_code(), grpc::StatusCode::PERMISSION_DENIED);
 }
@@ -129,12 +133,7 @@ TEST_F(InstantiationsTest, AChainWithManyMembersIsLoadedBehind) {
   Furnish(home);
   Restart();
   std::vector<std::string> bundles;
-  EXPECT_EQ(Phone().Fetch(home, 0, &bundles).error_code(), grpc::StatusCode::UNAVAILABLE);
-  grpc::Status status;
-  for (int tries = 0; tries < 10000; ++tries) {
-    status = Phone().Fetch(home, 0, &bundles);
-    if (status.error_code() != grpc::StatusCode::UNAVAILABLE) break;
-  }
+  const grpc::Status status = FetchOnceLoaded(home, &bundles);
   EXPECT_TRUE(status.ok()) << status.error_message();
 }
 
