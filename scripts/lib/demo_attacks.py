@@ -35,6 +35,11 @@ def place_of(header, sequence):
     return (_hex(header.get("stream")), int(sequence or 0))
 
 
+def _record(header, place, sha256):
+    """All that the next hop sees of one record: two are the same when this is."""
+    return (*(header.get(field, "") for field in ("tenant", "instantiation", "topic", "sender")), int(header.get("epoch") or 0), place, sha256)
+
+
 class Injection:
     """One record that was attacked, as the equipment itself logged it."""
 
@@ -58,6 +63,8 @@ class Injection:
         self.placed_instantiation = _hex(placed.get("instantiation")) if placed else ""
         self.injected_sha256 = _hex(raw.get("injected_sha256"))
         self.original_sha256 = _hex(raw.get("original_sha256"))
+        self.found = _record(raw, self.genuine, self.original_sha256)  # what came, and what was put there instead
+        self.left = _record(placed, self.placed, self.injected_sha256) if placed else None
         self.refused_code = int(raw.get("refused_code", 0))
         self.refused_reason = raw.get("refused_reason", "")
         self.detail = raw.get("detail", "")
@@ -123,6 +130,12 @@ class Evidence:
                 return who
         return None
 
+    def about(self, injection):
+        """All that is known of one record, for whoever has to find out why nobody answered for it."""
+        places = sorted({place for place in (injection.genuine, injection.placed) if place})
+        known = [f"#{place[1]}: delivered {self.delivered.get(place, 0)}, alarms {self.alarms.get(place, [])}" for place in places]
+        return f"answer {injection.refused_code} {injection.refused_reason!r}; " + "; ".join(known)
+
     def refusal_at(self, place, hop):
         """What the hop's own log says about turning away a record at this place; None where it says nothing."""
         return next((kind for who, kind in self.alarms.get(place, ()) if who == hop and kind in REFUSALS), None)
@@ -134,10 +147,12 @@ ALARMS = {"open_failed", "signature_invalid", "replay", "conflict", "malformed",
           "hash_chain_broken", "fork", "limit_exceeded", "not_permitted", "cloned_or_rolled_back"}
 
 
-def judge(injection, evidence, hop, taken=()):
+def judge(injection, evidence, hop, taken=(), spoiled=()):
     """True when this record is accounted for: refused by the next hop (whose log is called `hop`), noticed at exactly its
     place, or without effect. The attacker's word that it was refused is not enough: the hop's own log must say so, too.
-    `taken`: places at which another injection put something; an alarm there says nothing about a harmless one."""
+    `taken`: places at which another injection put something; an alarm there says nothing about a harmless one.
+    `spoiled`: records as other injections left them. Such a one may come by once more, and has to open for nobody: whoever
+    spoiled it is accounted for by himself."""
     if injection.kind == "read":
         if injection.detail == "no canary found":
             injection.verdict, injection.why = "harmless", injection.detail
@@ -154,6 +169,9 @@ def judge(injection, evidence, hop, taken=()):
         return True
     if injection.kind in HARMLESS and evidence.delivered.get(injection.genuine, 0) > 1:
         injection.verdict, injection.why = "twice", "delivered more than once"  # delivery.once fails on it
+        return True
+    if injection.kind in HARMLESS and injection.found in spoiled:
+        injection.verdict, injection.why = "harmless", "was spoiled on its way here; it opened for nobody"
         return True
     for place in (injection.placed, injection.genuine):
         if injection.kind in HARMLESS and place in taken:

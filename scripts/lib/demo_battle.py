@@ -165,7 +165,7 @@ def balancers(demo):
         for injection in fight.injections:
             if not injection.verdict:
                 became = commands.outcome(injection.genuine[0]) if fight.commands else ""
-                demo.screen.say(demo.screen.bad(f"not accounted for: {injection} {became}"))
+                demo.screen.say(demo.screen.bad(f"not accounted for: {injection} {became} {demo.evidence.about(injection)}"))
 
 
 def borrowed(demo, fights):
@@ -230,6 +230,7 @@ def settle(demo, fights, commands):
     for fight in fights:
         fight.look_again()
     placed = collections.Counter(injection.placed for fight in fights for injection in fight.injections if injection.placed)
+    spoiled = {injection.left for fight in fights for injection in fight.injections if injection.left and injection.left != injection.found}
 
     def taken_by_others(injection):
         return {place for place in (injection.placed, injection.genuine)
@@ -241,7 +242,7 @@ def settle(demo, fights, commands):
         for fight in fights:
             for injection in fight.injections:
                 if injection.verdict is None and \
-                        not judge(injection, evidence, fight.next_hop, taken_by_others(injection)):
+                        not judge(injection, evidence, fight.next_hop, taken_by_others(injection), spoiled):
                     answered = fight.commands is not None and commands.judge(injection)
                     left = left or not answered
         return not left

@@ -27,11 +27,12 @@ def b64(hexadecimal):
     return base64.b64encode(bytes.fromhex(hexadecimal)).decode()
 
 
-def injection(kind="modify", sequence=3, placed=(STREAM, 3), refused=0, topic="telemetry/x", form="balancer", detail=""):
+def injection(kind="modify", sequence=3, placed=(STREAM, 3), refused=0, topic="telemetry/x", form="balancer", detail="", came="", left=""):
     raw = {"attack": "1", "kind": f"ATTACK_{kind.upper()}", "stream": b64(STREAM), "sequence": str(sequence), "topic": topic,
-           "direction": "up", "refused_code": refused, "refused_reason": "said so", "detail": detail}
+           "direction": "up", "refused_code": refused, "refused_reason": "said so", "detail": detail,
+           "original_sha256": b64(came), "injected_sha256": b64(left)}
     if placed:
-        raw |= {"placed": {"stream": b64(placed[0])}, "placed_sequence": str(placed[1])}
+        raw |= {"placed": {"stream": b64(placed[0]), "topic": topic}, "placed_sequence": str(placed[1])}
     return Injection("gateway-backend", form, raw)
 
 
@@ -70,6 +71,23 @@ class JudgeTest(unittest.TestCase):
         evidence.delivered[(STREAM, 3)] = 1
         self.assertTrue(judge(one, evidence, "backend", {(STREAM, 3)}))
         self.assertEqual(one.verdict, "harmless")
+
+    def test_what_another_hop_had_spoiled_may_come_again_and_has_to_open_for_nobody(self):
+        spoiled, evidence = injection(left="ab"), Evidence()
+        again = injection("replay", came="ab", left="ab")
+        evidence.alarms[(STREAM, 3)].append(("phone", "open_failed"))
+        self.assertTrue(judge(spoiled, evidence, "backend"))
+        taken = {(STREAM, 3)}
+        self.assertFalse(judge(again, evidence, "backend", taken, {("another",)}), "a genuine one has to come, or to be missed")
+        self.assertTrue(judge(again, evidence, "backend", taken, {spoiled.left}))
+        twice = injection("replay", came="ab", left="ab")
+        evidence.delivered[(STREAM, 3)] = 2
+        judge(twice, evidence, "backend", taken, {spoiled.left})
+        self.assertEqual(twice.verdict, "twice")
+
+    def test_two_records_at_one_place_are_not_the_same(self):
+        self.assertNotEqual(injection().left, injection(placed=(OTHER, 3)).left)
+        self.assertNotEqual(injection().left, injection(left="ab").left)
 
     def test_what_came_twice_is_not_harmless(self):
         one, evidence = injection("replay"), Evidence()
