@@ -131,6 +131,7 @@ Reader::Stream* Reader::Keep(std::unique_ptr<Stream> stream, uint64_t sequence, 
 // and what was called missing is still missed.
 Reader::Stream* Reader::BeginAwaited(Stream& awaited, Stream fresh) {
   fresh.closed_at = awaited.closed_at;
+  fresh.closed_since = awaited.closed_since;
   fresh.has_signed = true;
   fresh.cloned = awaited.cloned;
   fresh.losses = std::move(awaited.losses);

@@ -36,6 +36,7 @@ void Reader::Place(Stream& stream, uint64_t sequence, const Digest& digest) {
   } else {
     stream.held_bytes += content_.size();
     stream.held.emplace(sequence, std::move(content_));
+    stream.held_since.emplace_back(sequence, clock_->Uptime());
     content_ = Bytes();
     while (stream.held_bytes > limits_.max_held_bytes) DeclareGap(stream, stream.held.begin()->first);
   }
@@ -68,14 +69,14 @@ void Reader::DeclareGap(Stream& stream, uint64_t up_to) {
   DeliverReady(stream);
 }
 
-// Each hole has the whole grace, counted from when the frontier came to it.
+// Each hole has the whole grace, counted from when something came that follows it: holes age side by side,
+// however many a hop makes.
 void Reader::UpdateHole(Stream& stream) {
-  const uint64_t frontier = stream.track.frontier();
-  if (stream.held.empty() && stream.closed_at.value_or(0) <= frontier) {
-    stream.hole_since = absl::InfiniteDuration();
-  } else if (stream.hole_since == absl::InfiniteDuration() || stream.hole_at != frontier) {
-    stream.hole_since = clock_->Uptime();
-    stream.hole_at = frontier;
+  auto& since = stream.held_since;
+  while (!since.empty() && !stream.held.contains(since.front().first)) since.pop_front();
+  stream.hole_since = since.empty() ? absl::InfiniteDuration() : since.front().second;
+  if (stream.closed_at.value_or(0) > stream.track.frontier()) {
+    stream.hole_since = std::min(stream.hole_since, stream.closed_since);
   }
 }
 

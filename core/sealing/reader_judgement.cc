@@ -109,6 +109,7 @@ void Reader::ChooseCurrent(Sender& sender, Stream& stream, const Opening& openin
 void Reader::Close(Stream& stream, uint64_t count) {
   if (stream.closed_at.has_value() && *stream.closed_at <= count) return;
   stream.closed_at = count;
+  stream.closed_since = clock_->Uptime();
   for (auto it = stream.held.lower_bound(count); it != stream.held.end();) {
     stream.held_bytes -= it->second.size();
     Refuse(stream, SecurityEventKind::kConflict, it->first, "a record beyond the end that the sender signed");
@@ -170,6 +171,7 @@ void Reader::MissWhole(Stream& stream, const StreamId& id, const PreviousStream:
   }
   awaited->awaited = end.hash;
   awaited->closed_at = count;
+  awaited->closed_since = clock_->Uptime();
   awaited->has_signed = true;
   UpdateHole(*awaited);
   // Before `stream`, which came first but is newer: the oldest make room.

@@ -15,12 +15,12 @@ constexpr size_t kMaxRetired = 4096;  // per sender and topic
 void Reader::Tick() {
   const absl::Duration now = clock_->Uptime();
   for (auto& [key, stream] : streams_) {
-    if (stream->hole_since == absl::InfiniteDuration() || now - stream->hole_since < limits_.gap_grace)
-      continue;
-    const uint64_t up_to = stream->held.empty() ? stream->closed_at.value_or(stream->track.frontier())
-                                                : stream->held.begin()->first;
-    DeclareGap(*stream, up_to);
-    UpdateHole(*stream);
+    while (now - stream->hole_since >= limits_.gap_grace) {  // never of an infinite one
+      const uint64_t up_to = stream->held.empty() ? stream->closed_at.value_or(stream->track.frontier())
+                                                  : stream->held.begin()->first;
+      DeclareGap(*stream, up_to);
+      UpdateHole(*stream);
+    }
   }
   for (auto& [key, sender] : senders_) {
     Stream* current = sender->current;

@@ -120,6 +120,7 @@ class ReaderSnapshot {
     if (stream == nullptr) return absl::OkStatus();  // its keys are gone: nothing of it can be read any more
     stream->track = std::move(track);
     stream->closed_at = closed_at;
+    stream->closed_since = reader.clock_->Uptime();
     stream->awaited = awaited;
     stream->opened = (flags & kOpened) != 0;
     stream->ended = (flags & kEnded) != 0;

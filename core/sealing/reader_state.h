@@ -1,6 +1,7 @@
 // What a Reader remembers of a stream and of a sender. Internal to core/sealing.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <utility>
 
@@ -22,11 +23,15 @@ struct Reader::Stream {
   const RosterEntry* sender = nullptr;  // as of the stream's epoch; MembershipChanged refreshes it
   std::map<uint64_t, Bytes> held;       // opened and verified, waiting for what comes before
   size_t held_bytes = 0;
+  // Of what was held back, the earliest first: sequence, uptime when it came. What has left `held` since is
+  // skipped.
+  std::deque<std::pair<uint64_t, absl::Duration>> held_since;
   std::map<std::pair<uint64_t, Digest>, Bytes> variants;  // second records, until a checkpoint decides
   size_t variant_bytes = 0;
-  absl::Duration hole_since = absl::InfiniteDuration();  // uptime when the frontier began to wait
-  uint64_t hole_at = 0;                                  // the frontier then
-  std::optional<uint64_t> closed_at;                     // the sender signed that there are so many records
+  // Uptime when the first of what follows the frontier came; infinite while nothing is known to follow.
+  absl::Duration hole_since = absl::InfiniteDuration();
+  std::optional<uint64_t> closed_at;  // the sender signed that there are so many records
+  absl::Duration closed_since;        // uptime when this reader heard so
   // Set while nothing of the stream was read and all that is known of it is that a later opening names it: h
   // at closed_at. Its epoch is then a guess, and its first record tells it.
   std::optional<Digest> awaited;

@@ -11,7 +11,6 @@ Nothing here sleeps for a fixed time: every wait is for an event and has a deadl
 
 import atexit
 import bisect
-import ctypes
 import json
 import os
 import pathlib
@@ -26,8 +25,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 POLL = 0.01  # seconds between two looks at what is waited for
 PATIENCE = float(os.environ.get("KEYSTEAD_E2E_PATIENCE", "20"))  # seconds until a wait without a deadline of its own fails
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-_PR_SET_PDEATHSIG = 1
 _open_stacks = []
 
 
@@ -51,9 +48,10 @@ def wait_until(condition, what, patience=None):
         time.sleep(POLL)
 
 
-def _die_with_parent():
-    # Runs between fork and exec: the kernel ends the child when whoever started it is gone, even by SIGKILL.
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def dies_with_parent(command):
+    """The command such that the kernel ends it when whoever started it is gone, even by SIGKILL. It keeps its process id.
+    (Not by code of ours between fork and exec: that forbids vfork, and copying the page tables of this program is dear.)"""
+    return ["setpriv", "--pdeathsig", "KILL", *map(str, command)]
 
 
 class JsonLog:
@@ -163,9 +161,9 @@ class Process:
             command += ["--ports-file", str(self._ports_file)]
         command += ["--log-file", str(self.log.path), "--quiet"]
         with open(self.output, "ab") as output, open(self.errors, "ab") as errors:
-            self.popen = subprocess.Popen(command, stdin=subprocess.DEVNULL if self._stdin is None else self._stdin,
+            self.popen = subprocess.Popen(dies_with_parent(command), stdin=subprocess.DEVNULL if self._stdin is None else self._stdin,
                                           stdout=output, stderr=errors, env=self.env, cwd=self.stack.folder,
-                                          start_new_session=True, preexec_fn=_die_with_parent)
+                                          start_new_session=True)
         return self
 
     def ended(self):
@@ -279,10 +277,9 @@ class Stack:
         """Runs a short command to its end. With check, Failure on any exit code but 0."""
         command = [str(self.bins / program) if "/" not in str(program) else str(program), *map(str, arguments)]
         try:
-            result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=patience,
+            result = subprocess.run(dies_with_parent(command), capture_output=True, text=True, errors="replace", timeout=patience,
                                     env={**self.env, **(env or {})}, cwd=self.folder, input=input,
-                                    stdin=subprocess.DEVNULL if input is None else None,
-                                    preexec_fn=_die_with_parent)
+                                    stdin=subprocess.DEVNULL if input is None else None)
         except subprocess.TimeoutExpired as error:
             raise Failure(f"no end within {patience} s: {' '.join(command[:6])} …\n{error.stdout}\n{error.stderr}") from error
         if check and result.returncode != 0:
@@ -292,8 +289,8 @@ class Stack:
     def converse(self, program, *arguments):
         """A program that answers lines with lines, until the stack ends: its Popen, with pipes for text."""
         errors = open(self.folder / "run" / "conversations", "ab")  # pylint: disable=consider-using-with
-        child = subprocess.Popen([str(self.bins / program), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 stderr=errors, text=True, env=self.env, cwd=self.folder, preexec_fn=_die_with_parent)
+        child = subprocess.Popen(dies_with_parent([self.bins / program, *arguments]), stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=errors, text=True, env=self.env, cwd=self.folder)
         errors.close()
         self._conversations.append(child)
         return child

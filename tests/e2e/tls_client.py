@@ -33,8 +33,8 @@ def s_client(address, roots, leaf=None, options=("-tls1_3",), patience=10):
     command = ["openssl", "s_client", "-connect", address, "-CAfile", roots, "-alpn", "h2", "-msg", "-ign_eof", *options]
     if leaf is not None:
         command += ["-cert", leaf.chain, "-cert_chain", leaf.chain, "-key", leaf.key]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                             preexec_fn=harness._die_with_parent)
+    child = subprocess.Popen(harness.dies_with_parent(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                             stderr=subprocess.STDOUT)
     output, accepted = b"", False
     try:
         child.stdin.write(_PREFACE)

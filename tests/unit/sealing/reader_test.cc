@@ -80,6 +80,33 @@ TEST_F(ReaderTest, EveryHoleHasTheWholeGrace) {
   EXPECT_EQ(notes.missing, (std::vector<SequenceRange>{{3, 3}}));
 }
 
+TEST_F(ReaderTest, HolesAgeSideBySide) {
+  sender->Open();
+  for (int i = 0; i < 8; ++i) sender->Readings();
+  for (const uint64_t s : {0u, 2u, 4u}) Give(s);
+  Wait(limits_.gap_grace / 2);
+  Give(7);
+  Wait(limits_.gap_grace / 2);
+  EXPECT_EQ(notes.missing, (std::vector<SequenceRange>{{1, 1}, {3, 3}})) << "both were awaited as long";
+  EXPECT_EQ(notes.Sequences(), (std::vector<uint64_t>{0, 2, 4}));
+  Wait(limits_.gap_grace / 2 - absl::Milliseconds(1));
+  EXPECT_EQ(notes.missing.size(), 2u) << "what 7 told of has the whole grace of its own";
+  Wait(absl::Milliseconds(1));
+  EXPECT_EQ(notes.missing.back(), (SequenceRange{5, 6}));
+}
+
+TEST_F(ReaderTest, WhatComesInBetweenDoesNotProlongTheGrace) {
+  sender->Open();
+  for (int i = 0; i < 8; ++i) sender->Readings();
+  Give(0);
+  for (const uint64_t s : {7u, 6u, 5u, 4u}) {
+    Give(s);
+    EXPECT_TRUE(notes.missing.empty());
+    Wait(limits_.gap_grace / 4);
+  }
+  EXPECT_EQ(notes.missing, (std::vector<SequenceRange>{{1, 3}}));
+}
+
 TEST_F(ReaderTest, TheNextOpeningTellsOfAMissingTail) {
   sender->Open();
   for (int i = 0; i < 4; ++i) sender->Readings();
