@@ -1,5 +1,5 @@
 # keystead_library(name SOURCES … PUBLIC … PRIVATE …), keystead_program(name SOURCES … PRIVATE …),
-# keystead_test(name SOURCES … PRIVATE … [LABELS …]), keystead_test_library and keystead_bench alike: one call per target,
+# keystead_test(name SOURCES … PRIVATE … [LABELS …] [SHARDS n]), keystead_test_library and keystead_bench alike: one call per target,
 # sources listed by name.
 
 # What nearly every file includes, compiled once for code and once for tests. Not gRPC: its precompiled header is so
@@ -97,9 +97,10 @@ function(keystead_test_library name)
 endfunction()
 
 # Every unit test binary is one CTest entry: its own output names the single test that failed. Outside the preset dev
-# the entry carries the preset's name, because scripts/test runs several presets in one CTest run.
+# the entry carries the preset's name, because scripts/test runs several presets in one CTest run. A binary whose tests mostly
+# wait for something is several entries, which run side by side: SHARDS.
 function(keystead_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;PRIVATE;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS" "SOURCES;PRIVATE;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   keystead_own(${name})
   target_compile_options(${name} PRIVATE ${KEYSTEAD_TEST_OPTIONS})
@@ -110,7 +111,26 @@ function(keystead_test name)
   if(NOT preset STREQUAL "dev")
     set(entry ${name}.${preset})
   endif()
-  add_test(NAME ${entry} COMMAND ${name})
-  set_tests_properties(${entry} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300
-    ENVIRONMENT "KEYSTEAD_SOURCE_DIR=${CMAKE_SOURCE_DIR};KEYSTEAD_BINARY_DIR=${CMAKE_BINARY_DIR}")
+  set(environment "KEYSTEAD_SOURCE_DIR=${CMAKE_SOURCE_DIR};KEYSTEAD_BINARY_DIR=${CMAKE_BINARY_DIR}")
+  set(entries ${entry})
+  if(ARG_SHARDS)
+    list(TRANSFORM entries APPEND .1of${ARG_SHARDS})
+    foreach(shard RANGE 2 ${ARG_SHARDS})
+      list(APPEND entries ${entry}.${shard}of${ARG_SHARDS})
+    endforeach()
+  endif()
+  # scripts/test knows no times of earlier runs: what takes long is begun first, so that no core is idle at the end.
+  set(cost 0)
+  if(ARG_SHARDS OR KEYSTEAD_SANITIZE)
+    set(cost 20)
+  endif()
+  set(index 0)
+  foreach(one IN LISTS entries)
+    add_test(NAME ${one} COMMAND ${name})
+    if(ARG_SHARDS)
+      set(shard "GTEST_TOTAL_SHARDS=${ARG_SHARDS};GTEST_SHARD_INDEX=${index}")
+    endif()
+    set_tests_properties(${one} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 300 COST ${cost} ENVIRONMENT "${environment};${shard}")
+    math(EXPR index "${index} + 1")
+  endforeach()
 endfunction()
