@@ -145,7 +145,8 @@ void SubscribeCall::Take(v1::SubscribeResponse response) {
     for (const std::string& group : entries.groups()) hop_.engine->Observe(group);
   }
   // A topic that was not asked for would have no offsets: such an answer goes on as it is.
-  const auto unknown = [&](const v1::TopicEntries& entries) { return entries.topic() >= offsets_.size(); };
+  const size_t topics = offsets_.size();
+  const auto unknown = [&](const v1::TopicEntries& entries) { return entries.topic() >= topics; };
   if (std::any_of(response.topics().begin(), response.topics().end(), unknown)) {
     queue_.push_back({std::move(response), not_before_});
     return;

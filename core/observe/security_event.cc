@@ -75,8 +75,8 @@ void Report(const SecurityEvent& event) {
   EventLimiter::Decision line;
   std::function<void(const SecurityEvent&)> observer;
   {
-    absl::MutexLock lock(&TheLedger().mutex);
     Ledger& ledger = TheLedger();
+    absl::MutexLock lock(&ledger.mutex);
     ledger.counts[std::string(name)] += event.count;
     observer = ledger.observer;
     // Where there is no peer, whose records they are tells events apart as well as can be.

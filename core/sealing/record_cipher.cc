@@ -66,12 +66,11 @@ ByteView RecordCipher::AadFor(uint64_t sequence) {
 }
 
 absl::Status RecordCipher::Seal(uint64_t sequence, ByteView plaintext, Bytes& out) {
-  const size_t start = out.size();
   KS_RETURN_IF_ERROR(
       cose::AppendEncrypt0(aead_, NonceFor(sequence), kid_, sequence, AadFor(sequence), plaintext, out));
   if (MutantActive(Mutant::kNoSealing)) {
     const size_t at = out.size() - plaintext.size() - crypto::kAeadTagBytes;
-    if (at >= start) std::ranges::copy(plaintext, out.begin() + static_cast<ptrdiff_t>(at));
+    std::ranges::copy(plaintext, out.begin() + static_cast<ptrdiff_t>(at));
   }
   return absl::OkStatus();
 }

@@ -93,6 +93,7 @@ std::vector<std::string> AuthorizationPolicy::MethodsWithoutRow(
 
 std::vector<std::string> MethodsOf(const google::protobuf::ServiceDescriptor& service) {
   std::vector<std::string> out;
+  out.reserve(static_cast<size_t>(service.method_count()));
   for (int i = 0; i < service.method_count(); ++i) {
     out.push_back(absl::StrCat("/", service.full_name(), "/", service.method(i)->name()));
   }

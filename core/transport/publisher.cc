@@ -33,7 +33,7 @@ absl::StatusOr<uint64_t> Publisher::Impl::Enqueue(Payload group) {
     ticket = first_ticket_ + queue_.size() - 1;
     action = NextLocked();
   }
-  Do(std::move(action));
+  Do(action);
   return ticket;
 }
 
@@ -44,7 +44,7 @@ void Publisher::Impl::Start() {
     started_ = true;
     action = NextLocked();
   }
-  Do(std::move(action));
+  Do(action);
 }
 
 void Publisher::Impl::Stop() {
@@ -145,7 +145,7 @@ Publisher::Impl::Action Publisher::Impl::NextLocked() {
   return action;
 }
 
-void Publisher::Impl::Do(Action action) {
+void Publisher::Impl::Do(const Action& action) {
   if (action.stream == nullptr) return;
   PublishStream* const stream = action.stream;
   if (action.open) stream->Open();
@@ -174,7 +174,7 @@ void Publisher::Impl::Written(bool ok) {
     action = NextLocked();
   }
   if (release != nullptr) release->RemoveHold();
-  Do(std::move(action));
+  Do(action);
 }
 
 // The hold keeps the stream while other threads may start writes. It goes once nobody will.
@@ -228,7 +228,7 @@ bool Publisher::Impl::Acknowledged(const v1::PublishResponse& response) {
     absl::MutexLock lock(&mutex_);
     action = NextLocked();
   }
-  Do(std::move(action));
+  Do(action);
   return true;
 }
 
@@ -285,7 +285,7 @@ void Publisher::Impl::Reconnect() {
     finished_.reset();  // under the lock: the last reference to the channel must not go on this thread
     action = NextLocked();
   }
-  Do(std::move(action));
+  Do(action);
 }
 
 void Publisher::Impl::LingerOver(bool ok) {
@@ -297,7 +297,7 @@ void Publisher::Impl::LingerOver(bool ok) {
     linger_over_ = true;
     action = NextLocked();
   }
-  Do(std::move(action));
+  Do(action);
 }
 
 void Publisher::Impl::WatchLocked(absl::Duration in) {

@@ -83,7 +83,7 @@ class Publisher::Impl : public std::enable_shared_from_this<Publisher::Impl> {
   bool ReleaseLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   const InFlight* FindLocked(uint64_t request) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void WatchLocked(absl::Duration in) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Do(Action action);
+  void Do(const Action& action);
   void Reconnect();
   void LingerOver(bool ok);
   void WatchdogFired(bool ok);

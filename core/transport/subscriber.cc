@@ -26,7 +26,7 @@ Subscriber::Stats Subscriber::GetStats() const { return impl_->GetStats(); }
 // Topics
 // -----------------------------------------------------------------------------------------------------------
 
-absl::Status Subscriber::Impl::Add(std::vector<SubscriberTopic> topics) {
+absl::Status Subscriber::Impl::Add(std::vector<SubscriberTopic>&& topics) {
   bool changed = false;
   {
     absl::MutexLock lock(&mutex_);

@@ -46,7 +46,7 @@ class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
 
   void Start();
   void Stop();
-  absl::Status Add(std::vector<SubscriberTopic> topics);
+  absl::Status Add(std::vector<SubscriberTopic>&& topics);
   void Remove(std::span<const Topic> topics);
   void Pause();
   void Resume();

@@ -133,6 +133,15 @@ absl::StatusOr<nlohmann::json> Measure(const std::string& pki, const std::string
       .pki = pki, .tenant = tenant, .message_bytes = kRecord * 8, .window = 8, .duration = duration};
   KS_ASSIGN_OR_RETURN(const StreamPartResult hop, RunStreamPart(stream));
   out["grpc_hop_128k"] = ToJson(CostOf(hop.messages, hop.wall, hop.cpu), kBatch * 8);
+  // One at a time: what a lone reading waits for. Without a pause in between, so that nothing has gone to
+  // sleep.
+  KS_ASSIGN_OR_RETURN(const Cost append_one, SyncedAppends(scratch + "/append", 400, 1, 1, duration));
+  out["append_alone"] = ToJson(append_one, 1);
+  std::filesystem::remove_all(scratch + "/append");
+  stream.message_bytes = 400;
+  stream.window = 1;
+  KS_ASSIGN_OR_RETURN(const StreamPartResult lone, RunStreamPart(stream));
+  out["grpc_round_trip"] = ToJson(CostOf(lone.messages, lone.wall, lone.cpu), 1);
   return out;
 }
 
