@@ -22,6 +22,7 @@ import harness  # noqa: E402
 from harness import Stack, wait_until  # noqa: E402
 from product import ACME, LISTEN, Pki, pin_port, start_backend  # noqa: E402
 
+JOINED_AT_ONCE = 40  # one caller may have so many mailboxes, and some to spare
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -65,7 +66,9 @@ class Path:
         # Straight at the backend: a gateway may let few wait there at a time, and joining is not what is measured.
         devices = self.devices("join", "--labels-out", self.labels, "--interval", 3600, direct=True)
         wait_until(lambda: len(list(pathlib.Path(self.labels).glob("*.label"))) == count, "labels", 60)
-        self.pair(*sorted(str(path) for path in pathlib.Path(self.labels).glob("*.label")))
+        labels = sorted(str(path) for path in pathlib.Path(self.labels).glob("*.label"))
+        for begin in range(0, count, JOINED_AT_ONCE):
+            self.pair(*labels[begin:begin + JOINED_AT_ONCE])
         wait_until(lambda: len(devices.log.find("joined")) >= count, "devices that joined", 120)
         devices.terminate()
 
