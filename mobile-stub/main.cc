@@ -55,6 +55,10 @@ void AddWatch(CLI::App& app, Options& o) {
   watch.add_flag("--once", o.watch.once, "Show what there is and end");
   watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
   watch.add_flag("--stats", o.watch.stats, "Count only, and print a summary at the end");
+  watch
+      .add_option("--warm-up", o.watch.warm_up_seconds,
+                  "With --stats: readings of the first so many seconds are not counted")
+      ->check(CLI::NonNegativeNumber);
 }
 
 void AddSend(CLI::App& app, Options& o) {

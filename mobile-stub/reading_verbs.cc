@@ -57,7 +57,7 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
   LiveTable table(&board, terminal && !options.once);
   JsonEvents events;
   PlainLines lines;
-  Throughput throughput(&engine->clock());
+  Throughput throughput(&engine->clock(), absl::Seconds(options.warm_up_seconds));
   WatchObserver* observer = &table;
   if (options.stats) {
     observer = &throughput;

@@ -26,7 +26,10 @@ uint64_t LatencyHistogram::Quantile(double q) const {
 
 void Throughput::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool) {
   const int64_t now = absl::ToUnixMicros(clock_->Now());
-  last_ = clock_->Uptime();
+  const absl::Duration uptime = clock_->Uptime();
+  if (!begun_.has_value()) begun_ = uptime;
+  if (uptime - *begun_ < warm_up_) return;
+  last_ = uptime;
   if (summary_.records == 0) first_ = last_;
   ++summary_.records;
   summary_.readings += static_cast<uint64_t>(batch.readings_size());

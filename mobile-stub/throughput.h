@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "mobile-stub/watch_session.h"
 
@@ -39,7 +40,9 @@ class LatencyHistogram {
 // Not thread-safe: the session calls it one at a time; read it when the session has stopped.
 class Throughput final : public WatchObserver {
  public:
-  explicit Throughput(const Clock* clock) : clock_(clock) {}
+  // Batches within `warm_up` of the first are not counted; everything else is.
+  explicit Throughput(const Clock* clock, absl::Duration warm_up = absl::ZeroDuration())
+      : clock_(clock), warm_up_(warm_up) {}
   void OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) override;
   void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override;
   void OnMissing(const StreamPlace& place, const SequenceRange& range) override;
@@ -61,7 +64,9 @@ class Throughput final : public WatchObserver {
 
  private:
   const Clock* const clock_;
+  const absl::Duration warm_up_;
   Summary summary_;
+  std::optional<absl::Duration> begun_;  // uptime of the first batch of all
   absl::Duration first_;
   absl::Duration last_;
   LatencyHistogram latency_;

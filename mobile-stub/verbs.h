@@ -26,6 +26,7 @@ struct WatchVerbOptions {
   bool once = false;
   bool no_probe = false;
   bool stats = false;
+  int warm_up_seconds = 0;  // with stats
 };
 struct SendOptions {
   std::string target;

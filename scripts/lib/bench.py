@@ -99,20 +99,24 @@ class Path:
         self.gateway.relaunch()
 
     def measure(self, name, seconds, *load):
-        """Runs a load for `seconds` and returns what the app saw and what each process spent."""
+        """Runs a load and returns what the app saw, and what each process spent, in `seconds` of it: those after all devices
+        have connected and everything is warm."""
+        warm_up = 1 + self.count // 25
         watch = self.stack.start(f"watch-{name}", "keystead-mobile-stub", *self.app, "--json", "watch", "--stats",
-                                 "--duration", seconds + 3, ports=False)
+                                 "--warm-up", warm_up, ports=False)
         time.sleep(1)  # the app is reading before the load begins; not measured
-        devices = self.devices(name, "--duration", seconds, *load)
-        time.sleep(1)  # connections; the window below lies inside the load
+        begun = time.monotonic()
+        devices = self.devices(name, *load)
+        wait_until(lambda: len(devices.log.find("connected")) >= self.count, "connected devices", 120)
+        time.sleep(max(0.0, begun + warm_up + 1 - time.monotonic()))
         processes = {"device": devices, "gateway": self.gateway, "backend": self.backend.process, "app": watch}
-        begun = {role: cpu_seconds(process.popen.pid) for role, process in processes.items()}
+        before = {role: cpu_seconds(process.popen.pid) for role, process in processes.items()}
         start = time.monotonic()
-        time.sleep(max(1.0, seconds - 2))
-        spent = {role: cpu_seconds(process.popen.pid) - begun[role] for role, process in processes.items()}
+        time.sleep(seconds)
+        spent = {role: cpu_seconds(process.popen.pid) - before[role] for role, process in processes.items()}
         window = time.monotonic() - start
-        devices.wait(60)
-        watch.wait(60)
+        watch.terminate()
+        devices.terminate()
         summary = json.loads(pathlib.Path(watch.output).read_text().splitlines()[-1])
         rate = summary["readings_per_second"]
         summary["cpu_us_per_reading"] = {role: 1e6 * used / window / rate if rate else None

@@ -53,5 +53,20 @@ TEST(ThroughputTest, CountsReadingsAndHowOldTheyWere) {
   EXPECT_GE(throughput.latency().Quantile(0), 4000u);
 }
 
+TEST(ThroughputTest, WhatComesWhileWarmingUpIsNotCounted) {
+  ManualClock clock;
+  Throughput throughput(&clock, absl::Seconds(1));
+  v1::ReadingBatch batch;
+  batch.add_readings();
+  const ReadRecord record;
+  for (int i = 0; i < 4; ++i) {
+    throughput.OnReadings(record, batch, true);  // at 0, 0.6, 1.2 and 1.8 s
+    clock.Advance(absl::Milliseconds(600));
+  }
+  EXPECT_EQ(throughput.summary().readings, 2u);
+  EXPECT_EQ(throughput.summary().span, absl::Milliseconds(600));
+  EXPECT_EQ(throughput.latency().count(), 2u);
+}
+
 }  // namespace
 }  // namespace keystead::mobile
