@@ -149,7 +149,8 @@ def peer(stack, pki, name, command, seconds, connections):
     pathlib.Path(config).write_text(command["config"](port, leaf, pki.roots(ACME), folder))
     log = os.path.join(folder, "log")
     with open(log, "w", encoding="utf-8") as output:
-        broker = subprocess.Popen([command["broker"], "-c", config], stdout=output, stderr=output, cwd=folder)
+        broker = subprocess.Popen(harness.dies_with_parent([command["broker"], "-c", config]), stdout=output, stderr=output,
+                                  cwd=folder)
     stack.on_close(broker.kill)
     try:
         wait_port(port, broker, log)

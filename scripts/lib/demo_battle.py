@@ -162,11 +162,12 @@ def balancers(demo):
     missed = []
     # The way to the readers by itself: whoever sends a command reads as well, and would meet what is meant for the watching
     # phone. And first, because what is swallowed there takes longest to be called missing.
-    for beside in ((readings[2],), (readings[0], orders[0]), (readings[1], orders[1]), (orders[2],)):
+    # Commands before the readings beside them: it is while they are waited for that new ones are sent.
+    for beside in ((readings[2],), (orders[0], readings[0]), (orders[1], readings[1]), (orders[2],)):
         for fight in beside:
             fight.arm()
         for fight in beside:
-            missed += fight.finish(commands.keep_going if fight is not readings[2] else lambda: None)
+            missed += fight.finish()
     commands.finish()
     demo.checks.check("attack.all_injected", not missed, f"every attack planned for a balancer was really made {missed or ''}")
     borrowed(demo, fights)
@@ -217,9 +218,9 @@ class Fight:
     def arm(self):
         self.numbers = self.box.plan(self.plan)
 
-    def finish(self, meanwhile):
+    def finish(self):
         """Waits until all of it is done; what could not be."""
-        left = self.box.wait_spent(self.numbers, 25, meanwhile)
+        left = self.box.wait_spent(self.numbers, 25, self.commands.keep_going if self.commands else lambda: None)
         for number in left:
             self.box.disarm(number)
         self.injections = [Injection(self.hop, "balancer", raw) for raw in self.raw()]
