@@ -109,14 +109,20 @@ install_packages() {
 
 # Builds TARGET… (default: everything) of PRESET in build/PRESET. Who builds has the folder alone; who only runs what
 # is built there shares it, and that share is kept until the calling script ends, so that a second run never replaces
-# a program under the first one's feet.
+# a program under the first one's feet. One lock a preset and script, however often it builds: a second one of our own
+# would wait for the first for ever.
+declare -A preset_lock=()
 build_preset() {
   local preset=$1 dir=$root/build/$1 lock log
   shift
   local targets=("$@")
   ((${#targets[@]})) || targets=(all)
   mkdir -p "$dir"
-  exec {lock}>>"$dir/.lock"
+  if [[ -z ${preset_lock[$preset]:-} ]]; then
+    exec {lock}>>"$dir/.lock"
+    preset_lock[$preset]=$lock
+  fi
+  lock=${preset_lock[$preset]}
   flock -s -n "$lock" || {
     say "another run is building $preset: waiting for it"
     flock -s "$lock"

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# build_preset of scripts/lib/setup.sh on a project of two targets: who builds twice does not wait for itself, and who
+# would replace a program waits for the one that runs it. Needs CMake and Ninja.
+set -euo pipefail
+setup=$1
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir -p "$scratch/scripts/lib"
+cp "$setup" "$scratch/scripts/lib/setup.sh"
+cat >"$scratch/CMakeLists.txt" <<'TEXT'
+cmake_minimum_required(VERSION 3.25)
+project(two NONE)
+add_custom_command(OUTPUT first COMMAND ${CMAKE_COMMAND} -E touch first)
+add_custom_command(OUTPUT second DEPENDS ${CMAKE_SOURCE_DIR}/source COMMAND ${CMAKE_COMMAND} -E touch second)
+add_custom_target(one DEPENDS first)
+add_custom_target(two DEPENDS second)
+TEXT
+cat >"$scratch/CMakePresets.json" <<'TEXT'
+{"version": 6, "configurePresets": [{"name": "p", "generator": "Ninja", "binaryDir": "${sourceDir}/build/p"}]}
+TEXT
+touch "$scratch/source"
+export scratch
+
+fail() {
+  printf 'FAILED: %s\n' "$*" >&2
+  exit 1
+}
+run() {  # SCRIPT: with setup.sh sourced, at most a minute
+  timeout 60 bash -euo pipefail -c "source \"\$scratch/scripts/lib/setup.sh\"; $1"
+}
+
+# shellcheck disable=SC2016  # what `run` is given expands in the shell that it starts
+run 'build_preset p one; build_preset p two; build_preset p two' || fail "a script that builds twice did not end"
+[[ -f $scratch/build/p/first && -f $scratch/build/p/second ]] || fail "not both targets were built"
+
+# The first run holds what it built until told to go on; the second has something to build, and so must wait for it.
+mkfifo "$scratch/go" "$scratch/says"
+# shellcheck disable=SC2016
+run 'build_preset p two >&2; echo holds >"$scratch/says"; read -r _ <"$scratch/go"; echo done' >"$scratch/first.out" &
+first=$!
+read -r _ <"$scratch/says"
+run 'build_preset p one two' | grep -q 'nothing to build' || fail "a second run may share what is up to date"
+touch "$scratch/source"
+# shellcheck disable=SC2016
+run 'build_preset p two; [[ $(<"$scratch/first.out") == done ]]' >"$scratch/second.out" &
+second=$!
+until grep -q 'waiting for it before building' "$scratch/second.out"; do
+  kill -0 "$second" 2>/dev/null || fail "the second run did not wait: $(<"$scratch/second.out")"
+  read -rt 0.05 _ <> <(:) || true
+done
+echo go >"$scratch/go"
+wait "$first" || fail "the first run failed"
+wait "$second" || fail "the second run built under the first one's feet"
+echo passed
