@@ -12,7 +12,7 @@ set(KEYSTEAD_PRECOMPILED
 
 # A library without code that holds the header for the targets of keystead_precompiled(target FROM).
 function(keystead_precompile name)
-  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     return()
   endif()
   cmake_parse_arguments(ARG "" "" "HEADERS;OPTIONS;LINK" ${ARGN})
@@ -21,12 +21,20 @@ function(keystead_precompile name)
   target_link_libraries(${name} PRIVATE keystead_warnings ${ARG_LINK})
   target_compile_options(${name} PRIVATE ${ARG_OPTIONS})
   target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
+  set_target_properties(${name} PROPERTIES CXX_COMPILER_LAUNCHER ${CMAKE_SOURCE_DIR}/cmake/precompile.sh)
 endfunction()
 
+# Not target_precompile_headers(REUSE_FROM): that writes the build folder's own path into every command, and the compiler
+# cache would not give two folders one object.
 function(keystead_precompiled target from)
-  if(TARGET ${from})
-    target_precompile_headers(${target} REUSE_FROM ${from})
+  if(NOT TARGET ${from})
+    return()
   endif()
+  set(header CMakeFiles/${from}.dir/cmake_pch.hxx.pch)  # Ninja starts the compiler in ${CMAKE_BINARY_DIR}
+  target_compile_options(${target} PRIVATE -Winvalid-pch "SHELL:-include-pch ${header}")
+  add_dependencies(${target} ${from})
+  get_target_property(sources ${target} SOURCES)
+  set_property(SOURCE ${sources} APPEND PROPERTY OBJECT_DEPENDS ${CMAKE_BINARY_DIR}/${header})
 endfunction()
 
 keystead_precompile(keystead_pch HEADERS ${KEYSTEAD_PRECOMPILED}

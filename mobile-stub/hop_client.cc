@@ -5,6 +5,7 @@
 
 #include "absl/time/clock.h"
 #include "core/base/status.h"
+#include "core/transport/backoff.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
@@ -12,19 +13,24 @@
 namespace keystead::mobile {
 namespace {
 
-constexpr absl::Duration kPause = absl::Milliseconds(100);
+constexpr BackoffOptions kPauses = {.initial = absl::Milliseconds(100), .max = absl::Seconds(2)};
 
-// Repeats what may succeed a moment later: a hop that restarts, or that asks for patience.
+// The hop restarts, or asks for patience: a moment later the call may succeed.
+bool MayPass(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
+}
+
 template <class CallOnce>
-absl::Status CallUntil(absl::Time deadline, const CallOnce& call) {
+absl::Status CallUntil(absl::Time deadline, bool (*again)(const absl::Status&), const CallOnce& call) {
+  Backoff pauses(kPauses);
   while (true) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     context.set_wait_for_ready(true);
     const absl::Status status = FromGrpc(call(context));
-    const bool again = absl::IsUnavailable(status) || absl::IsResourceExhausted(status);
-    if (!again || absl::Now() + kPause >= deadline) return status;
-    std::this_thread::sleep_for(absl::ToChronoMilliseconds(kPause));
+    const absl::Duration pause = pauses.Next();
+    if (!again(status) || absl::Now() + pause >= deadline) return status;
+    std::this_thread::sleep_for(absl::ToChronoMilliseconds(pause));
   }
 }
 
@@ -35,12 +41,10 @@ absl::Status HopClient::Put(const MailboxName& box, ByteView message, absl::Dura
   v1::PutRequest request;
   request.set_box(box.ToString());
   request.set_message(message.data(), message.size());
-  // Not repeated on RESOURCE_EXHAUSTED: a full box stays full.
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
-  context.set_wait_for_ready(true);
   v1::PutResponse response;
-  return FromGrpc(stub->Put(&context, request, &response));
+  // Who was told of a limit has put nothing there; after any other failure the message may lie there already.
+  return CallUntil(absl::Now() + patience, absl::IsResourceExhausted,
+                   [&](grpc::ClientContext& context) { return stub->Put(&context, request, &response); });
 }
 
 absl::StatusOr<std::vector<std::string>> HopClient::Await(const MailboxName& box, uint32_t after,
@@ -50,7 +54,7 @@ absl::StatusOr<std::vector<std::string>> HopClient::Await(const MailboxName& box
   request.set_box(box.ToString());
   request.set_after(after);
   v1::AwaitResponse response;
-  const absl::Status status = CallUntil(absl::Now() + patience, [&](grpc::ClientContext& context) {
+  const absl::Status status = CallUntil(absl::Now() + patience, MayPass, [&](grpc::ClientContext& context) {
     return stub->Await(&context, request, &response);
   });
   if (absl::IsDeadlineExceeded(status)) return std::vector<std::string>();
@@ -66,7 +70,7 @@ absl::Status HopClient::Submit(const TenantName& tenant, const InstantiationId& 
   request.set_instantiation(id.ToString());
   request.set_bundle(bundle.data(), bundle.size());
   v1::SubmitCommitResponse response;
-  return CallUntil(absl::Now() + patience,
+  return CallUntil(absl::Now() + patience, MayPass,
                    [&](grpc::ClientContext& context) { return stub->Submit(&context, request, &response); });
 }
 
@@ -80,7 +84,7 @@ absl::StatusOr<std::vector<std::string>> HopClient::FetchCommits(const TenantNam
   request.set_instantiation(id.ToString());
   request.set_from_epoch(from_epoch);
   v1::FetchCommitsResponse response;
-  KS_RETURN_IF_ERROR(CallUntil(absl::Now() + patience, [&](grpc::ClientContext& context) {
+  KS_RETURN_IF_ERROR(CallUntil(absl::Now() + patience, MayPass, [&](grpc::ClientContext& context) {
     return stub->Fetch(&context, request, &response);
   }));
   return std::vector<std::string>(response.bundles().begin(), response.bundles().end());

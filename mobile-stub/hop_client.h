@@ -12,7 +12,8 @@
 
 namespace keystead::mobile {
 
-// Thread-safe. Calls block until answered or `patience` is over; while the hop cannot be reached they wait.
+// Thread-safe. Calls block until answered or `patience` is over; while the hop cannot be reached they wait,
+// and while it says RESOURCE_EXHAUSTED they come again with growing pauses (core/transport/backoff.h).
 class HopClient {
  public:
   explicit HopClient(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}

@@ -13,6 +13,7 @@ namespace keystead::mobile {
 namespace {
 
 constexpr absl::Duration kSlice = absl::Seconds(2);
+constexpr absl::Duration kPutPatience = absl::Seconds(10);
 constexpr absl::Duration kGlance = absl::Milliseconds(50);
 constexpr absl::Duration kSlowest = absl::Milliseconds(200);  // a round that brings nothing takes so long
 constexpr size_t kMaxTries = 4;  // announcements answered: each takes a place in a mailbox of 16
@@ -30,22 +31,23 @@ class Join {
                                                      member_.identity().tenant.str()));
     }
     KS_ASSIGN_OR_RETURN(announcements_, AnnouncementBox(label_.setup_code));
-    const absl::Time deadline = absl::Now() + patience;
+    deadline_ = absl::Now() + patience;
     const RosterEntry* const before = Already();
     Tell(before == nullptr ? "waiting_for_announcement" : "is_yours_already", "");
-    while (absl::Now() < deadline) {
+    while (absl::Now() < deadline_) {
       const absl::Time begun = absl::Now();
-      const absl::Duration left = deadline - begun;
+      const absl::Duration left = deadline_ - begun;
       KS_RETURN_IF_ERROR(
           LookForAnnouncements(tries_.empty() ? std::min(left, kSlice) : std::min(left, kGlance)));
       if (!tries_.empty()) {
         absl::StatusOr<std::optional<JoinedMember>> joined =
-            LookForM2(std::min(deadline - absl::Now(), kSlice));
+            LookForM2(std::min(deadline_ - absl::Now(), kSlice));
         KS_RETURN_IF_ERROR(joined.status());
         if (joined->has_value()) return **std::move(joined);
       }
-      // A hop may answer at once that there is nothing: asked again no faster than this.
-      if (!heard_) absl::SleepFor(std::min(begun + kSlowest - absl::Now(), deadline - absl::Now()));
+      // A hop may answer at once that there is nothing, or that we ask too often: asked again no faster than
+      // this.
+      if (!heard_) absl::SleepFor(std::min(begun + kSlowest - absl::Now(), deadline_ - absl::Now()));
       heard_ = false;
     }
     if (before != nullptr) {
@@ -81,10 +83,19 @@ class Join {
     Tell("refused", absl::StrCat(Absl(what), ": ", why.message()));
   }
 
+  // What is new in the box. A limit that was reached is no answer: there is another round.
+  absl::StatusOr<std::vector<std::string>> Listen(const MailboxName& box, uint32_t& seen,
+                                                  absl::Duration patience) {
+    absl::StatusOr<std::vector<std::string>> messages = hop_.Await(box, seen, patience);
+    if (absl::IsResourceExhausted(messages.status())) return std::vector<std::string>();
+    KS_RETURN_IF_ERROR(messages.status());
+    seen += static_cast<uint32_t>(messages->size());
+    heard_ = heard_ || !messages->empty();
+    return messages;
+  }
+
   absl::Status LookForAnnouncements(absl::Duration patience) {
-    KS_ASSIGN_OR_RETURN(const auto messages, hop_.Await(announcements_, seen_announcements_, patience));
-    seen_announcements_ += static_cast<uint32_t>(messages.size());
-    heard_ = heard_ || !messages.empty();
+    KS_ASSIGN_OR_RETURN(const auto messages, Listen(announcements_, seen_announcements_, patience));
     // The newest that verifies: older ones are of an earlier arming.
     for (auto message = messages.rbegin(); message != messages.rend(); ++message) {
       if (const auto announcement = VerifyAnnouncement(AsBytes(*message), label_); !announcement.ok()) {
@@ -105,7 +116,7 @@ class Join {
     KS_ASSIGN_OR_RETURN(JoinInitiator join,
                         JoinInitiator::Start(label_, announcement, owner, engine_.random().NewId<MemberId>(),
                                              absl::ToUnixSeconds(engine_.clock().Now()), engine_.random()));
-    KS_RETURN_IF_ERROR(hop_.Put(join.m1_box(), join.m1(), absl::Seconds(10)));
+    KS_RETURN_IF_ERROR(hop_.Put(join.m1_box(), join.m1(), std::min(deadline_ - absl::Now(), kPutPatience)));
     Tell("m1_sent", "");
     if (tries_.empty() || tries_.back().m2_box() != join.m2_box()) seen_m2_ = 0;
     tries_.push_back(std::move(join));
@@ -124,9 +135,7 @@ class Join {
   }
 
   absl::StatusOr<std::optional<JoinedMember>> LookForM2(absl::Duration patience) {
-    KS_ASSIGN_OR_RETURN(const auto messages, hop_.Await(tries_.back().m2_box(), seen_m2_, patience));
-    seen_m2_ += static_cast<uint32_t>(messages.size());
-    heard_ = heard_ || !messages.empty();
+    KS_ASSIGN_OR_RETURN(const auto messages, Listen(tries_.back().m2_box(), seen_m2_, patience));
     for (const std::string& message : messages) {
       absl::Status why;
       for (const JoinInitiator& join : tries_) {
@@ -148,6 +157,7 @@ class Join {
   const membership::Label& label_;
   const ProgressFn& progress_;
   const HopClient hop_;
+  absl::Time deadline_;
   MailboxName announcements_;
   uint32_t seen_announcements_ = 0;
   uint32_t seen_m2_ = 0;

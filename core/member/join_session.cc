@@ -142,23 +142,25 @@ class Session {
     const absl::Duration now = options_.clock->Uptime();
     if (announced_ && now - announced_at_ < (lost_ ? gap_ : kAnnounceAgain)) return absl::OkStatus();
     const absl::Status put = Put(announcement_box_, announcement_);
-    // A full box holds our announcement already: we are the only ones who know its name.
-    if (!put.ok() && put.code() != absl::StatusCode::kResourceExhausted) {
-      Log(LogLevel::kInfo, "announce_retry", {{"reason", Std(put.message())}});
+    if (!put.ok()) Log(LogLevel::kInfo, "announce_retry", {{"reason", Std(put.message())}});
+    // A full box holds our announcement already, for only we know its name. Any other limit passes: we
+    // listen, and announce once more.
+    if (!put.ok() && !absl::IsResourceExhausted(put)) {
       Pause();
       return absl::OkStatus();
     }
-    if (!told_) Tell("announced");
-    told_ = announced_ = true;
+    if (put.ok() && !told_) Tell("announced");
+    told_ = told_ || put.ok();
+    announced_ = true;
     announced_at_ = now;
     if (lost_) gap_ = std::min(2 * gap_, kLongestGap);
-    lost_ = false;
+    lost_ = !put.ok();
     return absl::OkStatus();
   }
 
   absl::Status AwaitM1() {
     if (!announced_) return absl::OkStatus();
-    StoppableCall call(kAwait);
+    StoppableCall call(lost_ ? std::min(gap_, kAwait) : kAwait);
     v1::AwaitRequest request;
     request.set_box(m1_box_.ToString());
     request.set_after(seen_);
@@ -174,15 +176,17 @@ class Session {
       Pause();
       return absl::OkStatus();
     }
-    // A hop that answers at once with nothing must not make us spin.
-    if (response.messages().empty()) {
-      Pause();
-    } else {
-      retry_.Reset();
-    }
+    undelivered_ = false;
     for (const std::string& message : response.messages()) {
       ++seen_;
       KS_RETURN_IF_ERROR(Handle(AsBytes(message)));
+    }
+    if (undelivered_) seen_ = 0;  // the M1 is read again, and answered with the same bytes
+    // A hop that answers at once with nothing, or takes no M2, must not make us spin.
+    if (undelivered_ || response.messages().empty()) {
+      Pause();
+    } else {
+      retry_.Reset();
     }
     return absl::OkStatus();
   }
@@ -216,7 +220,11 @@ class Session {
     }
     if (!m2.ok()) return Refuse(Std(m2.status().message()));
     const absl::Status put = Put(m2_box_, *m2);
-    if (!put.ok()) Log(LogLevel::kInfo, "m2_not_delivered", {{"reason", Std(put.message())}});
+    if (!put.ok()) {
+      Log(LogLevel::kInfo, "m2_not_delivered", {{"reason", Std(put.message())}});
+      undelivered_ = true;
+      return absl::OkStatus();
+    }
     Tell("offered");
     TellOffer();
     return absl::OkStatus();
@@ -238,6 +246,7 @@ class Session {
   bool announced_ = false;
   bool lost_ = false;  // the hop may have forgotten what was announced
   bool told_ = false;
+  bool undelivered_ = false;  // an M2 in this round
   uint32_t seen_ = 0;
   size_t refused_ = 0;
   std::set<Digest> handled_;  // at most what refusals and a mailbox allow

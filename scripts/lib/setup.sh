@@ -23,11 +23,11 @@ programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-
 {
   # build: to configure and build everything. test: what the tests call. all: the long runs of `scripts/test --all`.
   # bench: what scripts/bench compares with.
-  packages_build=(g++ cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
+  packages_build=(clang-19 cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
     libcli11-dev libjemalloc-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev python3 procps util-linux ca-certificates)
-  packages_test=(git zbar-tools clang shellcheck clang-tidy clang-format binutils)
-  packages_all=(clang libclang-rt-14-dev llvm)
+  packages_test=(git zbar-tools libclang-rt-19-dev shellcheck clang-tidy-19 clang-format binutils)
+  packages_all=(g++ libclang-rt-19-dev llvm-19)
   packages_bench=(mosquitto libmosquitto-dev nats-server libnats-dev)
 }
 
@@ -137,19 +137,22 @@ build_preset() {
     flock "$lock"
   }
   log=$logs/build-$preset-$(date +%Y%m%dT%H%M%S)-$$.log
-  if [[ ! -f $dir/build.ninja ]]; then
+  if ! configured "$dir"; then
     say "$preset: configuring"
-    (cd "$root" && run_logged "$log" cmake --preset "$preset") || return 1
+    (cd "$root" && run_logged "$log" cmake --preset "$preset" --fresh) || return 1
   fi
   say "$preset: building ${targets[*]}"
   (cd "$root" && run_logged "$log" cmake --build "$dir" --target "${targets[@]}") || return 1
   flock -s "$lock"
 }
 
+# A folder that an earlier form of the presets configured, perhaps with another compiler, starts afresh.
+configured() { [[ -f $1/build.ninja && ! $root/CMakePresets.json -nt $1/build.ninja ]]; }
+
 up_to_date() {
   local dir=$1
   shift
-  [[ -f $dir/build.ninja ]] && ninja -C "$dir" -n "$@" 2>/dev/null | grep -q 'no work to do'
+  configured "$dir" && ninja -C "$dir" -n "$@" 2>/dev/null | grep -q 'no work to do'
 }
 
 # Logs of the latest runs are kept, older ones go.

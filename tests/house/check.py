@@ -21,7 +21,6 @@ RULES = {
     "words": content.words,
     "format": tools.format_,
     "shell": tools.shell,
-    "thread_safety": tools.thread_safety,
     "tidy_core": tools.tidy_core,
     "tidy_all": tools.tidy_all,
 }

@@ -43,7 +43,7 @@ def shell(tree):
 
 
 def compile_arguments(entry):
-    """The compiler's own arguments as clang understands them: no launcher, no gcc precompiled header."""
+    """The compiler's own arguments: no launcher, no precompiled header."""
     words = shlex.split(entry["command"])
     while words and not re.search(r"(^|/)(c\+\+|g\+\+|clang\+\+)(-\d+)?$", words[0]):
         words.pop(0)
@@ -51,9 +51,9 @@ def compile_arguments(entry):
     for word in words[1:]:
         if skip:
             skip -= 1
-        elif word in ("-o", "-include", "-c"):
+        elif word in ("-o", "-c", "-Xclang", "-include-pch"):
             skip = 1
-        elif word not in ("-Winvalid-pch", "-fpch-preprocess") and not word.endswith(".gch"):
+        elif word != "-Winvalid-pch":
             kept.append(word)
     return kept
 
@@ -72,7 +72,7 @@ def verdict_key(tree, path, arguments, version):
     return digest.hexdigest()
 
 
-def judge(tree, tool, remembered, folders, command, concerned=lambda path: True):
+def judge(tree, tool, remembered, folders, command):
     """Runs command(path, arguments) for every source below `folders` that has changed, in itself, its headers or its
     arguments, since it last passed; what passed is remembered in that folder of the build folder."""
     if shutil.which(tool) is None:
@@ -84,7 +84,7 @@ def judge(tree, tool, remembered, folders, command, concerned=lambda path: True)
     work = []
     for entry in database:
         path = os.path.relpath(entry["file"], tree.root)
-        if path.endswith(".cc") and path.split("/")[0] in folders and path in tree.files and concerned(path):
+        if path.endswith(".cc") and path.split("/")[0] in folders and path in tree.files:
             arguments = compile_arguments(entry)
             key = cache / verdict_key(tree, path, arguments, version)
             if not key.exists():
@@ -106,8 +106,8 @@ def judge(tree, tool, remembered, folders, command, concerned=lambda path: True)
 
 
 def tidy(tree, folders):
-    return judge(tree, "clang-tidy", "clang-tidy-passed", folders, lambda path, arguments: [
-        "clang-tidy", "--quiet", "--warnings-as-errors=*", path, "--", *arguments,
+    return judge(tree, "clang-tidy-19", "clang-tidy-passed", folders, lambda path, arguments: [
+        "clang-tidy-19", "--quiet", "--warnings-as-errors=*", path, "--", *arguments,
         "-Wno-unknown-warning-option", "-Wno-error"])
 
 
@@ -119,14 +119,3 @@ def tidy_core(tree):
 def tidy_all(tree):
     """clang-tidy passes over core/, the programs and tests/."""
     return tidy(tree, ["core", *PROGRAMS, "tests"])
-
-
-def thread_safety(tree):
-    """clang finds no member read or written without the mutex that guards it (-Wthread-safety)."""
-    def annotated(path):  # only what sees an annotation can break one
-        return any(re.search(r"\bABSL_[A-Z_]*(GUARDED_BY|LOCKS_REQUIRED|LOCK_FUNCTION)\b", tree.text(name) or "")
-                   for name in [path, *tree.closure(path)] if (tree.root / name).is_file())
-
-    return judge(tree, "clang++", "thread-safety-passed", ["core", *PROGRAMS], lambda path, arguments: [
-        "clang++", *arguments, "-fsyntax-only", "-Wno-everything", "-Wthread-safety", "-Werror=thread-safety", path],
-        annotated)

@@ -195,6 +195,29 @@ TEST_F(JoinSessionTest, ABusyHopHasLostNothing) {
   EXPECT_EQ(rendezvous_.Box(Must(AnnouncementBox(device_.setup_code)).ToString()).size(), 1u);
 }
 
+// A gateway is one peer of its next hop for all devices behind it: they reach its limits together.
+TEST_F(JoinSessionTest, LimitOnAnnouncementsIsWaitedFor) {
+  rendezvous_.FailNextPuts(2, grpc::StatusCode::RESOURCE_EXHAUSTED);
+  Run();
+  const std::string box = Must(AnnouncementBox(device_.setup_code)).ToString();
+  ASSERT_TRUE(Eventually([&] {
+    clock_.Advance(absl::Milliseconds(100));
+    return !rendezvous_.Box(box).empty();
+  }));
+  EXPECT_TRUE(AwaitM2(SendM1(owner_)).ok());
+  absl::MutexLock lock(&events_mutex_);
+  EXPECT_EQ(events_[1], "announced");
+}
+
+TEST_F(JoinSessionTest, AnswerThatTheHopDidNotTakeIsBroughtAgain) {
+  Run();
+  AwaitAnnouncement();
+  rendezvous_.FailNextPuts(2, grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const JoinInitiator join = SendM1(owner_);
+  EXPECT_TRUE(AwaitM2(join).ok());
+  EXPECT_TRUE(Eventually([&] { return offers_ == 1; }));
+}
+
 TEST_F(JoinSessionTest, TwoOwnersOfOneLabelAreBothRefused) {
   Run();
   const JoinInitiator first = SendM1(owner_);

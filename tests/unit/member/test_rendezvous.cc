@@ -1,9 +1,19 @@
 #include "tests/unit/member/test_rendezvous.h"
 
 namespace keystead::testing {
+namespace {
+
+grpc::Status TakeFirst(std::deque<grpc::StatusCode>& failures) {
+  const grpc::StatusCode code = failures.front();
+  failures.pop_front();
+  return {code, "as asked"};
+}
+
+}  // namespace
 
 grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* request, v1::PutResponse*) {
   absl::MutexLock lock(&mutex_);
+  if (!put_failures_.empty()) return TakeFirst(put_failures_);
   boxes_[request->box()].push_back(request->message());
   return grpc::Status::OK;
 }
@@ -17,11 +27,7 @@ grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::Await
   };
   while (!ready() && absl::Now() < until && !context->IsCancelled())
     mutex_.AwaitWithTimeout(absl::Condition(&ready), absl::Milliseconds(20));
-  if (!failures_.empty()) {
-    const grpc::StatusCode code = failures_.front();
-    failures_.pop_front();
-    return grpc::Status(code, "as asked");
-  }
+  if (!failures_.empty()) return TakeFirst(failures_);
   const std::vector<std::string>& box = boxes_[request->box()];
   if (box.size() <= request->after()) return grpc::Status(grpc::StatusCode::DEADLINE_EXCEEDED, "nothing yet");
   for (size_t i = request->after(); i < box.size(); ++i) response->add_messages(box[i]);
@@ -41,6 +47,11 @@ void TestRendezvous::Lose() {
 void TestRendezvous::FailNextAwait(grpc::StatusCode code) {
   absl::MutexLock lock(&mutex_);
   failures_.push_back(code);
+}
+
+void TestRendezvous::FailNextPuts(int times, grpc::StatusCode code) {
+  absl::MutexLock lock(&mutex_);
+  put_failures_.insert(put_failures_.end(), times, code);
 }
 
 size_t TestRendezvous::failures_to_come() const {

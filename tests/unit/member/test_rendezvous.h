@@ -25,12 +25,14 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   // One more call; an earlier one keeps its code.
   void FailNextAwait(grpc::StatusCode code = grpc::StatusCode::UNAVAILABLE);
   size_t failures_to_come() const;
+  void FailNextPuts(int times, grpc::StatusCode code);
   std::vector<std::string> Box(const std::string& name) const;
 
  private:
   mutable absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
   std::deque<grpc::StatusCode> failures_ ABSL_GUARDED_BY(mutex_);
+  std::deque<grpc::StatusCode> put_failures_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace keystead::testing

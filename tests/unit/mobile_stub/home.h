@@ -41,8 +41,11 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   void PutForged(const MailboxName& box, const std::string& message);
   std::atomic<bool> answers_at_once{false};  // also when there is nothing
   std::atomic<uint64_t> awaits{0};
+  std::atomic<int> refuses{0};    // the next so many calls, with RESOURCE_EXHAUSTED
+  std::atomic<bool> full{false};  // Put
 
  private:
+  bool Refuses();
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
 };

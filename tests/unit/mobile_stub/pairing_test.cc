@@ -163,6 +163,34 @@ TEST(PairingTest, HopThatAnswersAtOnceWithNothingIsNotAskedWithoutPause) {
   EXPECT_LE(home.rendezvous().awaits, 8u);
 }
 
+TEST(PairingTest, LimitThatIsReachedIsWaitedFor) {
+  Home home;
+  const auto device = home.NewDevice("a");
+  device->Start();
+  const auto engine = home.App();
+  const auto outcome = Must(PairDevices(*engine, For(device->Label(), testing::kPatience),
+                                        Home::IgnoreRecovery(), [&](const Progress& step) {
+                                          if (step.event == "announced") home.rendezvous().refuses = 12;
+                                        }));
+  EXPECT_EQ(outcome.paired.size(), 1u);
+  EXPECT_EQ(home.rendezvous().refuses, 0);
+}
+
+TEST(PairingTest, MailboxThatStaysFullIsAnErrorOfThatDevice) {
+  Home home;
+  const auto device = home.NewDevice("a");
+  device->Start();
+  const auto engine = home.App();
+  PairRequest request = For(device->Label(), absl::Seconds(2));
+  bool announced = false;
+  const auto outcome = Must(PairDevices(*engine, request, Home::IgnoreRecovery(), [&](const Progress& step) {
+    if (step.event == "announced") announced = home.rendezvous().full = true;
+  }));
+  EXPECT_TRUE(announced);
+  ASSERT_EQ(outcome.failed.size(), 1u);
+  EXPECT_TRUE(absl::IsResourceExhausted(outcome.failed[0].status)) << outcome.failed[0].status;
+}
+
 TEST(PairingTest, LabelOfAnotherTenantIsRefused) {
   Home home;
   const auto device = home.NewDevice("a");
