@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "absl/base/config.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/bytes.h"
@@ -83,7 +84,7 @@ void Program::BindEnvironment(CLI::App& app) const {
 
 int Program::Run(int argc, char** argv, const std::function<absl::Status()>& body) {
   const int code = RunBody(argc, argv, body);
-#if !defined(__SANITIZE_ADDRESS__)
+#if !defined(ABSL_HAVE_ADDRESS_SANITIZER)
   // What the body owned is gone. gRPC's own threads are not, and they race with the destructors of static
   // objects (a short-lived client was once seen to free something twice on its way out). Leak checkers need
   // the ordinary way.
