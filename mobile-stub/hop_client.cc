@@ -57,7 +57,8 @@ absl::StatusOr<std::vector<std::string>> HopClient::Await(const MailboxName& box
   const absl::Status status = CallUntil(absl::Now() + patience, MayPass, [&](grpc::ClientContext& context) {
     return stub->Await(&context, request, &response);
   });
-  if (absl::IsDeadlineExceeded(status)) return std::vector<std::string>();
+  if (absl::IsDeadlineExceeded(status) || absl::IsResourceExhausted(status))
+    return std::vector<std::string>();
   KS_RETURN_IF_ERROR(status);
   return std::vector<std::string>(response.messages().begin(), response.messages().end());
 }

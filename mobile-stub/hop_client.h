@@ -19,7 +19,8 @@ class HopClient {
   explicit HopClient(std::shared_ptr<grpc::Channel> channel) : channel_(std::move(channel)) {}
 
   absl::Status Put(const MailboxName& box, ByteView message, absl::Duration patience) const;
-  // Messages from index `after` on; empty when none came in time. Other statuses as the hop gave them.
+  // Messages from index `after` on; empty when none came in time, or the hop asked for patience all the
+  // while. Other statuses as the hop gave them.
   absl::StatusOr<std::vector<std::string>> Await(const MailboxName& box, uint32_t after,
                                                  absl::Duration patience) const;
   // ABORTED: the parent is not the registry's head.

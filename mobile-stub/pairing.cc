@@ -83,14 +83,12 @@ class Join {
     Tell("refused", absl::StrCat(Absl(what), ": ", why.message()));
   }
 
-  // What is new in the box. A limit that was reached is no answer: there is another round.
+  // What is new in the box.
   absl::StatusOr<std::vector<std::string>> Listen(const MailboxName& box, uint32_t& seen,
                                                   absl::Duration patience) {
-    absl::StatusOr<std::vector<std::string>> messages = hop_.Await(box, seen, patience);
-    if (absl::IsResourceExhausted(messages.status())) return std::vector<std::string>();
-    KS_RETURN_IF_ERROR(messages.status());
-    seen += static_cast<uint32_t>(messages->size());
-    heard_ = heard_ || !messages->empty();
+    KS_ASSIGN_OR_RETURN(std::vector<std::string> messages, hop_.Await(box, seen, patience));
+    seen += static_cast<uint32_t>(messages.size());
+    heard_ = heard_ || !messages.empty();
     return messages;
   }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "core/base/limits.h"
 #include "core/crypto/hash.h"
@@ -149,8 +150,7 @@ class Session {
       Pause();
       return absl::OkStatus();
     }
-    if (put.ok() && !told_) Tell("announced");
-    told_ = told_ || put.ok();
+    if (put.ok() && !std::exchange(told_, true)) Tell("announced");
     announced_ = true;
     announced_at_ = now;
     if (lost_) gap_ = std::min(2 * gap_, kLongestGap);

@@ -72,13 +72,14 @@ def verdict_key(tree, path, arguments, version):
     return digest.hexdigest()
 
 
-def judge(tree, tool, remembered, folders, command):
-    """Runs command(path, arguments) for every source below `folders` that has changed, in itself, its headers or its
-    arguments, since it last passed; what passed is remembered in that folder of the build folder."""
+def tidy(tree, folders):
+    """Judges every source below `folders` that has changed, in itself, its headers or its arguments, since it last
+    passed; what passed is remembered in the build folder."""
+    tool = "clang-tidy-19"
     if shutil.which(tool) is None:
         return [Finding(tool, 0, "is not installed, so nothing was shown")]
     database = json.loads((tree.build / "compile_commands.json").read_text())
-    cache = tree.build / remembered
+    cache = tree.build / "clang-tidy-passed"
     cache.mkdir(exist_ok=True)
     version = run([tool, "--version"], tree.root).stdout
     work = []
@@ -93,7 +94,7 @@ def judge(tree, tool, remembered, folders, command):
 
     def one(item):
         path, arguments, key = item
-        result = run(command(path, arguments), tree.root)
+        result = run([tool, "--quiet", "--warnings-as-errors=*", path, "--", *arguments, "-Wno-error"], tree.root)
         if result.returncode == 0:
             key.touch()
         print(f"  {'passed' if result.returncode == 0 else 'FAILED'} {path}", flush=True)
@@ -103,12 +104,6 @@ def judge(tree, tool, remembered, folders, command):
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         lines = {line for lines in pool.map(one, work) for line in lines}  # one header is seen from many sources
     return [Finding(tool, 0, line) for line in sorted(lines)]
-
-
-def tidy(tree, folders):
-    return judge(tree, "clang-tidy-19", "clang-tidy-passed", folders, lambda path, arguments: [
-        "clang-tidy-19", "--quiet", "--warnings-as-errors=*", path, "--", *arguments,
-        "-Wno-unknown-warning-option", "-Wno-error"])
 
 
 def tidy_core(tree):

@@ -42,12 +42,9 @@ read -r _ <"$scratch/says"
 run 'build_preset p one two' | grep -q 'nothing to build' || fail "a second run may share what is up to date"
 touch "$scratch/source"
 # shellcheck disable=SC2016
-run 'build_preset p two; [[ $(<"$scratch/first.out") == done ]]' >"$scratch/second.out" &
+exec {said}< <(run 'build_preset p two; [[ $(<"$scratch/first.out") == done ]]')
 second=$!
-until grep -q 'waiting for it before building' "$scratch/second.out"; do
-  kill -0 "$second" 2>/dev/null || fail "the second run did not wait: $(<"$scratch/second.out")"
-  read -rt 0.05 _ <> <(:) || true
-done
+grep -q 'waiting for it before building' <&"$said" || fail "the second run did not wait"
 echo go >"$scratch/go"
 wait "$first" || fail "the first run failed"
 wait "$second" || fail "the second run built under the first one's feet"

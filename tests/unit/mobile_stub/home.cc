@@ -8,15 +8,14 @@
 namespace keystead::mobile::testing {
 
 bool TestRendezvous::Refuses() {
-  int left = refuses;
-  while (left > 0 && !refuses.compare_exchange_weak(left, left - 1)) {
-  }
-  return left > 0;
+  if (refuses == 0) return false;
+  --refuses;
+  return true;
 }
 
 grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* request, v1::PutResponse*) {
-  if (full || Refuses()) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
   absl::MutexLock lock(&mutex_);
+  if (full || Refuses()) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
   boxes_[request->box()].push_back(request->message());
   return grpc::Status::OK;
 }
@@ -32,8 +31,8 @@ grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::Await
     return boxes_[request->box()].size() > request->after();
   };
   ++awaits;
-  if (Refuses()) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
   absl::MutexLock lock(&mutex_);
+  if (Refuses()) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
   if (answers_at_once && !there()) return grpc::Status::OK;
   // Callers ask again; so none of them is held up when a test ends.
   const absl::Time deadline =

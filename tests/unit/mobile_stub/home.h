@@ -45,7 +45,7 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   std::atomic<bool> full{false};  // Put
 
  private:
-  bool Refuses();
+  bool Refuses() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
 };
