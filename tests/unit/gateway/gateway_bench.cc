@@ -127,6 +127,10 @@ class Bench {
   }
 
   void Connect() {
+    {
+      absl::MutexLock lock(&mutex_);
+      durable_.resize(static_cast<size_t>(settings_.devices));
+    }
     for (int i = 0; i < settings_.devices; ++i) {
       PublisherCallbacks on;
       on.on_durable = [this, i](uint64_t up_to) {
@@ -141,7 +145,6 @@ class Bench {
       options.max_buffer_bytes = settings_.window_bytes;
       options.max_request_bytes = 64 << 10;
       options.backoff = {.initial = absl::Milliseconds(20), .max = absl::Milliseconds(50)};
-      durable_.push_back(0);
       publishers_.push_back(std::make_unique<Publisher>(
           DialChannel("127.0.0.1:" + std::to_string(port_),
                       Must(MakeChannelCredentials(

@@ -185,7 +185,7 @@ double CpuSeconds() {
 class Source {
  public:
   Source(const Settings& settings, const World& world, const std::string& address, int number)
-      : settings_(settings), builder_(TestHeader(number)), record_(settings.bytes, 'x') {
+      : builder_(TestHeader(number)), record_(settings.bytes, 'x') {
     PublisherOptions options;
     options.max_buffer_bytes = settings.buffer;
     options.requests_before_gathering = settings.gather_from;
@@ -223,7 +223,6 @@ class Source {
   void Stop() { publisher_->Stop(); }
 
  private:
-  const Settings& settings_;
   GroupBuilder builder_;
   std::string record_;
   Payload pending_;
