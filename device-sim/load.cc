@@ -10,7 +10,8 @@
 namespace keystead::device_sim {
 namespace {
 
-constexpr absl::Duration kNap = absl::Microseconds(200);  // when nothing is due, or the hop is behind
+constexpr absl::Duration kNap = absl::Microseconds(200);      // when the hop is behind, or no device runs yet
+constexpr absl::Duration kLongest = absl::Milliseconds(100);  // of a sleep: a Stop() is seen after it
 
 }  // namespace
 
@@ -25,14 +26,16 @@ void Fleet::RunLoad(size_t thread, size_t threads) {
   uint64_t records = 0;
   absl::Duration started = absl::InfiniteDuration();
   absl::Time started_at;
-  const auto due = [&] {
-    return static_cast<double>(records) < rate * absl::ToDoubleSeconds(clock_.Uptime() - started);
+  const auto until_due = [&] {  // the first record at once, each next one 1 / rate later
+    return started + absl::Seconds(static_cast<double>(records) / rate) - clock_.Uptime();
   };
   size_t next = 0;
   size_t passed = 0;  // devices in a row that had nothing to do
   while (!stopping()) {
-    if (passed >= mine.size() || (rate > 0 && started != absl::InfiniteDuration() && !due())) {
-      std::this_thread::sleep_for(absl::ToChronoMicroseconds(kNap));
+    absl::Duration rest = passed >= mine.size() ? kNap : absl::ZeroDuration();
+    if (rate > 0 && started != absl::InfiniteDuration()) rest = std::max(rest, until_due());
+    if (rest > absl::ZeroDuration()) {
+      std::this_thread::sleep_for(absl::ToChronoNanoseconds(std::min(rest, kLongest)));
       passed = 0;
       continue;
     }
