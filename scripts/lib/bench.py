@@ -59,7 +59,7 @@ class Path:
         phone = self.pki.leaf(ACME, "app", "phone")
         self.app = ["--state", stack.path("phone"), "--next-hop", self.backend.address, "--next-hop-id",
                     self.backend.spiffe, *phone.options(self.backend.roots)]
-        self.pki._issue("--tenant", ACME, "--role", "device", "--id-prefix", "d-", "--count", str(count))
+        self.certificates = self.pki.leaves(ACME, "device", "d-", count)
         self.labels = stack.path("labels")
         os.mkdir(self.labels, 0o700)
         self.pair(stack.path("hall.label"))
@@ -81,13 +81,12 @@ class Path:
 
     def devices(self, name, *options, direct=False):
         """All devices of the home in one process, behind the gateway or straight at the backend."""
-        folder = os.path.join(self.pki.tenants, ACME, "device")
         if direct:
             hop = (self.backend.roots, self.backend.address, self.backend.spiffe)
         else:
             hop = (self.pki.roots(ACME), self.gateway.address("lan"), self.gateway_leaf.spiffe)
         return self.stack.start(f"devices-{name}", "keystead-device-sim", "--state", self.stack.path("devices"), "--ids",
-                                "d-", "--count", self.count, "--certs", folder, "--roots", hop[0], "--next-hop", hop[1],
+                                "d-", "--count", self.count, "--certs", self.certificates, "--roots", hop[0], "--next-hop", hop[1],
                                 "--next-hop-id", hop[2], *options, ports=False)
 
     def restart(self):

@@ -33,7 +33,7 @@ class Failure(AssertionError):
 
 
 def bin_dir():
-    return pathlib.Path(os.environ.get("KEYSTEAD_BIN_DIR", ROOT / "build/dev/bin"))
+    return pathlib.Path(os.environ.get("KEYSTEAD_BIN_DIR", ROOT / "build/dev/bin")).resolve()
 
 
 def wait_until(condition, what, patience=None):

@@ -55,6 +55,11 @@ class Pki:
         self._issue("--tenant", tenant, "--role", role, "--id", name, *options)
         return Leaf(os.path.join(self.tenants, tenant, role, name), f"spiffe://{tenant}/{role}/{name}")
 
+    def leaves(self, tenant, role, prefix, count):
+        """The folder of `count` leaves, prefix and number, each in a folder of its name: what --ids with --certs reads."""
+        self._issue("--tenant", tenant, "--role", role, "--id-prefix", prefix, "--count", str(count))
+        return os.path.join(self.tenants, tenant, role)
+
     def renew(self, tenant, role, name, *options):
         """A new certificate and key in the place of the old, as an operator would put them there: made elsewhere, moved in."""
         scratch = f"{self.folder}-renewal"
