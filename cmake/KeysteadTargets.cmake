@@ -106,14 +106,17 @@ endfunction()
 
 # Every unit test binary is one CTest entry: its own output names the single test that failed. Outside the preset dev
 # the entry carries the preset's name, because scripts/test runs several presets in one CTest run. A binary whose tests mostly
-# wait for something is several entries, which run side by side: SHARDS.
+# wait for something is several entries, which run side by side: SHARDS. MAIN: a library with another main() than gtest_main's.
 function(keystead_test name)
-  cmake_parse_arguments(ARG "" "SHARDS" "SOURCES;PRIVATE;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "SHARDS;MAIN" "SOURCES;PRIVATE;LABELS" ${ARGN})
+  if(NOT ARG_MAIN)
+    set(ARG_MAIN GTest::gtest_main)
+  endif()
   add_executable(${name} ${ARG_SOURCES})
   keystead_own(${name})
   target_compile_options(${name} PRIVATE ${KEYSTEAD_TEST_OPTIONS})
   keystead_precompiled(${name} keystead_test_pch)
-  target_link_libraries(${name} PRIVATE ${ARG_PRIVATE} GTest::gmock GTest::gtest_main)
+  target_link_libraries(${name} PRIVATE ${ARG_PRIVATE} ${ARG_MAIN} GTest::gmock GTest::gtest)
   get_filename_component(preset ${CMAKE_BINARY_DIR} NAME)
   set(entry ${name})
   if(NOT preset STREQUAL "dev")

@@ -34,7 +34,7 @@ absl::Status AddName(GENERAL_NAMES* names, int type, const std::string& value) {
     GENERAL_NAME_set0_value(name.get(), type, text);
   }
   if (sk_GENERAL_NAME_push(names, name.get()) <= 0) return Failed("subject alternative name");
-  static_cast<void>(name.release());
+  [[maybe_unused]] const GENERAL_NAME* const of_names = name.release();
   return absl::OkStatus();
 }
 

@@ -153,6 +153,7 @@ std::vector<Reader::SpentKey> Reader::SpentKeys() const {
 
 std::vector<std::pair<Topic, MemberId>> Reader::KnownSenders() const {
   std::vector<std::pair<Topic, MemberId>> out;
+  out.reserve(senders_.size());
   for (const auto& [key, sender] : senders_) out.push_back(key);
   return out;
 }

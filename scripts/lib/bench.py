@@ -22,7 +22,7 @@ import harness  # noqa: E402
 from harness import Stack, wait_until  # noqa: E402
 from product import ACME, LISTEN, Pki, pin_port, start_backend  # noqa: E402
 
-JOINED_AT_ONCE = 40  # one caller may have so many mailboxes, and some to spare
+JOINED_AT_ONCE = 40  # beyond it the phone waits for mailboxes, in growing pauses
 TICK = os.sysconf("SC_CLK_TCK")
 
 
