@@ -237,8 +237,8 @@ void CommitIntake::Done(Job& job, const absl::Status& status) {
   job.answer(job.accepted);
 }
 
-void CommitIntake::Fetch(const TenantView& tenant, Caller caller, const InstantiationId& id,
-                         uint64_t from_epoch, FetchAnswer answer) {
+void CommitIntake::Fetch(const TenantView& tenant, const Caller& caller, const InstantiationId& id,
+                         uint64_t from_epoch, const FetchAnswer& answer) {
   const CallPlaces::Place place = fetches_.Enter(tenant.name().str(), caller->uri());
   if (place == nullptr) return answer(absl::ResourceExhaustedError("too many registry calls are under way"));
   const auto admit = [this, tenant, caller, id](storage::Transaction& transaction) -> absl::Status {

@@ -71,8 +71,8 @@ class CommitIntake {
 
   // The bundles from an epoch on, oldest first, as many as fit; none behind the head. For members and
   // couriers of the present roster; NOT_FOUND for all others.
-  void Fetch(const TenantView& tenant, Caller caller, const InstantiationId& id, uint64_t from_epoch,
-             FetchAnswer answer);
+  void Fetch(const TenantView& tenant, const Caller& caller, const InstantiationId& id, uint64_t from_epoch,
+             const FetchAnswer& answer);
 
  private:
   struct Job;

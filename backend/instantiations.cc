@@ -136,7 +136,7 @@ void Instantiations::LoadBehind(const TenantView& tenant, const InstantiationId&
   });
 }
 
-void Instantiations::Keep(const TenantView& tenant, Loaded loaded, std::function<void()> finished) {
+void Instantiations::Keep(const TenantView& tenant, Loaded loaded, const std::function<void()>& finished) {
   auto shared = std::make_shared<Loaded>(std::move(loaded));
   const absl::Status submitted = store_->Submit(storage::MakeTask(
       0,

@@ -89,7 +89,7 @@ class Instantiations {
   template <class Source>
   static absl::StatusOr<std::vector<Digest>> LoadEvicted(Source& source, const TenantView& tenant,
                                                          const InstantiationId& id);
-  void Keep(const TenantView& tenant, Loaded loaded, std::function<void()> finished);
+  void Keep(const TenantView& tenant, Loaded loaded, const std::function<void()>& finished);
   absl::Status TakeLoaded(storage::Transaction& transaction, const TenantView& tenant, Loaded& loaded);
   RosterGate* Insert(const TenantView& tenant, Loaded loaded);
   void LoadBehind(const TenantView& tenant, const InstantiationId& id);

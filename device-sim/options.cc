@@ -105,6 +105,7 @@ void AddLoadOptions(CLI::App& app, Options& o) {
 std::vector<std::string> Options::Ids() const {
   if (id_prefix.empty()) return {id};
   std::vector<std::string> out;
+  out.reserve(count);
   for (size_t i = 0; i < count; ++i) out.push_back(absl::StrCat(id_prefix, first + i));
   return out;
 }

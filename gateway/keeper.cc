@@ -23,7 +23,7 @@ constexpr uint64_t kNoticesKept = 256;
 // Trims one log, or writes one keyring anew.
 class Keeper::TrimTask final : public storage::Task {
  public:
-  TrimTask(Keeper* owner, Due due) : owner_(owner), due_(std::move(due)) {}
+  TrimTask(Keeper* owner, Due due) : owner_(owner), due_(due) {}
   ~TrimTask() override {
     if (!done_) owner_->LookAgain(due_);
   }

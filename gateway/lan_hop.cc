@@ -87,7 +87,7 @@ absl::Status LanHop::CheckServing() const {
 }
 
 void LanHop::AskMayFollow(std::shared_ptr<const Principal> peer, const InstantiationId& id,
-                          std::function<void(const absl::Status&)> answer) {
+                          const std::function<void(const absl::Status&)>& answer) {
   const absl::Status submitted = options_.store->Submit(storage::MakeTask(
       0,
       [this, peer = std::move(peer), id](storage::Transaction&) -> absl::Status {
@@ -114,7 +114,8 @@ void LanHop::SetChain(std::shared_ptr<const MembershipChain> chain) {
   waiting_ = std::move(chain);
 }
 
-absl::Status LanHop::Enter(storage::Transaction& transaction, std::shared_ptr<const MembershipChain> chain) {
+absl::Status LanHop::Enter(storage::Transaction& transaction,
+                           const std::shared_ptr<const MembershipChain>& chain) {
   if (chain == nullptr) {
     gate_.reset();
     own_term_ = absl::InfinitePast();

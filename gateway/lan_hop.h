@@ -49,7 +49,7 @@ class LanHop final : public Hop {
   // Whether this peer may follow the keyring of this instantiation here; answers once, on the writer's
   // thread, or at once when it is too busy. UNAVAILABLE while the gateway belongs nowhere.
   void AskMayFollow(std::shared_ptr<const Principal> peer, const InstantiationId& id,
-                    std::function<void(const absl::Status&)> answer);
+                    const std::function<void(const absl::Status&)>& answer);
 
   absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) override;
@@ -65,7 +65,7 @@ class LanHop final : public Hop {
 
  private:
   // THREAD: writer.
-  absl::Status Enter(storage::Transaction& transaction, std::shared_ptr<const MembershipChain> chain);
+  absl::Status Enter(storage::Transaction& transaction, const std::shared_ptr<const MembershipChain>& chain);
   absl::Status NoteEndedEpochs(storage::Transaction& transaction, const MembershipChain& chain,
                                uint64_t after);
   absl::Status CheckServing() const;

@@ -143,6 +143,7 @@ absl::StatusOr<std::vector<HeldRecord>> FetchRecords(const Engine& engine, const
   Collector collector(topics.size(), last);
   Subscriber subscriber(engine.channel(), collector.Callbacks(), options);
   std::vector<SubscriberTopic> wanted;
+  wanted.reserve(topics.size());
   for (const Topic& topic : topics) wanted.push_back({.topic = topic});
   KS_RETURN_IF_ERROR(subscriber.Add(std::move(wanted)));
   subscriber.Start();
