@@ -53,7 +53,7 @@ class PublishCall : public std::enable_shared_from_this<PublishCall> {
   void Take(v1::PublishRequest request) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PumpUp() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PumpDown() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Answer(AckLedger::Answer answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Answer(const AckLedger::Answer& answer) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WakeAfter(absl::Duration delay);
 
   // publish_attack.cc

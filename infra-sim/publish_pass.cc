@@ -123,7 +123,7 @@ void PublishCall::UpRead(bool ok) {
   up_->StartRead(&up_reading_);
 }
 
-void PublishCall::Answer(AckLedger::Answer answer) {
+void PublishCall::Answer(const AckLedger::Answer& answer) {
   for (const AckLedger::InjectionRefused& refused : answer.refused) {
     hop_.engine->NoteRefusal(refused.injections, refused.code, refused.reason);
   }

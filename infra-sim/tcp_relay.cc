@@ -144,7 +144,7 @@ struct TcpRelay::State : std::enable_shared_from_this<TcpRelay::State> {
     }
   }
 
-  void Add(std::shared_ptr<Connection> connection) {
+  void Add(const std::shared_ptr<Connection>& connection) {
     absl::MutexLock lock(&mutex);
     if (stopping || connections.size() >= options.max_connections) return;  // closed by its destructor
     connections.push_back(connection);

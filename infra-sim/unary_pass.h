@@ -88,7 +88,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
   };
 
   template <class Run>
-  void Later(absl::Duration delay, Run run) {
+  void Later(absl::Duration delay, const Run& run) {
     if (delay <= absl::ZeroDuration()) return run(*this);
     hop_.timer->After(delay, [weak = this->weak_from_this(), run] {
       if (const auto call = weak.lock(); call != nullptr) run(*call);
@@ -107,7 +107,7 @@ class UnaryCall : public std::enable_shared_from_this<UnaryCall<Request, Respons
     Finish(grpc::Status::OK);
   }
 
-  void Send(Request request, bool answers, std::vector<uint64_t> injections = {}) {
+  void Send(Request request, bool answers, const std::vector<uint64_t>& injections = {}) {
     auto owned = std::make_unique<Sent>();
     Sent* const sent = owned.get();
     sent->request = std::move(request);

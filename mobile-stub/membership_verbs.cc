@@ -105,6 +105,7 @@ absl::StatusOr<std::vector<MemberId>> AwaitStreamsOf(const Engine& engine, std::
 
 std::vector<std::string> Names(const Engine& engine, const std::vector<MemberId>& members) {
   std::vector<std::string> out;
+  out.reserve(members.size());
   const absl::StatusOr<Member> member = engine.state().LoadMember();
   for (const MemberId& id : members)
     out.push_back(member.ok() ? DeviceIdOf(member->chain(), id) : id.Short());
