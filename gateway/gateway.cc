@@ -216,8 +216,8 @@ void Gateway::Impl::Connect() {
   proxy.resolver = resolver_.get();
   proxy.clock = options_.clock;
   proxy.may_follow = [this](std::shared_ptr<const Principal> peer, const InstantiationId& id,
-                            std::function<void(const absl::Status&)> answer) {
-    hop_->AskMayFollow(std::move(peer), id, std::move(answer));
+                            const std::function<void(const absl::Status&)>& answer) {
+    hop_->AskMayFollow(std::move(peer), id, answer);
   };
   // Before it belongs anywhere, an owner behind it must be able to make the commit that changes this.
   proxy.carries = [this](const InstantiationId& id) {
