@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "core/cose/cose_key.h"
 #include "core/member/join_session.h"
+#include "core/member/offered_member.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
 
@@ -182,23 +182,12 @@ void Device::DropOffer() {
   member_.reset();
 }
 
-// Whether the commit that opened may make this device its owner's.
-bool Device::MayBeOwned() const {
-  if (responder_->state() == JoinResponder::State::kOwned) return true;
-  if (!responder_->OfferStands(boot_, world_.clock->Uptime())) return false;
-  const JoinResponder::Offer& offer = *responder_->offer();
-  return member_->identity().id == offer.id && member_->identity().self == offer.self &&
-         member_->identity().k.public_key() == offer.k.public_key();
-}
-
 // THREAD: the one that joins.
 void Device::FollowOffer() {
   {
     absl::MutexLock lock(&mutex_);
     if (keyring_ != nullptr && member_ != nullptr && responder_->offer().has_value() &&
-        member_->identity().id == responder_->offer()->id &&
-        member_->identity().self == responder_->offer()->self &&
-        member_->identity().k.public_key() == responder_->offer()->k.public_key()) {
+        IsOf(*member_, *responder_->offer())) {
       return;  // the same offer told again
     }
   }
@@ -206,16 +195,7 @@ void Device::FollowOffer() {
   {
     absl::MutexLock lock(&mutex_);
     if (responder_->state() != JoinResponder::State::kOffered) return;
-    const JoinResponder::Offer& offer = *responder_->offer();
-    Member::Identity identity;
-    identity.tenant = config_.tenant;
-    identity.id = offer.id;
-    identity.self = offer.self;
-    identity.ik = factory_.ik.Clone();
-    identity.k = offer.k.Clone();
-    identity.join = JoinSecret(offer.join.secret().Clone());
-    identity.owner_ckt = cose::Ckt(offer.owner_ik);
-    member_ = std::make_unique<Member>(std::move(identity), world_.clock);
+    member_ = MakeOfferedMember(*responder_->offer(), config_.tenant, factory_.ik, world_.clock);
   }
   StartKeyring();
 }
@@ -293,7 +273,7 @@ void Device::OnKeyring(KeyringEffect effect) {
 
 void Device::OnEpoch() {
   if (!member_->belongs()) return;
-  if (!MayBeOwned()) {
+  if (!MayBeOwned(*member_, *responder_, boot_, world_.clock->Uptime())) {
     Report({.kind = SecurityEventKind::kJoinRefused,
             .tenant = config_.tenant.str(),
             .instantiation = member_->identity().id.ToHex(),

@@ -102,7 +102,6 @@ class Device {
   absl::Status StoreResponder(const SecretBytes& encoded) const;
   absl::Status StoreMember() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FollowOffer();
-  bool MayBeOwned() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropOffer();
   void StartKeyring();
   void OnKeyring(KeyringEffect effect) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -144,6 +144,7 @@ absl::Status Gateway::Impl::OpenState() {
   options.folder = &*folder_;
   KS_ASSIGN_OR_RETURN(options.channel, Dial());
   options.executor = executor_.get();
+  options.clock = options_.clock;
   options.follow = [this](const InstantiationId& id) { downlink_->Follow(id); };
   options.on_chain = [this](std::shared_ptr<const MembershipChain> chain, bool belongs) {
     OnChain(std::move(chain), belongs);

@@ -11,6 +11,7 @@
 #include "core/cose/cose_key.h"
 #include "core/member/join_session.h"
 #include "core/member/keyring_link.h"
+#include "core/member/offered_member.h"
 #include "core/membership/label.h"
 #include "core/observe/log.h"
 #include "core/sealing/joining.h"
@@ -51,7 +52,9 @@ class Membership::Impl {
 
  private:
   void RunJoining();  // THREAD: joining_
-  void TakeOffer(const JoinResponder::Offer& offer);
+  void TakeOffer();
+  void DropOffer();
+  absl::Status BecomeOwned() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReadKeyring();  // THREAD: executor, one at a time
   absl::Status ReadSome(bool& more);
   absl::Status Accept(const storage::Entry& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -62,9 +65,9 @@ class Membership::Impl {
   crypto::EcdsaKeyPair ik_;
   SecretBytes setup_code_;
   BootId boot_;
-  std::unique_ptr<JoinResponder> responder_;  // THREAD: joining_ while it runs
 
   absl::Mutex mutex_;  // held while signatures are verified and files written
+  std::unique_ptr<JoinResponder> responder_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Member> member_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_offset_ ABSL_GUARDED_BY(mutex_) = 0;
   GroupHeaderCache headers_ ABSL_GUARDED_BY(mutex_);
@@ -130,6 +133,7 @@ absl::Status Membership::Impl::LoadJoin() {
   identity.transport = options_.self.str();
   identity.ik = &ik_;
   identity.setup_code = &setup_code_;
+  absl::MutexLock lock(&mutex_);
   responder_ = std::make_unique<JoinResponder>(std::move(identity), RandomSource::System());
   if (folder.Has(kJoinFile)) {
     KS_ASSIGN_OR_RETURN(const SecretBytes join, folder.Read(kJoinFile));
@@ -138,11 +142,10 @@ absl::Status Membership::Impl::LoadJoin() {
   }
   if (!folder.Has(kMemberFile)) return absl::OkStatus();
   KS_ASSIGN_OR_RETURN(const SecretBytes stored, folder.Read(kMemberFile));
-  absl::StatusOr<Member> member = Member::Parse(stored);
+  absl::StatusOr<Member> member = Member::Parse(stored, options_.clock);
   if (!member.ok()) return Named(folder, kMemberFile, member.status());
   if (member->identity().tenant != options_.self.tenant())
     return Named(folder, kMemberFile, absl::FailedPreconditionError("belongs to another tenant"));
-  absl::MutexLock lock(&mutex_);
   member_ = std::make_unique<Member>(*std::move(member));
   belongs_ = member_->belongs();
   absl::MutexLock wake(&wake_);
@@ -151,10 +154,10 @@ absl::Status Membership::Impl::LoadJoin() {
 }
 
 absl::Status Membership::Impl::Reset() {
+  absl::MutexLock lock(&mutex_);
   responder_->Reset();
   KS_RETURN_IF_ERROR(options_.folder->Write(kJoinFile, responder_->Serialize()));
   KS_RETURN_IF_ERROR(options_.folder->Remove(kMemberFile));
-  absl::MutexLock lock(&mutex_);
   member_.reset();
   belongs_ = false;
   absl::MutexLock wake(&wake_);
@@ -181,9 +184,11 @@ absl::Status Membership::Impl::WriteLabel(const std::string& path) const {
 
 absl::Status Membership::Impl::Start(LocalKeyring* keyring) {
   keyring_ = keyring;
-  if (belongs_ && responder_->state() != JoinResponder::State::kOwned) {
-    KS_RETURN_IF_ERROR(responder_->BecomeOwned());
-    KS_RETURN_IF_ERROR(options_.folder->Write(kJoinFile, responder_->Serialize()));
+  bool owned = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (belongs_) KS_RETURN_IF_ERROR(BecomeOwned());  // unless it was before the last stop
+    owned = responder_->state() == JoinResponder::State::kOwned;
   }
   if (const std::optional<InstantiationId> id = instantiation(); id.has_value()) {
     KS_ASSIGN_OR_RETURN(const uint64_t position, keyring_->Position(*id));
@@ -195,49 +200,67 @@ absl::Status Membership::Impl::Start(LocalKeyring* keyring) {
     }
     KeyringGrew();  // what was stored and not read yet
   }
-  if (responder_->state() != JoinResponder::State::kOwned) joining_ = std::thread([this] { RunJoining(); });
+  if (!owned) joining_ = std::thread([this] { RunJoining(); });
   return absl::OkStatus();
+}
+
+absl::Status Membership::Impl::BecomeOwned() {
+  if (responder_->state() == JoinResponder::State::kOwned) return absl::OkStatus();
+  KS_RETURN_IF_ERROR(responder_->BecomeOwned());
+  return options_.folder->Write(kJoinFile, responder_->Serialize());
 }
 
 void Membership::Impl::RunJoining() {
   JoinSessionOptions session;
   session.channel = options_.channel;
-  session.responder = responder_.get();
-  session.boot = boot_;
-  session.store = [this](const SecretBytes& state) { return options_.folder->Write(kJoinFile, state); };
-  session.on_offer = [this](const JoinResponder::Offer& offer) { TakeOffer(offer); };
-  session.on_event = [](std::string_view event) { Log(LogLevel::kInfo, "joining", {{"state", event}}); };
-  session.stop = [this] { return stopping_.load() || belongs_.load(); };
-  absl::Status status = RunJoinSession(session);
-  if (belongs_ && responder_->state() != JoinResponder::State::kOwned) {
-    status = responder_->BecomeOwned();
-    if (status.ok()) status = options_.folder->Write(kJoinFile, responder_->Serialize());
+  {
+    absl::MutexLock lock(&mutex_);
+    session.responder = responder_.get();
   }
+  session.mutex = &mutex_;
+  session.boot = boot_;
+  session.clock = options_.clock;
+  session.store = [this](const SecretBytes& state) { return options_.folder->Write(kJoinFile, state); };
+  session.on_offer = [this](const JoinResponder::Offer&) { TakeOffer(); };
+  session.on_event = [](std::string_view event) { Log(LogLevel::kInfo, "joining", {{"state", event}}); };
+  session.stop = [this] { return stopping_.load(); };
+  const absl::Status status = RunJoinSession(session);
+  DropOffer();
   if (!status.ok()) {
     Log(LogLevel::kError, "joining_ended",
         {{"reason", Std(status.message())}, {"what_to_do", "start the gateway again to arm it anew"}});
   }
 }
 
-void Membership::Impl::TakeOffer(const JoinResponder::Offer& offer) {
-  Member::Identity identity;
-  identity.tenant = options_.self.tenant();
-  identity.id = offer.id;
-  identity.self = offer.self;
-  identity.ik = ik_.Clone();
-  identity.k = offer.k.Clone();
-  identity.join = offer.join.Clone();
-  identity.owner_ckt = cose::Ckt(offer.owner_ik);
+void Membership::Impl::TakeOffer() {
+  InstantiationId id;
   {
     absl::MutexLock lock(&mutex_);
-    if (member_ != nullptr && member_->belongs()) return;
-    member_ = std::make_unique<Member>(std::move(identity));
+    if (responder_->state() != JoinResponder::State::kOffered) return;  // a commit was faster
+    const JoinResponder::Offer& offer = *responder_->offer();
+    if (member_ != nullptr && IsOf(*member_, offer)) return;  // the same offer told again
+    member_ = MakeOfferedMember(offer, options_.self.tenant(), ik_, options_.clock);
     next_offset_ = 0;
+    id = offer.id;
     absl::MutexLock wake(&wake_);
-    id_ = offer.id;
+    id_ = id;
   }
-  options_.follow(offer.id);
+  options_.follow(id);
   KeyringGrew();
+}
+
+// Contested, or nobody took it up in time: who was offered the gateway may not have it any more, however late
+// its commit comes.
+void Membership::Impl::DropOffer() {
+  absl::MutexLock lock(&mutex_);
+  if (responder_->DropOldOffer(boot_, options_.clock->Uptime())) {
+    if (absl::Status status = options_.folder->Write(kJoinFile, responder_->Serialize()); !status.ok())
+      Log(LogLevel::kError, "state_not_stored", {{"reason", Std(status.message())}});
+  }
+  if (responder_->offer().has_value() || responder_->state() == JoinResponder::State::kOwned) return;
+  member_.reset();
+  absl::MutexLock wake(&wake_);
+  id_.reset();
 }
 
 void Membership::Impl::Stop() {
@@ -288,6 +311,7 @@ absl::Status Membership::Impl::ReadSome(bool& more) {
   uint64_t from = 0;
   {
     absl::MutexLock lock(&mutex_);
+    if (member_ == nullptr) return absl::OkStatus();  // its offer was dropped
     id = member_->identity().id;
     from = next_offset_;
   }
@@ -295,7 +319,8 @@ absl::Status Membership::Impl::ReadSome(bool& more) {
   if (entries.empty()) return absl::OkStatus();
   for (const storage::Entry& entry : entries) {
     absl::MutexLock lock(&mutex_);
-    if (member_->identity().id != id || next_offset_ < from) return absl::OkStatus();  // begun anew meanwhile
+    // Dropped or begun anew meanwhile.
+    if (member_ == nullptr || member_->identity().id != id || next_offset_ < from) return absl::OkStatus();
     KS_RETURN_IF_ERROR(Accept(entry));
     next_offset_ = from = entry.offset + 1;
   }
@@ -312,10 +337,19 @@ absl::Status Membership::Impl::Accept(const storage::Entry& entry) {
     if (effect == KeyringEffect::kNothing || effect == KeyringEffect::kRefused ||
         effect == KeyringEffect::kProbe)
       continue;
+    if (member_->belongs() && !MayBeOwned(*member_, *responder_, boot_, options_.clock->Uptime())) {
+      Report({.kind = SecurityEventKind::kJoinRefused,
+              .tenant = options_.self.tenant().str(),
+              .instantiation = member_->identity().id.ToHex(),
+              .detail = "a commit adds this gateway, but no offer of it stands"});
+      continue;  // the session drops the member with its offer
+    }
     // Durable before it counts. The file of a gateway that no commit names yet is not kept: it still joins.
+    // The member before the responder: an owned gateway without keys would be lost.
     if (member_->belongs() || effect == KeyringEffect::kRemoved) {
       KS_RETURN_IF_ERROR(options_.folder->Write(kMemberFile, member_->Serialize()));
     }
+    if (member_->belongs()) KS_RETURN_IF_ERROR(BecomeOwned());
     belongs_ = member_->belongs();
     if (effect == KeyringEffect::kEpoch || effect == KeyringEffect::kRemoved) Announce();
   }

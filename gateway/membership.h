@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "core/base/clock.h"
 #include "core/identity/spiffe_id.h"
 #include "core/membership/chain.h"
 #include "core/program/state_folder.h"
@@ -26,6 +27,7 @@ class Membership {
     const StateFolder* folder = nullptr;
     std::shared_ptr<grpc::Channel> channel;  // to the next hop's rendezvous
     Executor* executor = nullptr;
+    const Clock* clock = &Clock::System();  // of the offer
     // Follow this keyring. THREAD: the joining thread, or the caller of Start.
     std::function<void(const InstantiationId&)> follow;
     // A new head; `belongs` is false when it has no place for this gateway. THREAD: the executor, or the

@@ -40,7 +40,7 @@ struct GatewayOptions {
   absl::Duration retry_refused = absl::Seconds(1);   // doubles with each try
   size_t queue_memory_bytes = 16 << 20;              // of the queue kept in memory as well
   std::shared_ptr<rocksdb::FileSystem> file_system;  // for tests of the store
-  const Clock* clock = &Clock::System();             // of terms, drains and rates
+  const Clock* clock = &Clock::System();             // of offers, terms, drains and rates
 };
 
 void AddOptions(CLI::App& app, GatewayOptions& options);

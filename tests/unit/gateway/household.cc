@@ -74,17 +74,27 @@ MemberId Household::AddDevice(const std::string& transport) {
   return impl_->next.add.back().entry.member;
 }
 
-MemberId Household::PairByLabel(const std::string& label_file, const MailboxAccess& mailboxes,
-                                size_t announced) {
+JoinInitiator Household::StartJoin(const std::string& label_file, const MailboxAccess& mailboxes,
+                                   size_t announced, const MemberId& newcomer) {
   const membership::Label label = OrDie(membership::ReadLabelFile(label_file));
   const std::vector<std::string> announcements =
       mailboxes.await(OrDie(AnnouncementBox(label.setup_code)), announced);
-  const MemberId member = Random().NewId<MemberId>();
   const JoinInitiator::Owner owner{impl_->tenant, impl_->id, impl_->member, &impl_->ik,
                                    impl_->k.public_key()};
-  const JoinInitiator initiator =
-      OrDie(JoinInitiator::Start(label, AsBytes(announcements.back()), owner, member, 0, Random()));
+  JoinInitiator initiator =
+      OrDie(JoinInitiator::Start(label, AsBytes(announcements.back()), owner, newcomer, 0, Random()));
   mailboxes.put(initiator.m1_box(), ToString(initiator.m1()));
+  return initiator;
+}
+
+void Household::Claim(const std::string& label_file, const MailboxAccess& mailboxes) {
+  StartJoin(label_file, mailboxes, 1, Random().NewId<MemberId>());
+}
+
+MemberId Household::PairByLabel(const std::string& label_file, const MailboxAccess& mailboxes,
+                                size_t announced) {
+  const MemberId member = Random().NewId<MemberId>();
+  const JoinInitiator initiator = StartJoin(label_file, mailboxes, announced, member);
   const std::vector<std::string> answers = mailboxes.await(initiator.m2_box(), 1);
   JoinedMember joined = OrDie(initiator.Finish(AsBytes(answers.back())));
   Newcomer newcomer;

@@ -11,6 +11,10 @@
 #include "core/base/ids.h"
 #include "core/transport/group_view.h"
 
+namespace keystead {
+class JoinInitiator;
+}
+
 namespace keystead::testing {
 
 // The owner's way to a rendezvous.
@@ -34,6 +38,8 @@ class Household {
   // The gateway has announced itself that many times.
   MemberId PairByLabel(const std::string& label_file, const MailboxAccess& mailboxes,
                        size_t announcements = 1);
+  // Only says that it wants the gateway, and awaits no answer.
+  void Claim(const std::string& label_file, const MailboxAccess& mailboxes);
   void Remove(const MemberId& member);
   // The next commit, as the registry puts it into the keyring.
   Payload Commit();
@@ -45,6 +51,8 @@ class Household {
 
  private:
   struct Impl;
+  JoinInitiator StartJoin(const std::string& label_file, const MailboxAccess& mailboxes, size_t announcements,
+                          const MemberId& newcomer);
   const std::unique_ptr<Impl> impl_;
 };
 
