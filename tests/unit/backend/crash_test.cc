@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <cstdlib>
 #include <set>
 #include <thread>
 
 #include "absl/time/clock.h"
-
 #include "core/base/random.h"
 #include "core/storage/fault_injection_fs.h"
 #include "tests/unit/backend/backend_fixture.h"
@@ -23,6 +23,8 @@ class BackendCrashTest : public BackendTest {
     options_.store.retry_interval = absl::Milliseconds(20);
     Restart();
   }
+  // All of them in long runs (scripts/test --all), a third otherwise.
+  static uint64_t Rounds(uint64_t all) { return std::getenv("KEYSTEAD_LONG") != nullptr ? all : all / 3; }
   uint64_t Draw(uint64_t below) {
     std::array<uint8_t, 2> bytes{};
     random_.Fill(bytes);
@@ -54,7 +56,7 @@ TEST_F(BackendCrashTest, WhatWasAnsweredForSurvivesThePower) {
   std::set<std::string> sent;
   uint64_t crashes = 0;
   bool console = true;
-  for (uint64_t round = 0; round < 40; ++round) {
+  for (uint64_t round = 0; round < Rounds(40); ++round) {
     SCOPED_TRACE(round);
     fs_->PowerOffAfter(1 + Draw(24));
     for (uint64_t i = 0; i < 4; ++i) {
@@ -85,7 +87,7 @@ TEST_F(BackendCrashTest, WhatWasAnsweredForSurvivesThePower) {
     ASSERT_EQ(bundles.size(), round + 3);
     ASSERT_EQ(bundles.back(), bundle);
   }
-  EXPECT_GT(crashes, 10u);
+  EXPECT_GT(crashes, Rounds(40) / 4);
   const auto reader = Phone().Subscribe(home, {telemetry});
   std::set<std::string> there;
   ASSERT_TRUE(reader->CaughtUp());
