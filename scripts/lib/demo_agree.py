@@ -17,7 +17,7 @@ class Explanations:
     BEHIND = ("epoch is not known", "nobody writes this topic")
     OF_TOPICS = {"commit_refused": "registry", "fork": "registry", "join_refused": "rendezvous"}
 
-    def __init__(self, injections, extra, evidence):
+    def __init__(self, injections, extra, evidence, given_up=frozenset()):
         self.delivered = evidence.delivered
         self.places = {place for injection in injections for place in (injection.genuine, injection.placed) if place}
         self.first = {}  # stream → the first sequence that was attacked
@@ -26,9 +26,12 @@ class Explanations:
         self.forms = {injection.form for injection in injections}
         self.topics = collections.Counter(injection.topic for injection in injections)
         self.extra = extra  # peers of whom a stage itself asked for a refusal
+        self.given_up = given_up  # streams that never left their sender, which says so
 
     def of_record(self, place, who, kind):
         if place in self.places or (kind in self.LATER and place[0] in self.first and self.first[place[0]] <= place[1]):
+            return True
+        if kind == "missing" and place[0] in self.given_up:
             return True
         return kind == "not_permitted" and who.endswith("-gateway") and self.delivered[place] == 1
 
@@ -78,7 +81,7 @@ def agree(demo):
 
 def no_false_alarm(demo, evidence):
     """Every alarm of every kind, of every process: it names a record that was attacked, or comes from one."""
-    explained = Explanations(demo.injections, demo.expected_peers, evidence)
+    explained = Explanations(demo.injections, demo.expected_peers, evidence, demo.given_up)
     of_records = [(place, who, kind) for place, found in evidence.alarms.items() for who, kind in found]
     strange = [(who, kind, f"{place[0][:8]}#{place[1]}") for place, who, kind in of_records if not explained.of_record(place, who, kind)]
     strange += [(who, entry["kind"], entry.get("detail", "")) for who, entry in evidence.elsewhere if not explained.elsewhere(who, entry)]

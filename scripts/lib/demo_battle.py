@@ -169,6 +169,7 @@ def balancers(demo):
         for fight in beside:
             missed += fight.finish()
     commands.finish()
+    demo.given_up = commands.given_up()
     demo.checks.check("attack.all_injected", not missed, f"every attack planned for a balancer was really made {missed or ''}")
     borrowed(demo, fights)
     demo.screen.say("a hole is called missing when it has not closed for two seconds; then everybody's notes are compared")
@@ -220,7 +221,7 @@ class Fight:
 
     def finish(self):
         """Waits until all of it is done; what could not be."""
-        left = self.box.wait_spent(self.numbers, 25, self.commands.keep_going if self.commands else lambda: None)
+        left = self.box.wait_spent(self.numbers, 25, self.commands.keep_going if self.commands else lambda _: None)
         for number in left:
             self.box.disarm(number)
         self.injections = [Injection(self.hop, "balancer", raw) for raw in self.raw()]

@@ -234,7 +234,7 @@ def probes(demo, home, lan, listener):
     stories = []
     for kind, target, count in (("replay", None, 4), ("modify", "cose_tag", 1)):
         number = attack(lan, listener, "down", "keyring", kind, target, count)
-        lan.wait_spent([number], 12, lambda: home.app.call("status", "--wait", "0.2"))  # asks for signs of life: more probes
+        lan.wait_spent([number], 12, lambda _: home.app.call("status", "--wait", "0.2"))  # asks for signs of life: more probes
         story = Story("keyring", kind, "acme")
         story.injections = made(lan, "device-gateway", number)
         lan.disarm(number)

@@ -40,6 +40,7 @@ class Demo:
         self.stories = []  # attacks on joining and membership
         self.commands = []  # of `send`, as demo_commands.Sent
         self.expected_peers = set()  # SPIFFE ids that a stage itself lets ask in vain
+        self.given_up = set()  # streams of commands that their sender gave up before they left it
         self.evidence = None
         # The kernel ends a process with the thread that started it: these threads live as long as the run.
         self.pool = concurrent.futures.ThreadPoolExecutor(4)

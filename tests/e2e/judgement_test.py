@@ -167,6 +167,12 @@ class ExplanationTest(unittest.TestCase):
         self.assertFalse(self.explained.of_record((STREAM, 1), "phone", "hash_chain_broken"))
         self.assertFalse(self.explained.of_record((STREAM, 9), "phone", "conflict"))
 
+    def test_what_its_sender_gave_up_may_be_missing_and_nothing_else(self):
+        given_up = Explanations([], set(), Evidence(), {OTHER})
+        self.assertTrue(given_up.of_record((OTHER, 0), "bulb", "missing"))
+        self.assertFalse(given_up.of_record((OTHER, 0), "bulb", "open_failed"))
+        self.assertFalse(given_up.of_record((STREAM, 0), "bulb", "missing"))
+
     def test_alarms_without_a_record_need_an_attack_as_well(self):
         for kind in ("peer_refused", "commit_refused", "join_refused", "issuer_mismatch", "command_refused", "not_permitted"):
             self.assertFalse(self.explained.elsewhere("backend", {"kind": kind, "peer": "x", "detail": ""}), kind)

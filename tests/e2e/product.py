@@ -247,13 +247,19 @@ class Infra:
         """The numbers of the attacks that were made as often as they were armed for."""
         return {entry["attack"] for entry in self.process.log.find("attack_spent")}
 
-    def wait_spent(self, attacks, patience=None, meanwhile=lambda: None):
-        """Until all of `attacks` are spent, or the patience is over: the numbers of those that are not."""
-        deadline = time.monotonic() + (harness.PATIENCE if patience is None else patience)
-        while set(attacks) - self.spent() and time.monotonic() < deadline:
-            meanwhile()
+    def wait_spent(self, attacks, patience=None, meanwhile=lambda waited: None):
+        """Until all of `attacks` are spent, or for `patience` seconds none was: the numbers of those that are not. `meanwhile` is
+        told for how many seconds none was."""
+        patience = harness.PATIENCE if patience is None else patience
+        left = set(attacks) - self.spent()
+        since = time.monotonic()
+        while left and (waited := time.monotonic() - since) < patience:
+            meanwhile(waited)
             time.sleep(harness.POLL)
-        return set(attacks) - self.spent()
+            before, left = left, set(attacks) - self.spent()
+            if left != before:
+                since = time.monotonic()
+        return left
 
 
 def expect(condition, message):
