@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "backend/enrollment_service.h"
 #include "backend/hop.h"
 #include "backend/policy.h"
 #include "backend/registry_service.h"
@@ -88,6 +89,12 @@ struct Backend::Parts {
     hop.Attach(&transport);
   }
 
+  absl::Status OpenEnrollment(const Enrollment::Options& options) {
+    KS_ASSIGN_OR_RETURN(enrollment, Enrollment::Open(options, resolver.get()));
+    enrollment_service.emplace(resolver.get(), enrollment.get(), &executor);
+    return absl::OkStatus();
+  }
+
   void Tick() {
     hop.EndExpired(clock->Now());
     mailboxes.DropExpired();
@@ -117,6 +124,8 @@ struct Backend::Parts {
   Mailboxes mailboxes;
   RegistryService registry_service;
   RendezvousService rendezvous_service;
+  std::unique_ptr<Enrollment> enrollment;
+  std::optional<EnrollmentService> enrollment_service;
   std::optional<RunningServer> server;
   absl::Notification stopping;
   std::thread housekeeper;
@@ -138,12 +147,16 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
 
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(store), std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
+  Enrollment::Options enrollment = options.enrollment;
+  enrollment.clock = options.clock;
+  KS_RETURN_IF_ERROR(parts->OpenEnrollment(enrollment));
   ServerOptions server;
   server.listen_address = options.listen;
   server.credentials = *std::move(credentials);
   server.resolver = parts->resolver;
   server.policy = MakePolicy();
-  server.services = {parts->transport.service(), &parts->registry_service, &parts->rendezvous_service};
+  server.services = {parts->transport.service(), &parts->registry_service, &parts->rendezvous_service,
+                     &*parts->enrollment_service};
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
   KS_ASSIGN_OR_RETURN(RunningServer running, StartServer(server));

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "backend/commit_intake.h"
+#include "backend/enrollment.h"
 #include "backend/instantiations.h"
 #include "backend/mailboxes.h"
 #include "core/identity/certificate_files.h"
@@ -28,6 +29,7 @@ struct BackendOptions {
   Instantiations::Options instantiations;
   CommitIntake::Options intake;
   Mailboxes::Options mailboxes;
+  Enrollment::Options enrollment;
   TransportServiceOptions transport;
   int threads = 2;                              // of the executor, beside gRPC's and the writer
   int max_streams = 256;                        // open calls of one connection

@@ -17,6 +17,14 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
   app.add_option("--tenants", options.tenants_folder, "Folder with <tenant name>/ca.pem of each tenant");
   app.add_option("--tenant", options.tenants, "One tenant and its CA: NAME=CA.pem; repeatable")
       ->allow_extra_args(false);
+  app.add_option(
+      "--enrollment", options.enrollment.folder,
+      "Folder with <tenant name>/enrollment/ of each tenant that lets this backend issue certificates");
+  app.add_option_function<double>(
+         "--certificate-hours",
+         [&options](double hours) { options.enrollment.lifetime = hours * absl::Hours(1); },
+         "How long those are good")
+      ->check(CLI::Range(0.01, 8784.0));
   app.add_option("--deny-list", options.deny_list, "Certificates that count no longer; may change");
   app.add_option("--max-instantiations", options.intake.instantiations_per_tenant,
                  "Instantiations that one tenant may have")

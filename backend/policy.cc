@@ -1,5 +1,6 @@
 #include "backend/policy.h"
 
+#include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/transport.pb.h"
@@ -10,6 +11,8 @@ namespace {
 // Everybody who can stand in a roster. What each may then publish and read, the roster says.
 constexpr RoleSet kMembers =
     RoleSet::Of(Role::kDevice, Role::kGateway, Role::kApp, Role::kThirdParty, Role::kService);
+// A product that has nothing but its factory identity yet, and who carries for it.
+constexpr RoleSet kEnrollees = RoleSet::Of(Role::kFactory, Role::kDevice, Role::kGateway);
 // Owners are apps; a gateway or balancer between hands on what the owner signed.
 constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
 
@@ -17,19 +20,21 @@ constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
 
 AuthorizationPolicy MakePolicy() {
   return {
-      {kHealthCheckMethod, RoleSet::All()},
-      {kHealthWatchMethod, RoleSet::All()},
+      {kHealthCheckMethod, RoleSet::Operational()},
+      {kHealthWatchMethod, RoleSet::Operational()},
+      {"/keystead.v1.Enrollment/Enroll", kEnrollees},
       {"/keystead.v1.Transport/Publish", kMembers},
       {"/keystead.v1.Transport/Subscribe", kMembers},
       {"/keystead.v1.Registry/Submit", kOwners},
       {"/keystead.v1.Registry/Fetch", kMembers},
-      {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
-      {"/keystead.v1.Rendezvous/Await", RoleSet::All()},
+      {"/keystead.v1.Rendezvous/Put", RoleSet::Operational()},
+      {"/keystead.v1.Rendezvous/Await", RoleSet::Operational()},
   };
 }
 
 std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
-  return {v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
+  return {v1::EnrollRequest::descriptor()->file()->FindServiceByName("Enrollment"),
+          v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
           v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
           v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous")};
 }

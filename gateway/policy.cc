@@ -17,14 +17,14 @@ constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
 
 AuthorizationPolicy MakePolicy() {
   return {
-      {kHealthCheckMethod, RoleSet::All()},
-      {kHealthWatchMethod, RoleSet::All()},
+      {kHealthCheckMethod, RoleSet::Operational()},
+      {kHealthWatchMethod, RoleSet::Operational()},
       {"/keystead.v1.Transport/Publish", kMembers},
       {"/keystead.v1.Transport/Subscribe", kMembers},
       {"/keystead.v1.Registry/Submit", kOwners},
       {"/keystead.v1.Registry/Fetch", kMembers},
-      {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
-      {"/keystead.v1.Rendezvous/Await", RoleSet::All()},
+      {"/keystead.v1.Rendezvous/Put", RoleSet::Operational()},
+      {"/keystead.v1.Rendezvous/Await", RoleSet::Operational()},
   };
 }
 

@@ -14,14 +14,14 @@ namespace keystead::infra {
 namespace {
 
 AuthorizationPolicy BalancerPolicy() {
-  return {{"/keystead.v1.Transport/Publish", RoleSet::All()},
-          {"/keystead.v1.Transport/Subscribe", RoleSet::All()},
-          {"/keystead.v1.Registry/Submit", RoleSet::All()},
-          {"/keystead.v1.Registry/Fetch", RoleSet::All()},
-          {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
-          {"/keystead.v1.Rendezvous/Await", RoleSet::All()},
-          {kHealthCheckMethod, RoleSet::All()},
-          {kHealthWatchMethod, RoleSet::All()}};
+  return {{"/keystead.v1.Transport/Publish", RoleSet::Operational()},
+          {"/keystead.v1.Transport/Subscribe", RoleSet::Operational()},
+          {"/keystead.v1.Registry/Submit", RoleSet::Operational()},
+          {"/keystead.v1.Registry/Fetch", RoleSet::Operational()},
+          {"/keystead.v1.Rendezvous/Put", RoleSet::Operational()},
+          {"/keystead.v1.Rendezvous/Await", RoleSet::Operational()},
+          {kHealthCheckMethod, RoleSet::Operational()},
+          {kHealthWatchMethod, RoleSet::Operational()}};
 }
 
 absl::Status Named(const absl::Status& status, std::string_view what) {

@@ -1,4 +1,5 @@
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "core/identity/principal.h"
 
 namespace keystead {
@@ -12,6 +13,10 @@ std::string Canonical(std::string_view serial_hex) {
   if (first == std::string::npos) return out.empty() ? out : "0";
   out.erase(0, first);
   return out;
+}
+
+std::string NameOf(Role role, std::string_view id) {
+  return absl::StrCat(Absl(RoleName(role)), "/", Absl(id));
 }
 
 }  // namespace
@@ -34,11 +39,31 @@ void DenyList::DenyFingerprint(const TenantName& tenant, const Digest& fingerpri
   entries_[tenant].fingerprints.insert(fingerprint);
 }
 
+void DenyList::DenyIssuer(const TenantName& tenant, const Digest& key_id) {
+  absl::MutexLock lock(&mutex_);
+  entries_[tenant].issuers.insert(key_id);
+}
+
+void DenyList::DenyName(const TenantName& tenant, Role role, std::string_view id) {
+  absl::MutexLock lock(&mutex_);
+  entries_[tenant].names.insert(NameOf(role, id));
+}
+
 bool DenyList::Denies(const Principal& principal) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = entries_.find(principal.tenant());
-  return found != entries_.end() && (found->second.serials.contains(principal.serial()) ||
-                                     found->second.fingerprints.contains(principal.fingerprint()));
+  if (found == entries_.end()) return false;
+  const Entries& entries = found->second;
+  return entries.serials.contains(principal.serial()) ||
+         entries.fingerprints.contains(principal.fingerprint()) ||
+         entries.issuers.contains(principal.issuer_key_id()) ||
+         (!entries.names.empty() && entries.names.contains(NameOf(principal.role(), principal.name())));
+}
+
+bool DenyList::DeniesName(const SpiffeId& id) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto found = entries_.find(id.tenant());
+  return found != entries_.end() && found->second.names.contains(NameOf(id.role(), id.id()));
 }
 
 }  // namespace keystead

@@ -77,13 +77,9 @@ absl::StatusOr<Issuing> Plan(const Arguments& arguments) {
 }
 
 absl::StatusOr<CertificateIssuer> LoadIssuer(const std::filesystem::path& folder) {
-  KS_ASSIGN_OR_RETURN(const std::string ca, ReadTextFile((folder / "ca.pem").string()));
-  KS_ASSIGN_OR_RETURN(const SecretBytes key, ReadSecretFile((folder / "ca.key").string()));
-  std::string cross;
-  if (std::filesystem::exists(folder / "cross.pem")) {
-    KS_ASSIGN_OR_RETURN(cross, ReadTextFile((folder / "cross.pem").string()));
-  }
-  return CertificateIssuer::Create(ca, key, cross);
+  const std::filesystem::path cross = folder / "cross.pem";
+  return CertificateIssuer::Load({(folder / "ca.pem").string(), (folder / "ca.key").string(),
+                                  std::filesystem::exists(cross) ? cross.string() : std::string()});
 }
 
 // A pair that is there, is for this id, comes from this CA and is still good for a third of its life is kept.
@@ -154,7 +150,8 @@ int main(int argc, char** argv) {
   CLI::Option* provider =
       app.add_flag("--provider", arguments.provider, "The provider's CA issues, role service");
   tenant->excludes(provider);
-  app.add_option("--role", arguments.role, "device, gateway, app, thirdparty, service or admin")
+  app.add_option("--role", arguments.role,
+                 "device, gateway, app, thirdparty, service, admin or factory (id: <role>.<id>)")
       ->capture_default_str();
   CLI::Option* id = app.add_option("--id", arguments.id, "Last element of the SPIFFE id");
   CLI::Option* prefix =

@@ -4,11 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/identity/file_access.h"
 #include "core/identity/x509.h"
 
 namespace keystead {
 namespace {
 
+constexpr size_t kMaxAbove = 4;
 constexpr int kSerialBits = 127;  // positive in 16 octets (RFC 5280, section 4.1.2.2)
 
 absl::Status Failed(std::string_view what) {
@@ -99,25 +101,12 @@ absl::StatusOr<std::string> ToPem(X509* certificate) {
   return std::string(data, static_cast<size_t>(size));
 }
 
-absl::StatusOr<SecretBytes> ToPem(EVP_PKEY* key) {
-  const BioPtr out(BIO_new(BIO_s_mem()));
-  if (out == nullptr ||
-      PEM_write_bio_PKCS8PrivateKey(out.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
-    return Failed("private key");
-  }
-  char* data = nullptr;
-  const auto size = static_cast<size_t>(BIO_get_mem_data(out.get(), &data));
-  SecretBytes pem = SecretBytes::CopyOf(AsBytes({data, size}));
-  SecureWipe(data, size);
-  return pem;
-}
-
 }  // namespace
 
 struct CertificateIssuer::State {
   X509Ptr ca;
   PkeyPtr key;
-  std::string cross_pem;
+  std::string above_pem;
 };
 
 CertificateIssuer::CertificateIssuer(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -127,7 +116,7 @@ CertificateIssuer::~CertificateIssuer() = default;
 
 absl::StatusOr<CertificateIssuer> CertificateIssuer::Create(std::string_view ca_pem,
                                                             const SecretBytes& ca_key_pem,
-                                                            std::string_view cross_pem) {
+                                                            std::string_view above_pem) {
   auto state = std::make_unique<State>();
   KS_ASSIGN_OR_RETURN(std::vector<X509Ptr> ca, x509::ParseCertificates(ca_pem, 1));
   state->ca = std::move(ca.front());
@@ -137,22 +126,38 @@ absl::StatusOr<CertificateIssuer> CertificateIssuer::Create(std::string_view ca_
     x509::DrainErrors();
     return absl::FailedPreconditionError("key does not match the CA certificate");
   }
-  if (!cross_pem.empty()) {
-    KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> cross, x509::ParseCertificates(cross_pem, 1));
-    if (X509_check_private_key(cross.front().get(), state->key.get()) != 1) {
+  if (!above_pem.empty()) {
+    KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> above, x509::ParseCertificates(above_pem, kMaxAbove));
+    if (X509_check_private_key(above.front().get(), state->key.get()) != 1) {
       x509::DrainErrors();
-      return absl::FailedPreconditionError("the cross-certificate is not over the CA's key");
+      return absl::FailedPreconditionError("the first certificate above the leaves is not over the CA's key");
     }
-    KS_ASSIGN_OR_RETURN(state->cross_pem, ToPem(cross.front().get()));
+    for (const X509Ptr& certificate : above) {
+      KS_ASSIGN_OR_RETURN(const std::string pem, ToPem(certificate.get()));
+      state->above_pem += pem;
+    }
   }
   return CertificateIssuer(std::move(state));
+}
+
+absl::StatusOr<CertificateIssuer> CertificateIssuer::Load(const Files& files) {
+  KS_ASSIGN_OR_RETURN(const std::string ca, ReadTextFile(files.ca));
+  KS_ASSIGN_OR_RETURN(const SecretBytes key, ReadSecretFile(files.key));
+  std::string above;
+  if (!files.above.empty()) {
+    KS_ASSIGN_OR_RETURN(above, ReadTextFile(files.above));
+  }
+  absl::StatusOr<CertificateIssuer> out = Create(ca, key, above);
+  if (!out.ok())
+    return absl::Status(out.status().code(), absl::StrCat(files.ca, ": ", out.status().message()));
+  return out;
 }
 
 absl::StatusOr<IssuedLeaf> CertificateIssuer::Issue(const LeafRequest& request) const {
   const PkeyPtr key(EVP_EC_gen("P-256"));
   if (key == nullptr) return Failed("key generation");
   KS_ASSIGN_OR_RETURN(IssuedLeaf leaf, IssueOver(request, key.get()));
-  KS_ASSIGN_OR_RETURN(leaf.key_pem, ToPem(key.get()));
+  KS_ASSIGN_OR_RETURN(leaf.key_pem, x509::PrivateKeyToPem(key.get()));
   return leaf;
 }
 
@@ -173,7 +178,7 @@ absl::StatusOr<IssuedLeaf> CertificateIssuer::IssueOver(const LeafRequest& reque
   if (X509_sign(certificate.get(), state_->key.get(), EVP_sha256()) <= 0) return Failed("signature");
   IssuedLeaf leaf;
   KS_ASSIGN_OR_RETURN(leaf.chain_pem, ToPem(certificate.get()));
-  leaf.chain_pem += state_->cross_pem;
+  leaf.chain_pem += state_->above_pem;
   return leaf;
 }
 

@@ -27,16 +27,25 @@ struct LeafRequest {
 
 struct IssuedLeaf {
   SecretBytes key_pem;    // PKCS #8; empty from IssueFor
-  std::string chain_pem;  // leaf, then the cross-certificate if there is one
+  std::string chain_pem;  // leaf, then what is above it
 };
 
 // Holds one CA key in memory. Thread-compatible.
 class CertificateIssuer {
  public:
-  // From PEM texts. `cross_pem` is appended to each chain and may be empty. INVALID_ARGUMENT when malformed,
-  // FAILED_PRECONDITION when the key does not belong to the certificate.
+  // From PEM texts. `above_pem` is appended to each chain, at most four certificates of which the first is
+  // over the CA's key: the cross-certificate of a tenant's CA; or an enrollment CA and what is above it. May
+  // be empty. INVALID_ARGUMENT when malformed, FAILED_PRECONDITION when the key does not belong to the
+  // certificate.
   static absl::StatusOr<CertificateIssuer> Create(std::string_view ca_pem, const SecretBytes& ca_key_pem,
-                                                  std::string_view cross_pem);
+                                                  std::string_view above_pem);
+  // The same from files; `above` may be empty. Errors name the file.
+  struct Files {
+    std::string ca;
+    std::string key;
+    std::string above;
+  };
+  static absl::StatusOr<CertificateIssuer> Load(const Files& files);
   CertificateIssuer(CertificateIssuer&&) noexcept;
   CertificateIssuer& operator=(CertificateIssuer&&) noexcept;
   ~CertificateIssuer();

@@ -29,12 +29,14 @@ class Principal {
   Role role() const { return spiffe_.role(); }
   const std::string& name() const { return spiffe_.id(); }  // the <id> element
   const std::string& uri() const { return uri_; }
-  const Digest& issuer_key_id() const {
-    return issuer_key_id_;
-  }                                                           // SHA-256 of the issuer's SubjectPublicKeyInfo
+  // SHA-256 of the SubjectPublicKeyInfo of who signed the leaf: the registered CA, or an enrollment CA below
+  // it.
+  const Digest& issuer_key_id() const { return issuer_key_id_; }
   const Digest& fingerprint() const { return fingerprint_; }  // SHA-256 of the leaf in DER
   const std::string& serial() const { return serial_; }       // lower-case hex without leading zeros
-  absl::Time not_after() const { return not_after_; }
+  absl::Time not_after() const {
+    return not_after_;
+  }  // of the leaf, and of the enrollment CA if there is one
 
   // Without any proof: for tests of what stands behind authentication.
   static Principal ForTesting(const SpiffeId& id, absl::Time not_after = absl::InfiniteFuture());
@@ -46,6 +48,7 @@ class Principal {
   SpiffeId spiffe_;
   std::string uri_;
   Digest issuer_key_id_;
+  Digest registered_key_id_;
   Digest fingerprint_;
   std::string serial_;
   absl::Time not_after_;
@@ -94,12 +97,17 @@ class DenyList {
   struct Entries {
     absl::flat_hash_set<std::string> serials;  // lower-case hex without leading zeros
     absl::flat_hash_set<Digest> fingerprints;  // SHA-256 of the leaf in DER
+    absl::flat_hash_set<Digest> issuers;  // SHA-256 of an enrollment CA's SubjectPublicKeyInfo: all below it
+    absl::flat_hash_set<std::string> names;  // "<role>/<id>": whatever certificate it shows
   };
   void Replace(const TenantName& tenant, Entries entries);
   void DenySerial(const TenantName& tenant,
                   std::string_view serial_hex);  // case and leading zeros do not matter
   void DenyFingerprint(const TenantName& tenant, const Digest& fingerprint);
+  void DenyIssuer(const TenantName& tenant, const Digest& key_id);
+  void DenyName(const TenantName& tenant, Role role, std::string_view id);
   bool Denies(const Principal& principal) const;
+  bool DeniesName(const SpiffeId& id) const;
 
  private:
   mutable absl::Mutex mutex_;
@@ -108,8 +116,9 @@ class DenyList {
 
 // From a peer's certificate to a Principal. TLS has already verified the chain against the root bundle; with
 // several CAs in one bundle that alone lets one tenant's CA name another tenant, so the resolver in addition
-// verifies the leaf's signature under a key registered for exactly the tenant it names. Thread-safe. The
-// directory, deny list and clock must outlive it.
+// verifies the leaf's signature under a key registered for exactly the tenant it names, or under an
+// enrollment CA which that key signed and which speaks for devices and gateways only (docs/decisions/0025).
+// Thread-safe. The directory, deny list and clock must outlive it.
 class PrincipalResolver {
  public:
   PrincipalResolver(const TenantDirectory* directory, const DenyList* deny_list,
@@ -121,7 +130,12 @@ class PrincipalResolver {
   // not a SPIFFE id of ours, a CA certificate, outside its validity, unknown tenant, another issuer, on the
   // deny list. A certificate seen before costs one SHA-256 of its PEM; validity and the deny list are looked
   // at each time.
-  absl::StatusOr<std::shared_ptr<const Principal>> Resolve(std::string_view leaf_pem) const;
+  // `chain_pem`: what the peer sent beside its leaf, as it came.
+  absl::StatusOr<std::shared_ptr<const Principal>> Resolve(std::string_view leaf_pem,
+                                                           std::string_view chain_pem = {}) const;
+
+  // Whether this name may be nobody's any more, whatever certificate it shows.
+  bool IsDeniedName(const SpiffeId& id) const { return deny_list_->DeniesName(id); }
 
   // For a stream that outlives its first check. UNAUTHENTICATED when expired, denied, or the tenant's CA is
   // no longer registered. Costs two hash look-ups.
@@ -129,7 +143,8 @@ class PrincipalResolver {
 
  private:
   class Cache;
-  absl::StatusOr<std::shared_ptr<const Principal>> Establish(std::string_view leaf_pem) const;
+  absl::StatusOr<std::shared_ptr<const Principal>> Establish(std::string_view leaf_pem,
+                                                             std::string_view chain_pem) const;
   absl::Status Refuse(SecurityEventKind kind, std::string_view reason, const Principal& claimed) const;
 
   const TenantDirectory* const directory_;

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <list>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
@@ -7,6 +9,9 @@
 #include "core/observe/security_event.h"
 
 namespace keystead {
+namespace {
+constexpr size_t kMaxChain = 8;
+}
 
 Principal Principal::ForTesting(const SpiffeId& id, absl::Time not_after) {
   Principal out;
@@ -60,6 +65,35 @@ class PrincipalResolver::Cache {
   absl::flat_hash_map<Digest, std::list<Entry>::iterator> entries_ ABSL_GUARDED_BY(mutex_);
 };
 
+namespace {
+
+struct EnrollmentCa {
+  Digest key_id;
+  absl::Time not_before;
+  absl::Time not_after;
+};
+
+// The CA in `chain_pem` that issued `leaf` and was itself issued by `registered`. One step, never more.
+std::optional<EnrollmentCa> FindEnrollmentCa(X509* leaf, std::string_view chain_pem, EVP_PKEY* registered) {
+  if (chain_pem.empty()) return std::nullopt;
+  const absl::StatusOr<std::vector<X509Ptr>> chain = x509::ParseCertificates(chain_pem, kMaxChain);
+  if (!chain.ok()) return std::nullopt;
+  for (const X509Ptr& certificate : *chain) {
+    const PkeyPtr key(X509_get_pubkey(certificate.get()));
+    if (key == nullptr || !x509::IsP256(key.get()) || !x509::IsCa(certificate.get()) ||
+        !x509::IsSignedBy(certificate.get(), registered) || !x509::IsSignedBy(leaf, key.get()))
+      continue;
+    const absl::StatusOr<Digest> key_id = x509::KeyId(key.get());
+    const absl::StatusOr<absl::Time> not_before = x509::ToTime(X509_get0_notBefore(certificate.get()));
+    const absl::StatusOr<absl::Time> not_after = x509::ToTime(X509_get0_notAfter(certificate.get()));
+    if (key_id.ok() && not_before.ok() && not_after.ok())
+      return EnrollmentCa{*key_id, *not_before, *not_after};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 PrincipalResolver::PrincipalResolver(const TenantDirectory* directory, const DenyList* deny_list,
                                      const Clock* clock, size_t max_cached)
     : directory_(directory),
@@ -80,13 +114,14 @@ absl::Status PrincipalResolver::Refuse(SecurityEventKind kind, std::string_view 
   return absl::UnauthenticatedError(Absl(reason));
 }
 
-absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Resolve(std::string_view leaf_pem) const {
+absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Resolve(
+    std::string_view leaf_pem, std::string_view chain_pem) const {
   const Digest key = x509::Sha256(AsBytes(leaf_pem));
   // Read before the keys are: a change in between makes the new entry stale, never a stale entry current.
   const uint64_t generation = directory_->generation();
   std::shared_ptr<const Principal> principal = cache_->Find(key, generation);
   if (principal == nullptr) {
-    KS_ASSIGN_OR_RETURN(principal, Establish(leaf_pem));
+    KS_ASSIGN_OR_RETURN(principal, Establish(leaf_pem, chain_pem));
     cache_->Insert(key, generation, principal);
   }
   if (clock_->Now() > principal->not_after()) {
@@ -99,7 +134,7 @@ absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Resolve(std:
 }
 
 absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Establish(
-    std::string_view leaf_pem) const {
+    std::string_view leaf_pem, std::string_view chain_pem) const {
   Principal claim;
   const auto refuse = [&](std::string_view reason) {
     return Refuse(SecurityEventKind::kPeerRefused, reason, claim);
@@ -131,7 +166,20 @@ absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Establish(
   if (keys.empty()) return refuse("tenant is not registered");
   for (const TenantDirectory::Entry& entry : keys) {
     if (!x509::IsSignedBy(leaf, entry.key->get())) continue;
-    claim.issuer_key_id_ = entry.key_id;
+    claim.issuer_key_id_ = claim.registered_key_id_ = entry.key_id;
+    return std::make_shared<const Principal>(std::move(claim));
+  }
+  for (const TenantDirectory::Entry& entry : keys) {
+    const std::optional<EnrollmentCa> ca = FindEnrollmentCa(leaf, chain_pem, entry.key->get());
+    if (!ca.has_value()) continue;
+    if (claim.role() != Role::kDevice && claim.role() != Role::kGateway) {
+      return Refuse(SecurityEventKind::kIssuerMismatch,
+                    "an enrollment CA speaks for devices and gateways only", claim);
+    }
+    if (clock_->Now() < ca->not_before) return refuse("the enrollment CA is not yet valid");
+    claim.not_after_ = std::min(claim.not_after_, ca->not_after);
+    claim.issuer_key_id_ = ca->key_id;
+    claim.registered_key_id_ = entry.key_id;
     return std::make_shared<const Principal>(std::move(claim));
   }
   return Refuse(SecurityEventKind::kIssuerMismatch,
@@ -145,7 +193,7 @@ absl::Status PrincipalResolver::CheckStillValid(const Principal& principal) cons
   if (deny_list_->Denies(principal)) {
     return Refuse(SecurityEventKind::kPeerRefused, "certificate is on the deny list", principal);
   }
-  if (!directory_->HasKey(principal.tenant(), principal.issuer_key_id())) {
+  if (!directory_->HasKey(principal.tenant(), principal.registered_key_id_)) {
     return Refuse(SecurityEventKind::kPeerRefused, "the tenant's CA is registered no longer", principal);
   }
   return absl::OkStatus();

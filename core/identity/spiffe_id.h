@@ -14,10 +14,13 @@
 
 namespace keystead {
 
-enum class Role : uint8_t { kDevice, kGateway, kApp, kThirdParty, kService, kAdmin };
-inline constexpr size_t kRoleCount = 6;
+// kFactory is what a product is before it is anybody's: good for enrolling and for nothing else
+// (core/identity/enrollment.h). The others are operational.
+enum class Role : uint8_t { kDevice, kGateway, kApp, kThirdParty, kService, kAdmin, kFactory };
+inline constexpr size_t kRoleCount = 7;
 
-std::string_view RoleName(Role role);  // "device", "gateway", "app", "thirdparty", "service", "admin"
+// "device", "gateway", "app", "thirdparty", "service", "admin", "factory"
+std::string_view RoleName(Role role);
 std::optional<Role> RoleFromName(std::string_view name);
 
 // A set of roles. RoleSet() is empty: nobody.
@@ -30,9 +33,9 @@ class RoleSet {
     ((out.bits_ |= 1u << static_cast<unsigned>(roles)), ...);
     return out;
   }
-  static constexpr RoleSet All() {
+  static constexpr RoleSet Operational() {  // every role but kFactory
     RoleSet out;
-    out.bits_ = (1u << kRoleCount) - 1;
+    out.bits_ = (1u << static_cast<unsigned>(Role::kFactory)) - 1;
     return out;
   }
   constexpr bool contains(Role role) const { return (bits_ >> static_cast<unsigned>(role) & 1u) != 0; }

@@ -1,8 +1,10 @@
 #include "core/identity/x509.h"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <array>
 #include <climits>
 #include <ctime>
 
@@ -86,6 +88,54 @@ bool IsP256(const EVP_PKEY* key) {
   size_t length = 0;
   return EVP_PKEY_is_a(key, "EC") == 1 && EVP_PKEY_get_group_name(key, group, sizeof group, &length) == 1 &&
          std::string_view(group, length) == "prime256v1";
+}
+
+absl::StatusOr<std::string> PublicKeyToPem(EVP_PKEY* key) {
+  const BioPtr out(BIO_new(BIO_s_mem()));
+  if (out == nullptr || PEM_write_bio_PUBKEY(out.get(), key) != 1)
+    return absl::InternalError(absl::StrCat("public key: ", DrainErrors()));
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &data);
+  return std::string(data, static_cast<size_t>(size));
+}
+
+absl::StatusOr<SecretBytes> PrivateKeyToPem(EVP_PKEY* key) {
+  const BioPtr out(BIO_new(BIO_s_mem()));
+  if (out == nullptr ||
+      PEM_write_bio_PKCS8PrivateKey(out.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
+    return absl::InternalError(absl::StrCat("private key: ", DrainErrors()));
+  }
+  char* data = nullptr;
+  const auto size = static_cast<size_t>(BIO_get_mem_data(out.get(), &data));
+  SecretBytes pem = SecretBytes::CopyOf(AsBytes({data, size}));
+  SecureWipe(data, size);
+  return pem;
+}
+
+absl::StatusOr<crypto::EcdsaPublicKey> ToEcdsa(EVP_PKEY* public_key) {
+  std::array<uint8_t, 65> point{};  // 04 ‖ x ‖ y (SEC 1, section 2.3.3)
+  size_t size = 0;
+  if (!IsP256(public_key) || EVP_PKEY_get_octet_string_param(public_key, OSSL_PKEY_PARAM_PUB_KEY,
+                                                             point.data(), point.size(), &size) != 1) {
+    DrainErrors();
+    return absl::InvalidArgumentError("the key must be on P-256, its point uncompressed");
+  }
+  return crypto::EcdsaPublicKey::FromPoint({point.data(), size});
+}
+
+absl::StatusOr<crypto::EcdsaKeyPair> ToEcdsaPair(EVP_PKEY* private_key) {
+  BIGNUM* number = nullptr;
+  if (!IsP256(private_key) || EVP_PKEY_get_bn_param(private_key, OSSL_PKEY_PARAM_PRIV_KEY, &number) != 1) {
+    DrainErrors();
+    return absl::InvalidArgumentError("the key must be on P-256");
+  }
+  std::array<uint8_t, 32> scalar{};
+  const bool fits = BN_bn2binpad(number, scalar.data(), static_cast<int>(scalar.size())) >= 0;
+  BN_clear_free(number);
+  const SecretBytes secret = SecretBytes::CopyOf(scalar);
+  SecureWipe(scalar.data(), scalar.size());
+  if (!fits) return absl::InvalidArgumentError("the key must be on P-256");
+  return crypto::EcdsaKeyPair::FromPrivateScalar(secret);
 }
 
 Digest Sha256(ByteView bytes) {

@@ -10,6 +10,7 @@
 #include "core/base/bytes.h"
 #include "core/base/ids.h"
 #include "core/base/secret_bytes.h"
+#include "core/crypto/p256.h"
 #include "core/identity/openssl_handles.h"
 
 namespace keystead {
@@ -37,6 +38,11 @@ absl::StatusOr<std::vector<X509Ptr>> ParseCertificates(std::string_view pem, siz
 absl::StatusOr<PkeyPtr> ParsePrivateKey(const SecretBytes& pem);
 absl::StatusOr<PkeyPtr> ParsePublicKey(std::string_view pem);
 bool IsP256(const EVP_PKEY* key);
+absl::StatusOr<std::string> PublicKeyToPem(EVP_PKEY* key);
+absl::StatusOr<SecretBytes> PrivateKeyToPem(EVP_PKEY* key);  // PKCS #8, not encrypted
+// The same keys in the form that core/crypto works with. INVALID_ARGUMENT unless on P-256.
+absl::StatusOr<crypto::EcdsaPublicKey> ToEcdsa(EVP_PKEY* public_key);
+absl::StatusOr<crypto::EcdsaKeyPair> ToEcdsaPair(EVP_PKEY* private_key);
 
 Digest Sha256(ByteView bytes);
 absl::StatusOr<Digest> Fingerprint(const X509* certificate);  // SHA-256 of the DER

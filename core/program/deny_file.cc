@@ -33,9 +33,11 @@ absl::StatusOr<std::map<TenantName, DenyList::Entries>> ParseDenyList(std::strin
     const std::vector<std::string> words =
         absl::StrSplit(*absl::StrSplit(line, '#').begin(), absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
     if (words.empty()) continue;
-    absl::Status wrong = absl::InvalidArgumentError(
-        absl::StrCat(Absl(path), ":", number, ": expected \"serial <hex>\" or \"sha256 <64 hex digits>\"",
-                     own.has_value() ? "" : " behind a line \"tenant <name>\""));
+    absl::Status wrong =
+        absl::InvalidArgumentError(absl::StrCat(Absl(path), ":", number,
+                                                ": expected \"serial <hex>\", \"sha256 <64 hex digits>\", "
+                                                "\"issuer <64 hex digits>\" or \"name <role>/<id>\"",
+                                                own.has_value() ? "" : " behind a line \"tenant <name>\""));
     if (words.size() != 2) return wrong;
     if (words[0] == "tenant") {
       const absl::StatusOr<TenantName> named = TenantName::Parse(words[1]);
@@ -51,6 +53,11 @@ absl::StatusOr<std::map<TenantName, DenyList::Entries>> ParseDenyList(std::strin
       entries.serials.insert(value.substr(start));
     } else if (const auto digest = Digest::FromHex(value); words[0] == "sha256" && digest.ok()) {
       entries.fingerprints.insert(*digest);
+    } else if (words[0] == "issuer" && digest.ok()) {
+      entries.issuers.insert(*digest);
+    } else if (words[0] == "name" &&
+               SpiffeId::Parse(absl::StrCat("spiffe://", tenant->str(), "/", words[1])).ok()) {
+      entries.names.insert(words[1]);
     } else {
       return wrong;
     }

@@ -1,6 +1,8 @@
-// The deny list as a file that an operator may change at any time. One certificate a line, '#' begins a
-// comment: "serial <hex>" or "sha256 <64 hex digits of the leaf in DER>", of the tenant that the last line
-// "tenant <name>" before it named. A program of one tenant needs no such line.
+// The deny list as a file that an operator may change at any time. One entry a line, '#' begins a
+// comment: "serial <hex>", "sha256 <64 hex digits of the leaf in DER>", "issuer <64 hex digits of an
+// enrollment CA's SubjectPublicKeyInfo>" for all that this CA issued, or "name <role>/<id>" for whatever
+// certificate shows that name; of the tenant that the last line "tenant <name>" before it named. A program of
+// one tenant needs no such line.
 #pragma once
 
 #include <ctime>

@@ -13,6 +13,7 @@ namespace keystead {
 namespace {
 
 constexpr char kLeafProperty[] = "x509_pem_cert";
+constexpr char kChainProperty[] = "x509_pem_cert_chain";  // what came beside the leaf
 constexpr size_t kMaxLoggedMethod = 128;
 
 grpc::Status Answer(absl::StatusCode code) {
@@ -24,7 +25,10 @@ absl::StatusOr<std::shared_ptr<const Principal>> Identify(const grpc::AuthContex
   if (context == nullptr) return absl::UnauthenticatedError("no secure connection");
   const std::vector<grpc::string_ref> leaf = context->FindPropertyValues(kLeafProperty);
   if (leaf.size() != 1) return absl::UnauthenticatedError("no client certificate");
-  return resolver.Resolve({leaf[0].data(), leaf[0].size()});
+  const std::vector<grpc::string_ref> chain = context->FindPropertyValues(kChainProperty);
+  return resolver.Resolve(
+      {leaf[0].data(), leaf[0].size()},
+      chain.empty() ? std::string_view() : std::string_view(chain[0].data(), chain[0].size()));
 }
 
 class AuthProcessor final : public grpc::AuthMetadataProcessor {

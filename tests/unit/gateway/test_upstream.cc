@@ -159,7 +159,7 @@ void TestUpstream::Start() {
   options.listen_address = "127.0.0.1:" + std::to_string(port_);
   options.credentials = Must(MakeServerCredentials({.files = TestPki::Shared().Backend()}));
   options.resolver = resolver_;
-  const RoleSet all = RoleSet::All();
+  const RoleSet all = RoleSet::Operational();
   options.policy = {{"/keystead.v1.Transport/Publish", all}, {"/keystead.v1.Transport/Subscribe", all},
                     {"/keystead.v1.Rendezvous/Put", all},    {"/keystead.v1.Rendezvous/Await", all},
                     {"/keystead.v1.Registry/Submit", all},   {"/keystead.v1.Registry/Fetch", all}};

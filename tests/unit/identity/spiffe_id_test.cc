@@ -66,7 +66,7 @@ TEST(RoleSetTest, HoldsWhatItWasGiven) {
   EXPECT_TRUE(set.contains(Role::kAdmin));
   EXPECT_FALSE(set.contains(Role::kGateway));
   EXPECT_FALSE(RoleSet().contains(Role::kDevice));
-  EXPECT_TRUE(RoleSet::All().contains(Role::kThirdParty));
+  EXPECT_TRUE(RoleSet::Operational().contains(Role::kThirdParty));
 }
 
 TEST(PeerExpectationTest, MatchesOneIdOrAnyOfARole) {

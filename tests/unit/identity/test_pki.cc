@@ -108,6 +108,11 @@ CertificateIssuer TestPki::Issuer(const std::string& ca_folder) const {
                                          Secret(ReadAll(ca_folder + "/ca.key")), cross));
 }
 
+CertificateIssuer TestPki::EnrollmentIssuer(std::string_view tenant) const {
+  const std::string folder = tenant_folder(tenant) + "/enrollment";
+  return OrDie(CertificateIssuer::Load({folder + "/ca.pem", folder + "/ca.key", folder + "/chain.pem"}));
+}
+
 LeafRequest TestPki::Request(std::string_view uri) const {
   LeafRequest request;
   request.id = Id(uri);

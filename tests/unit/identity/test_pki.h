@@ -52,7 +52,8 @@ class TestPki {
 
   // What the command line does not offer: any request under the CA of a tenant or the provider.
   CertificateIssuer Issuer(const std::string& ca_folder) const;
-  LeafRequest Request(std::string_view uri) const;  // valid now, client only
+  CertificateIssuer EnrollmentIssuer(std::string_view tenant) const;  // the key that backends get
+  LeafRequest Request(std::string_view uri) const;                    // valid now, client only
   // Stores a leaf as files with `roots`.
   CertificateFiles Store(const IssuedLeaf& leaf, const std::string& roots);
 

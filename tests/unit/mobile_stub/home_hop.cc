@@ -88,12 +88,12 @@ HomeHop::HomeHop(const std::string& folder, const std::vector<grpc::Service*>& s
   options.listen_address = "127.0.0.1:0";
   options.credentials = OrDie(MakeServerCredentials({.files = TestPki::Shared().Backend()}));
   options.resolver = impl_->resolver;
-  options.policy = AuthorizationPolicy{{keystead::testing::kPublishMethod, RoleSet::All()},
-                                       {keystead::testing::kSubscribeMethod, RoleSet::All()},
-                                       {"/keystead.v1.Registry/Submit", RoleSet::All()},
-                                       {"/keystead.v1.Registry/Fetch", RoleSet::All()},
-                                       {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
-                                       {"/keystead.v1.Rendezvous/Await", RoleSet::All()}};
+  options.policy = AuthorizationPolicy{{keystead::testing::kPublishMethod, RoleSet::Operational()},
+                                       {keystead::testing::kSubscribeMethod, RoleSet::Operational()},
+                                       {"/keystead.v1.Registry/Submit", RoleSet::Operational()},
+                                       {"/keystead.v1.Registry/Fetch", RoleSet::Operational()},
+                                       {"/keystead.v1.Rendezvous/Put", RoleSet::Operational()},
+                                       {"/keystead.v1.Rendezvous/Await", RoleSet::Operational()}};
   options.services = services;
   options.services.push_back(impl_->transport->service());
   impl_->server = std::make_unique<RunningServer>(OrDie(StartServer(options)));

@@ -96,10 +96,10 @@ void HopServer::Start() {
   options.listen_address = "127.0.0.1:" + std::to_string(port_);
   options.credentials = Must(MakeServerCredentials({.files = TestPki::Shared().Backend()}));
   options.resolver = resolver_;
-  options.policy = AuthorizationPolicy{{kPublishMethod, RoleSet::All()},
-                                       {kSubscribeMethod, RoleSet::All()},
-                                       {"/keystead.v1.Rendezvous/Put", RoleSet::All()},
-                                       {"/keystead.v1.Rendezvous/Await", RoleSet::All()}};
+  options.policy = AuthorizationPolicy{{kPublishMethod, RoleSet::Operational()},
+                                       {kSubscribeMethod, RoleSet::Operational()},
+                                       {"/keystead.v1.Rendezvous/Put", RoleSet::Operational()},
+                                       {"/keystead.v1.Rendezvous/Await", RoleSet::Operational()}};
   options.services = {service_->service()};
   options.services.insert(options.services.end(), more_.begin(), more_.end());
   server_ = std::make_unique<RunningServer>(Must(StartServer(options)));

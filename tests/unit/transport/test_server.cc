@@ -99,7 +99,7 @@ void TestServer::Start(std::shared_ptr<grpc::ServerCredentials> credentials) {
   options.credentials = std::move(credentials);
   options.resolver = resolver_;
   options.policy = AuthorizationPolicy{
-      {kHealthCheckMethod, RoleSet::All()},
+      {kHealthCheckMethod, RoleSet::Operational()},
       {kPublishMethod, RoleSet::Of(Role::kDevice, Role::kGateway)},
       {kSubscribeMethod, RoleSet::Of(Role::kApp)},
   };

@@ -113,8 +113,8 @@ class BenchServer {
       options.listen_address = "127.0.0.1:0";
       options.credentials = Must(MakeServerCredentials({.files = TestPki::Shared().Backend()}));
       options.resolver = world.resolver;
-      options.policy = AuthorizationPolicy{{settings.policy_publish, RoleSet::All()},
-                                           {settings.policy_subscribe, RoleSet::All()}};
+      options.policy = AuthorizationPolicy{{settings.policy_publish, RoleSet::Operational()},
+                                           {settings.policy_subscribe, RoleSet::Operational()}};
       options.services = {service_->service()};
       running_ = std::make_unique<RunningServer>(Must(StartServer(options)));
       address_ = running_->address();
