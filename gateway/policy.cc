@@ -1,5 +1,6 @@
 #include "gateway/policy.h"
 
+#include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/transport.pb.h"
@@ -11,6 +12,8 @@ namespace {
 constexpr RoleSet kMembers =
     RoleSet::Of(Role::kDevice, Role::kGateway, Role::kApp, Role::kThirdParty, Role::kService);
 // Owners are apps; a gateway behind this one hands on what the owner signed.
+// A product that has nothing but its factory identity yet, and who carries for it.
+constexpr RoleSet kEnrollees = RoleSet::Of(Role::kFactory, Role::kDevice, Role::kGateway);
 constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
 
 }  // namespace
@@ -19,6 +22,7 @@ AuthorizationPolicy MakePolicy() {
   return {
       {kHealthCheckMethod, RoleSet::Operational()},
       {kHealthWatchMethod, RoleSet::Operational()},
+      {"/keystead.v1.Enrollment/Enroll", kEnrollees},
       {"/keystead.v1.Transport/Publish", kMembers},
       {"/keystead.v1.Transport/Subscribe", kMembers},
       {"/keystead.v1.Registry/Submit", kOwners},
@@ -29,7 +33,8 @@ AuthorizationPolicy MakePolicy() {
 }
 
 std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
-  return {v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
+  return {v1::EnrollRequest::descriptor()->file()->FindServiceByName("Enrollment"),
+          v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
           v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
           v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous")};
 }

@@ -12,10 +12,12 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
+#include "core/identity/enrollment.h"
 #include "core/observe/security_event.h"
 #include "core/transport/authorization.h"
 #include "core/transport/roster_gate.h"
 #include "core/transport/status_mapping.h"
+#include "keystead/v1/enrollment.grpc.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
 
@@ -229,6 +231,37 @@ class RegistryProxy final : public v1::Registry::CallbackService {
   const std::unique_ptr<v1::Registry::Stub> stub_;
 };
 
+// A request to enroll proves itself, so it matters nothing that the next hop sees the gateway's certificate.
+class EnrollmentProxy final : public v1::Enrollment::CallbackService {
+ public:
+  EnrollmentProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
+      : options_(options), calls_(calls), shares_(shares), stub_(v1::Enrollment::NewStub(options.channel)) {}
+
+  grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
+                                   v1::EnrollResponse* response) override {
+    ProxiedCall* const call = ProxiedCall::New(calls_);
+    absl::Status status;
+    if (request->factory_chain().size() > kMaxFactoryChainBytes ||
+        request->proof().size() > kMaxEnrollmentProofBytes)
+      status = absl::InvalidArgumentError("an enrollment request larger than the limit");
+    if (status.ok()) status = call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate).status();
+    if (!status.ok()) {
+      call->Refuse(status);
+    } else {
+      call->Start(context->deadline(), options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+        stub_->async()->Enroll(out, request, response, std::move(done));
+      });
+    }
+    return call;
+  }
+
+ private:
+  const ProxyOptions& options_;
+  OpenCalls& calls_;
+  Shares& shares_;
+  const std::unique_ptr<v1::Enrollment::Stub> stub_;
+};
+
 }  // namespace
 
 class Proxy::Impl {
@@ -237,18 +270,22 @@ class Proxy::Impl {
       : options_(options),
         shares_(options),
         rendezvous_(options_, calls_, shares_),
-        registry_(options_, calls_, shares_) {}
+        registry_(options_, calls_, shares_),
+        enrollment_(options_, calls_, shares_) {}
 
   const ProxyOptions options_;
   OpenCalls calls_;
   Shares shares_;
   RendezvousProxy rendezvous_;
   RegistryProxy registry_;
+  EnrollmentProxy enrollment_;
 };
 
 Proxy::Proxy(const ProxyOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Proxy::~Proxy() = default;
-std::vector<grpc::Service*> Proxy::services() { return {&impl_->rendezvous_, &impl_->registry_}; }
+std::vector<grpc::Service*> Proxy::services() {
+  return {&impl_->rendezvous_, &impl_->registry_, &impl_->enrollment_};
+}
 void Proxy::Stop() { impl_->calls_.Stop(); }
 
 }  // namespace keystead::gateway

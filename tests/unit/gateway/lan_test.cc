@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "core/identity/enrollment.h"
 #include "core/program/deny_file.h"
 #include "gateway/policy.h"
 #include "tests/unit/gateway/gateway_fixture.h"
@@ -234,6 +235,30 @@ TEST(PolicyTest, EveryServedRpcHasARow) {
 
 // Proxies
 // -----------------------------------------------------------------------------------------------------------
+
+TEST_F(GatewayTest, AFactoryIdentityBehindItEnrollsAtTheNextHopAndMayDoNothingElse) {
+  Start();  // also before it belongs to anybody
+  const auto channel = Dial(Role::kFactory, "device.newcomer");
+  const auto stub = v1::Enrollment::NewStub(channel);
+  v1::EnrollRequest request;
+  request.set_factory_chain("chain");
+  request.set_proof(" and proof");
+  v1::EnrollResponse response;
+  auto context = Soon();
+  ASSERT_TRUE(stub->Enroll(context.get(), request, &response).ok());
+  EXPECT_EQ(response.chain(), "chain and proof");
+  request.set_proof(std::string(kMaxEnrollmentProofBytes + 1, 'x'));
+  auto large = Soon();
+  EXPECT_EQ(stub->Enroll(large.get(), request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(upstream_.enrolled, 1u) << "that did not go on";
+  v1::PutRequest put;
+  put.set_box(RandomSource::System().NewId<MailboxName>().ToString());
+  put.set_message("announcement");
+  v1::PutResponse none;
+  auto other = Soon();
+  EXPECT_EQ(v1::Rendezvous::NewStub(channel)->Put(other.get(), put, &none).error_code(),
+            grpc::StatusCode::PERMISSION_DENIED);
+}
 
 TEST_F(GatewayTest, ADeviceBehindItMeetsAnAppAtTheNextHopsRendezvous) {
   Start();  // also before it belongs to anybody

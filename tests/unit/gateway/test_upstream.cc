@@ -94,6 +94,23 @@ class TestUpstream::Rendezvous final : public v1::Rendezvous::CallbackService {
   std::set<Waiting*> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
+// Answers with what it was asked.
+class TestUpstream::Enrollment final : public v1::Enrollment::CallbackService {
+ public:
+  explicit Enrollment(std::atomic<uint64_t>* enrolled) : enrolled_(enrolled) {}
+  grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
+                                   v1::EnrollResponse* response) override {
+    ++*enrolled_;
+    response->set_chain(request->factory_chain() + request->proof());
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+ private:
+  std::atomic<uint64_t>* const enrolled_;
+};
+
 class TestUpstream::Registry final : public v1::Registry::CallbackService {
  public:
   Registry(std::atomic<uint64_t>* commits, std::atomic<uint64_t>* fetches)
@@ -137,7 +154,8 @@ TestUpstream::TestUpstream()
             ("upstream_" + RandomSource::System().NewId<LogId>().ToHex())),
       resolver_(std::make_shared<PrincipalResolver>(&directory_, &deny_list_)),
       rendezvous_(std::make_unique<Rendezvous>()),
-      registry_(std::make_unique<Registry>(&commits, &fetches)) {
+      registry_(std::make_unique<Registry>(&commits, &fetches)),
+      enrollment_(std::make_unique<Enrollment>(&enrolled)) {
   if (!directory_.LoadFolder(TestPki::Shared().folder() + "/tenants").ok()) std::abort();
   Start();
 }
@@ -162,8 +180,9 @@ void TestUpstream::Start() {
   const RoleSet all = RoleSet::Operational();
   options.policy = {{"/keystead.v1.Transport/Publish", all}, {"/keystead.v1.Transport/Subscribe", all},
                     {"/keystead.v1.Rendezvous/Put", all},    {"/keystead.v1.Rendezvous/Await", all},
-                    {"/keystead.v1.Registry/Submit", all},   {"/keystead.v1.Registry/Fetch", all}};
-  options.services = {service_->service(), rendezvous_.get(), registry_.get()};
+                    {"/keystead.v1.Registry/Submit", all},   {"/keystead.v1.Registry/Fetch", all},
+                    {"/keystead.v1.Enrollment/Enroll", all}};
+  options.services = {service_->service(), rendezvous_.get(), registry_.get(), enrollment_.get()};
   server_ = std::make_unique<RunningServer>(Must(StartServer(options)));
   port_ = server_->port();
 }

@@ -13,6 +13,7 @@
 #include "core/transport/hop.h"
 #include "core/transport/server.h"
 #include "core/transport/transport_service.h"
+#include "keystead/v1/enrollment.grpc.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
 #include "tests/unit/gateway/household.h"
@@ -43,8 +44,9 @@ class TestUpstream final : public Hop {
   int refusals(const std::string& content);
   std::atomic<bool> busy{false};  // publish calls end with RESOURCE_EXHAUSTED
   std::atomic<uint64_t> duplicates{0};
-  std::atomic<uint64_t> commits{0};  // that the registry was shown
-  std::atomic<uint64_t> fetches{0};  // that it was asked for; without bundles it answers NOT_FOUND
+  std::atomic<uint64_t> commits{0};   // that the registry was shown
+  std::atomic<uint64_t> fetches{0};   // that it was asked for; without bundles it answers NOT_FOUND
+  std::atomic<uint64_t> enrolled{0};  // calls of Enrollment, which answers with what it was asked
   void SetBundle(uint64_t epoch, const std::string& bundle);
   std::string last_caller() const;  // of Publish
 
@@ -63,6 +65,7 @@ class TestUpstream final : public Hop {
  private:
   class Rendezvous;
   class Registry;
+  class Enrollment;
   bool Has(const InstantiationId& id, const Topic& topic, size_t count);
 
   std::string path_;
@@ -72,6 +75,7 @@ class TestUpstream final : public Hop {
   std::shared_ptr<PrincipalResolver> resolver_;
   std::unique_ptr<Rendezvous> rendezvous_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Enrollment> enrollment_;
   std::unique_ptr<storage::LogStore> store_;
   std::unique_ptr<RecordLog> log_;
   std::unique_ptr<Executor> executor_;
