@@ -29,8 +29,6 @@ class Enrollment {
   static absl::StatusOr<std::unique_ptr<Enrollment>> Open(const Options& options,
                                                           const PrincipalResolver* resolver);
 
-  size_t tenants() const { return issuers_.size(); }
-
   // A chain for whom the request proves to be; it need not be the caller's own, who may be a courier, but is
   // of the caller's tenant. UNAUTHENTICATED, NOT_FOUND, RESOURCE_EXHAUSTED or INVALID_ARGUMENT. THREAD: an
   // executor's; takes some 0.4 ms.

@@ -115,6 +115,31 @@ void OpenCalls::Stop() {
   for (const std::shared_ptr<ProxiedCall>& call : calls) call->Abandon();
 }
 
+// What the proxies of all services have in common.
+class ServiceProxy {
+ protected:
+  ServiceProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
+      : options_(options), calls_(calls), shares_(shares) {}
+
+  // A call that goes on as it came, unless `form` says what is wrong with it.
+  template <class Begin>
+  ProxiedCall* Pass(const grpc::CallbackServerContext& context, absl::Status form, CallPlaces& places,
+                    absl::Duration limit, Begin begin) const {
+    ProxiedCall* const call = ProxiedCall::New(calls_);
+    if (form.ok()) form = call->Enter(context, *options_.resolver, places, shares_.rate).status();
+    if (form.ok()) {
+      call->Start(context.deadline(), limit, begin);
+    } else {
+      call->Refuse(form);
+    }
+    return call;
+  }
+
+  const ProxyOptions& options_;
+  OpenCalls& calls_;
+  Shares& shares_;
+};
+
 absl::Status CheckPut(const v1::PutRequest& request) {
   if (request.box().size() != MailboxName::kSize || request.message().empty() ||
       request.message().size() > limits::kMailboxBytes)
@@ -122,72 +147,49 @@ absl::Status CheckPut(const v1::PutRequest& request) {
   return absl::OkStatus();
 }
 
-class RendezvousProxy final : public v1::Rendezvous::CallbackService {
+class RendezvousProxy final : public v1::Rendezvous::CallbackService, private ServiceProxy {
  public:
   RendezvousProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : options_(options), calls_(calls), shares_(shares), stub_(v1::Rendezvous::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares), stub_(v1::Rendezvous::NewStub(options.channel)) {}
 
   grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context, const v1::PutRequest* request,
                                 v1::PutResponse* response) override {
-    ProxiedCall* const call = ProxiedCall::New(calls_);
-    absl::Status status = CheckPut(*request);
-    if (status.ok()) status = call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate).status();
-    if (!status.ok()) {
-      call->Refuse(status);
-    } else {
-      call->Start(context->deadline(), options_.call_limit, [&](grpc::ClientContext* out, auto done) {
-        stub_->async()->Put(out, request, response, std::move(done));
-      });
-    }
-    return call;
+    return Pass(*context, CheckPut(*request), shares_.calls, options_.call_limit,
+                [&](grpc::ClientContext* out, auto done) {
+                  stub_->async()->Put(out, request, response, std::move(done));
+                });
   }
 
   grpc::ServerUnaryReactor* Await(grpc::CallbackServerContext* context, const v1::AwaitRequest* request,
                                   v1::AwaitResponse* response) override {
-    ProxiedCall* const call = ProxiedCall::New(calls_);
-    absl::Status status = request->box().size() == MailboxName::kSize
-                              ? absl::OkStatus()
-                              : absl::InvalidArgumentError("a mailbox name of another size");
-    if (status.ok())
-      status = call->Enter(*context, *options_.resolver, shares_.awaits, shares_.rate).status();
-    if (!status.ok()) {
-      call->Refuse(status);
-    } else {
-      call->Start(context->deadline(), options_.await_limit, [&](grpc::ClientContext* out, auto done) {
-        stub_->async()->Await(out, request, response, std::move(done));
-      });
-    }
-    return call;
+    const absl::Status status = request->box().size() == MailboxName::kSize
+                                    ? absl::OkStatus()
+                                    : absl::InvalidArgumentError("a mailbox name of another size");
+    return Pass(*context, status, shares_.awaits, options_.await_limit,
+                [&](grpc::ClientContext* out, auto done) {
+                  stub_->async()->Await(out, request, response, std::move(done));
+                });
   }
 
  private:
-  const ProxyOptions& options_;
-  OpenCalls& calls_;
-  Shares& shares_;
   const std::unique_ptr<v1::Rendezvous::Stub> stub_;
 };
 
-class RegistryProxy final : public v1::Registry::CallbackService {
+class RegistryProxy final : public v1::Registry::CallbackService, private ServiceProxy {
  public:
   RegistryProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : options_(options), calls_(calls), shares_(shares), stub_(v1::Registry::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares), stub_(v1::Registry::NewStub(options.channel)) {}
 
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
                                    const v1::SubmitCommitRequest* request,
                                    v1::SubmitCommitResponse* response) override {
-    ProxiedCall* const call = ProxiedCall::New(calls_);
     absl::Status status = CheckPlace(request->tenant(), request->instantiation());
     if (status.ok() && request->bundle().size() > limits::kMaxCommitBytes)
       status = absl::InvalidArgumentError("a commit larger than the limit");
-    if (status.ok()) status = call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate).status();
-    if (!status.ok()) {
-      call->Refuse(status);
-    } else {
-      call->Start(context->deadline(), options_.call_limit, [&](grpc::ClientContext* out, auto done) {
-        stub_->async()->Submit(out, request, response, std::move(done));
-      });
-    }
-    return call;
+    return Pass(*context, status, shares_.calls, options_.call_limit,
+                [&](grpc::ClientContext* out, auto done) {
+                  stub_->async()->Submit(out, request, response, std::move(done));
+                });
   }
 
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
@@ -225,40 +227,28 @@ class RegistryProxy final : public v1::Registry::CallbackService {
     return absl::OkStatus();
   }
 
-  const ProxyOptions& options_;
-  OpenCalls& calls_;
-  Shares& shares_;
   const std::unique_ptr<v1::Registry::Stub> stub_;
 };
 
 // A request to enroll proves itself, so it matters nothing that the next hop sees the gateway's certificate.
-class EnrollmentProxy final : public v1::Enrollment::CallbackService {
+class EnrollmentProxy final : public v1::Enrollment::CallbackService, private ServiceProxy {
  public:
   EnrollmentProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : options_(options), calls_(calls), shares_(shares), stub_(v1::Enrollment::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares), stub_(v1::Enrollment::NewStub(options.channel)) {}
 
   grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
                                    v1::EnrollResponse* response) override {
-    ProxiedCall* const call = ProxiedCall::New(calls_);
     absl::Status status;
     if (request->factory_chain().size() > kMaxFactoryChainBytes ||
         request->proof().size() > kMaxEnrollmentProofBytes)
       status = absl::InvalidArgumentError("an enrollment request larger than the limit");
-    if (status.ok()) status = call->Enter(*context, *options_.resolver, shares_.calls, shares_.rate).status();
-    if (!status.ok()) {
-      call->Refuse(status);
-    } else {
-      call->Start(context->deadline(), options_.call_limit, [&](grpc::ClientContext* out, auto done) {
-        stub_->async()->Enroll(out, request, response, std::move(done));
-      });
-    }
-    return call;
+    return Pass(*context, status, shares_.calls, options_.call_limit,
+                [&](grpc::ClientContext* out, auto done) {
+                  stub_->async()->Enroll(out, request, response, std::move(done));
+                });
   }
 
  private:
-  const ProxyOptions& options_;
-  OpenCalls& calls_;
-  Shares& shares_;
   const std::unique_ptr<v1::Enrollment::Stub> stub_;
 };
 

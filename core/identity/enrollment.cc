@@ -16,7 +16,6 @@ namespace keystead {
 namespace {
 
 constexpr std::string_view kTyp = "ks1/enroll";
-constexpr size_t kMaxChain = 4;
 
 absl::Status Failed(std::string_view what) {
   return absl::InternalError(absl::StrCat(Absl(what), ": ", x509::DrainErrors()));
@@ -114,7 +113,7 @@ absl::StatusOr<Enrollee> VerifyEnrollment(const EnrollmentRequest& request,
   if (request.factory_chain.size() > kMaxFactoryChainBytes || request.proof.size() > kMaxEnrollmentProofBytes)
     return absl::InvalidArgumentError("an enrollment request larger than the limit");
   KS_ASSIGN_OR_RETURN(const std::string leaf, LeafOf(request.factory_chain));
-  KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, x509::ParseCertificates(leaf, kMaxChain));
+  KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, x509::ParseCertificates(leaf, 1));
   Enrollee out;
   // Without the rest of its chain: a factory identity below an enrollment CA counts for nothing.
   KS_ASSIGN_OR_RETURN(out.factory, resolver.Resolve(leaf));

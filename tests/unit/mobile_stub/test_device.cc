@@ -5,6 +5,7 @@
 #include "core/cose/cose_key.h"
 #include "core/crypto/hash.h"
 #include "core/member/join_session.h"
+#include "core/member/offered_member.h"
 #include "keystead/v1/readings.pb.h"
 
 namespace keystead::mobile::testing {
@@ -62,15 +63,7 @@ void TestDevice::Join() {
   options.store = [](const SecretBytes&) { return absl::OkStatus(); };
   options.on_offer = [this](const JoinResponder::Offer& offer) {
     absl::MutexLock lock(&mutex_);
-    Member::Identity identity;
-    identity.tenant = tenant_;
-    identity.id = offer.id;
-    identity.self = offer.self;
-    identity.ik = ik_.Clone();
-    identity.k = offer.k.Clone();
-    identity.join = offer.join.Clone();
-    identity.owner_ckt = cose::Ckt(offer.owner_ik);
-    member_ = std::make_unique<Member>(std::move(identity));
+    member_ = MakeOfferedMember(offer, tenant_, ik_, &Clock::System());
     telemetry_.topic = Topic::Of(TopicKind::kTelemetry, offer.self);
     state_.topic = Topic::Of(TopicKind::kState, offer.self);
     KeyringLink::Options link;
