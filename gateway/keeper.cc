@@ -64,8 +64,9 @@ class Keeper::TrimTask final : public storage::Task {
     if (left <= owner_->history_bytes_) return absl::OkStatus();
     KS_ASSIGN_OR_RETURN(const storage::Bounds committed, owner_->store_->GetBounds(due_.log));
     const uint64_t end = std::min(owner_->forwarder_->CursorOf(due_.log), committed.end);
-    // Not worth it while most of the log waits for the next hop.
-    if (end - std::min(end, committed.first) < committed.end - end) {
+    // Not worth it while most of the log waits for the next hop, also of what this batch has just added.
+    KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, transaction.GetBounds(due_.log));
+    if (end - std::min(end, committed.first) < bounds.end - end) {
       WaitAbove(committed.first + (committed.end - committed.first) / 2);
       return absl::OkStatus();
     }
