@@ -29,16 +29,33 @@ absl::Status Prefixed(std::string_view what, const absl::Status& status) {
   return {status.code(), absl::StrCat(Absl(what), ": ", status.message())};
 }
 
+struct NamedCa {
+  TenantName name;
+  std::string file;
+  std::string pem;
+};
+
+absl::StatusOr<NamedCa> ReadNamedCa(const std::string& pair) {
+  const size_t equals = pair.find('=');
+  if (equals == std::string::npos) return absl::InvalidArgumentError(absl::StrCat("not NAME=CA.pem: ", pair));
+  NamedCa out;
+  KS_ASSIGN_OR_RETURN(out.name, TenantName::Parse(std::string_view(pair).substr(0, equals)));
+  out.file = pair.substr(equals + 1);
+  KS_ASSIGN_OR_RETURN(out.pem, ReadFile(out.file, kMaxCaFileBytes));
+  return out;
+}
+
 absl::Status RegisterTenants(const BackendOptions& options, TenantDirectory& directory) {
+  if (!options.provider.empty()) {  // first: then no tenant takes its name
+    KS_ASSIGN_OR_RETURN(const NamedCa ca, ReadNamedCa(options.provider));
+    if (absl::Status status = directory.RegisterProvider(ca.name, ca.pem); !status.ok())
+      return Prefixed(ca.file, status);
+  }
   if (!options.tenants_folder.empty()) KS_RETURN_IF_ERROR(directory.LoadFolder(options.tenants_folder));
   for (const std::string& pair : options.tenants) {
-    const size_t equals = pair.find('=');
-    if (equals == std::string::npos)
-      return absl::InvalidArgumentError(absl::StrCat("not NAME=CA.pem: ", pair));
-    KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(std::string_view(pair).substr(0, equals)));
-    const std::string file = pair.substr(equals + 1);
-    KS_ASSIGN_OR_RETURN(const std::string pem, ReadFile(file, kMaxCaFileBytes));
-    if (absl::Status status = directory.Register(name, pem); !status.ok()) return Prefixed(file, status);
+    KS_ASSIGN_OR_RETURN(const NamedCa ca, ReadNamedCa(pair));
+    if (absl::Status status = directory.Register(ca.name, ca.pem); !status.ok())
+      return Prefixed(ca.file, status);
   }
   if (directory.Tenants().empty())
     return absl::InvalidArgumentError("there is no tenant: give --tenants FOLDER or --tenant NAME=CA.pem");

@@ -22,6 +22,7 @@ namespace keystead::backend {
 struct BackendOptions {
   std::string listen = "127.0.0.1:7443";  // port 0: the system chooses
   CertificateFiles tls;                   // roots: the admission CA
+  std::string provider;                   // "<provider's name>=<CA file>"; empty: it has no operators
   std::string tenants_folder;             // <folder>/<tenant name>/ca.pem
   std::vector<std::string> tenants;       // "<tenant name>=<CA file>"
   std::string deny_list;                  // a file that may change (core/program/deny_file.h); empty: none

@@ -14,6 +14,7 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
       ->capture_default_str();
   app.add_option("--data", options.store.path, "Folder of the store; made where it is missing")->required();
   AddCertificateOptions(app, options.tls);
+  app.add_option("--provider", options.provider, "Whose operators are let in, and their CA: NAME=CA.pem");
   app.add_option("--tenants", options.tenants_folder, "Folder with <tenant name>/ca.pem of each tenant");
   app.add_option("--tenant", options.tenants, "One tenant and its CA: NAME=CA.pem; repeatable")
       ->allow_extra_args(false);

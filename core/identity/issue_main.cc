@@ -38,9 +38,10 @@ struct Arguments {
 };
 
 struct Issuing {
-  std::filesystem::path folder;  // that holds <role>/<id>, or <id> for the provider
+  std::filesystem::path folder;  // that holds <role>/<id>, or <id> for the provider's service
   TenantName tenant;
   Role role = Role::kDevice;
+  bool is_provider_service = false;
   absl::Time not_before;
   absl::Time not_after;
 };
@@ -62,7 +63,8 @@ absl::StatusOr<Issuing> Plan(const Arguments& arguments) {
   KS_ASSIGN_OR_RETURN(plan.not_after, TimeOr(arguments.not_after, now + arguments.days * absl::Hours(24)));
   if (arguments.provider) {
     plan.folder = std::filesystem::path(arguments.out) / "provider";
-    plan.role = Role::kService;
+    plan.is_provider_service = arguments.role != RoleName(Role::kOperator);
+    plan.role = plan.is_provider_service ? Role::kService : Role::kOperator;
     KS_ASSIGN_OR_RETURN(std::string name, ReadTextFile((plan.folder / "name").string()));
     while (!name.empty() && name.back() == '\n') name.pop_back();
     KS_ASSIGN_OR_RETURN(plan.tenant, TenantName::Parse(name));
@@ -76,10 +78,14 @@ absl::StatusOr<Issuing> Plan(const Arguments& arguments) {
   return plan;
 }
 
-absl::StatusOr<CertificateIssuer> LoadIssuer(const std::filesystem::path& folder) {
+// The provider's own service is met by peers that know its CA; everybody else is a client of a server that
+// knows the admission CA.
+absl::StatusOr<CertificateIssuer> LoadIssuer(const Issuing& plan) {
+  const std::filesystem::path& folder = plan.folder;
   const std::filesystem::path cross = folder / "cross.pem";
-  return CertificateIssuer::Load({(folder / "ca.pem").string(), (folder / "ca.key").string(),
-                                  std::filesystem::exists(cross) ? cross.string() : std::string()});
+  const bool crossed = std::filesystem::exists(cross) && !plan.is_provider_service;
+  return CertificateIssuer::Load(
+      {(folder / "ca.pem").string(), (folder / "ca.key").string(), crossed ? cross.string() : std::string()});
 }
 
 // A pair that is there, is for this id, comes from this CA and is still good for a third of its life is kept.
@@ -106,7 +112,7 @@ absl::StatusOr<bool> IssueOne(const Arguments& arguments, const Issuing& plan,
     request.ip_addresses.insert(request.ip_addresses.begin(), "127.0.0.1");
   }
   const std::filesystem::path folder =
-      arguments.provider ? plan.folder / name : plan.folder / std::string(RoleName(plan.role)) / name;
+      plan.is_provider_service ? plan.folder / name : plan.folder / std::string(RoleName(plan.role)) / name;
   const CertificateFiles files{(folder / "chain.pem").string(), (folder / "key.pem").string(), ""};
   if (!arguments.force && IsGood(files, issuer, request.id)) return false;
 
@@ -126,7 +132,7 @@ absl::StatusOr<bool> IssueOne(const Arguments& arguments, const Issuing& plan,
 absl::Status Run(const Arguments& arguments) {
   umask(077);  // folders 0700; files have their own modes
   KS_ASSIGN_OR_RETURN(const Issuing plan, Plan(arguments));
-  KS_ASSIGN_OR_RETURN(const CertificateIssuer issuer, LoadIssuer(plan.folder));
+  KS_ASSIGN_OR_RETURN(const CertificateIssuer issuer, LoadIssuer(plan));
   size_t issued = 0;
   for (size_t i = 0; i < arguments.count; ++i) {
     const std::string name =
@@ -148,10 +154,11 @@ int main(int argc, char** argv) {
   app.add_option("--out", arguments.out, "Folder that make-pki wrote")->required();
   CLI::Option* tenant = app.add_option("--tenant", arguments.tenant, "Tenant whose CA issues");
   CLI::Option* provider =
-      app.add_flag("--provider", arguments.provider, "The provider's CA issues, role service");
+      app.add_flag("--provider", arguments.provider, "The provider's CA issues, role service or operator");
   tenant->excludes(provider);
   app.add_option("--role", arguments.role,
-                 "device, gateway, app, thirdparty, service, admin or factory (id: <role>.<id>)")
+                 "device, gateway, app, thirdparty, service, admin, operator (with --provider) or factory "
+                 "(id: <role>.<id>)")
       ->capture_default_str();
   CLI::Option* id = app.add_option("--id", arguments.id, "Last element of the SPIFFE id");
   CLI::Option* prefix =

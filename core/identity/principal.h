@@ -65,10 +65,13 @@ class TenantDirectory {
 
   // Registers the keys of every certificate in `ca_pem` (at most 8) in place of what the tenant had.
   // INVALID_ARGUMENT for no, a malformed, a non-P-256 or a non-CA certificate; then nothing changes.
+  // ALREADY_EXISTS: the name is the provider's.
   absl::Status Register(const TenantName& tenant, std::string_view ca_pem);
+  // The provider's own name and keys. Nobody else has operators, and it has nothing else. Once.
+  absl::Status RegisterProvider(const TenantName& provider, std::string_view ca_pem);
   void Remove(const TenantName& tenant);
   bool Contains(const TenantName& tenant) const;
-  std::vector<TenantName> Tenants() const;  // sorted
+  std::vector<TenantName> Tenants() const;  // sorted, without the provider
 
   // Registers <directory>/<tenant name>/ca.pem for each subfolder that has one. The first error is returned,
   // with the path in it; tenants registered until then stay. NOT_FOUND when there is none at all.
@@ -80,12 +83,15 @@ class TenantDirectory {
     std::shared_ptr<const PublicKey> key;
     Digest key_id;
   };
+  static absl::StatusOr<std::vector<Entry>> ParseKeys(std::string_view ca_pem);
   std::vector<Entry> KeysOf(const TenantName& tenant) const;
   bool HasKey(const TenantName& tenant, const Digest& key_id) const;
+  bool IsProvider(const TenantName& name) const;
   uint64_t generation() const;  // raised by every change
 
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<TenantName, std::vector<Entry>> keys_ ABSL_GUARDED_BY(mutex_);
+  TenantName provider_ ABSL_GUARDED_BY(mutex_);  // no name: none
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

@@ -164,6 +164,9 @@ absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Establish(
 
   const std::vector<TenantDirectory::Entry> keys = directory_->KeysOf(claim.tenant());
   if (keys.empty()) return refuse("tenant is not registered");
+  // What a tenant's CA signs speaks for that tenant: it cannot make an operator.
+  if (directory_->IsProvider(claim.tenant()) != (claim.role() == Role::kOperator))
+    return refuse("operators are the provider's, and the provider has nothing else");
   for (const TenantDirectory::Entry& entry : keys) {
     if (!x509::IsSignedBy(leaf, entry.key->get())) continue;
     claim.issuer_key_id_ = claim.registered_key_id_ = entry.key_id;

@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::string_view kScheme = "spiffe://";
 constexpr size_t kMaxUriBytes = 512;
-constexpr std::array<std::string_view, kRoleCount> kRoleNames = {"device",  "gateway", "app",    "thirdparty",
-                                                                 "service", "admin",   "factory"};
+constexpr std::array<std::string_view, kRoleCount> kRoleNames = {
+    "device", "gateway", "app", "thirdparty", "service", "admin", "operator", "factory"};
 
 bool IsIdentityCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||

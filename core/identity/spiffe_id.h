@@ -14,12 +14,13 @@
 
 namespace keystead {
 
-// kFactory is what a product is before it is anybody's: good for enrolling and for nothing else
-// (core/identity/enrollment.h). The others are operational.
-enum class Role : uint8_t { kDevice, kGateway, kApp, kThirdParty, kService, kAdmin, kFactory };
-inline constexpr size_t kRoleCount = 7;
+// kAdmin is a tenant's own administrator; kOperator is the provider's, and of nobody else
+// (PrincipalResolver). kFactory is what a product is before it is anybody's: good for enrolling and for
+// nothing else (core/identity/enrollment.h). The others are operational.
+enum class Role : uint8_t { kDevice, kGateway, kApp, kThirdParty, kService, kAdmin, kOperator, kFactory };
+inline constexpr size_t kRoleCount = 8;
 
-// "device", "gateway", "app", "thirdparty", "service", "admin", "factory"
+// "device", "gateway", "app", "thirdparty", "service", "admin", "operator", "factory"
 std::string_view RoleName(Role role);
 std::optional<Role> RoleFromName(std::string_view name);
 

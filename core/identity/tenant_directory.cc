@@ -12,11 +12,8 @@ namespace {
 constexpr size_t kMaxKeysPerTenant = 8;
 }
 
-TenantDirectory::TenantDirectory() = default;
-TenantDirectory::~TenantDirectory() = default;
-
-absl::Status TenantDirectory::Register(const TenantName& tenant, std::string_view ca_pem) {
-  if (tenant == TenantName()) return absl::InvalidArgumentError("a CA needs a tenant to be registered for");
+// static
+absl::StatusOr<std::vector<TenantDirectory::Entry>> TenantDirectory::ParseKeys(std::string_view ca_pem) {
   KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates,
                       x509::ParseCertificates(ca_pem, kMaxKeysPerTenant));
   std::vector<Entry> entries;
@@ -30,10 +27,33 @@ absl::Status TenantDirectory::Register(const TenantName& tenant, std::string_vie
     KS_ASSIGN_OR_RETURN(const Digest key_id, x509::KeyId(key.get()));
     entries.push_back({std::make_shared<PublicKey>(std::move(key)), key_id});
   }
+  return entries;
+}
+
+TenantDirectory::TenantDirectory() = default;
+TenantDirectory::~TenantDirectory() = default;
+
+absl::Status TenantDirectory::Register(const TenantName& tenant, std::string_view ca_pem) {
+  if (tenant == TenantName()) return absl::InvalidArgumentError("a CA needs a tenant to be registered for");
+  KS_ASSIGN_OR_RETURN(std::vector<Entry> entries, ParseKeys(ca_pem));
   absl::MutexLock lock(&mutex_);
+  if (tenant == provider_)
+    return absl::AlreadyExistsError(absl::StrCat(tenant.str(), " is the provider's own name"));
   keys_[tenant] = std::move(entries);
   ++generation_;
   return absl::OkStatus();
+}
+
+absl::Status TenantDirectory::RegisterProvider(const TenantName& provider, std::string_view ca_pem) {
+  KS_RETURN_IF_ERROR(Register(provider, ca_pem));
+  absl::MutexLock lock(&mutex_);
+  provider_ = provider;
+  return absl::OkStatus();
+}
+
+bool TenantDirectory::IsProvider(const TenantName& name) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return name != TenantName() && name == provider_;
 }
 
 void TenantDirectory::Remove(const TenantName& tenant) {
@@ -51,7 +71,9 @@ std::vector<TenantName> TenantDirectory::Tenants() const {
   std::vector<TenantName> out;
   {
     absl::ReaderMutexLock lock(&mutex_);
-    for (const auto& [tenant, keys] : keys_) out.push_back(tenant);
+    for (const auto& [tenant, keys] : keys_) {
+      if (tenant != provider_) out.push_back(tenant);
+    }
   }
   std::sort(out.begin(), out.end());
   return out;

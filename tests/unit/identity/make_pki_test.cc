@@ -33,7 +33,7 @@ TEST(MakePkiTest, KeepsKeysFromOthers) {
       ++keys;
     }
   }
-  EXPECT_EQ(keys, 2u);
+  EXPECT_EQ(keys, 3u);
 }
 
 TEST(MakePkiTest, KeepsWhatIsThereAndAddsTenants) {

@@ -145,6 +145,26 @@ TEST_F(PrincipalResolverTest, RefusesAnUnknownTenant) {
                 "tenant is not registered");
 }
 
+TEST_F(PrincipalResolverTest, OperatorsAreTheProvidersAndTheProviderHasNothingElse) {
+  const std::string provider = pki_.folder() + "/provider";
+  const TenantName name = Tenant(testing::kProvider);
+  const auto leaf = [&](const std::string& ca, const std::string& id) { return Leaf(ca, pki_.Request(id)); };
+  const std::string operator_of_provider = leaf(provider, "spiffe://" + name.str() + "/operator/ops");
+  ExpectRefused(operator_of_provider, SecurityEventKind::kPeerRefused, "tenant is not registered");
+  ASSERT_TRUE(directory_.RegisterProvider(name, ReadAll(provider + "/ca.pem")).ok());
+  EXPECT_TRUE(resolver_.Resolve(operator_of_provider).ok());
+  constexpr std::string_view kNoOperator = "operators are the provider's, and the provider has nothing else";
+  for (const char* role : {"device", "gateway", "app", "thirdparty", "service", "admin", "factory"}) {
+    ExpectRefused(leaf(provider, "spiffe://" + name.str() + "/" + role + "/x"),
+                  SecurityEventKind::kPeerRefused, kNoOperator);
+  }
+  ExpectRefused(leaf(AcmeFolder(), "spiffe://" + std::string(kAcme) + "/operator/ops"),
+                SecurityEventKind::kPeerRefused, kNoOperator);
+  ExpectRefused(leaf(AcmeFolder(), "spiffe://" + name.str() + "/operator/ops"),
+                SecurityEventKind::kIssuerMismatch,
+                "the CA registered for this tenant did not issue the certificate");
+}
+
 TEST_F(PrincipalResolverTest, RefusesOutsideItsValidityAlsoWhenSeenBefore) {
   LeafRequest request = pki_.Request(kDevice);
   request.not_before = clock_.Now() + absl::Hours(1);

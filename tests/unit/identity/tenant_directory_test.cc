@@ -20,6 +20,15 @@ TEST(TenantDirectoryTest, LoadsEveryTenantOfAFolder) {
   EXPECT_EQ(directory.Tenants(), (std::vector<TenantName>{Tenant(kAcme), Tenant(kGlobex)}));
 }
 
+TEST(TenantDirectoryTest, NoTenantTakesTheProvidersName) {
+  const TestPki& pki = TestPki::Shared();
+  const std::string provider_ca = ReadAll(pki.folder() + "/provider/ca.pem");
+  TenantDirectory directory;
+  ASSERT_TRUE(directory.RegisterProvider(Tenant(testing::kProvider), provider_ca).ok());
+  EXPECT_TRUE(absl::IsAlreadyExists(directory.Register(Tenant(testing::kProvider), provider_ca)));
+  EXPECT_TRUE(directory.Tenants().empty());
+}
+
 TEST(TenantDirectoryTest, SaysWhichFileIsBad) {
   const std::string folder = TestPki::Shared().NewFolder();
   TenantDirectory directory;
