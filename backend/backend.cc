@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "backend/admin_service.h"
 #include "backend/enrollment_service.h"
 #include "backend/hop.h"
 #include "backend/policy.h"
@@ -57,8 +58,11 @@ absl::Status RegisterTenants(const BackendOptions& options, TenantDirectory& dir
     if (absl::Status status = directory.Register(ca.name, ca.pem); !status.ok())
       return Prefixed(ca.file, status);
   }
-  if (directory.Tenants().empty())
-    return absl::InvalidArgumentError("there is no tenant: give --tenants FOLDER or --tenant NAME=CA.pem");
+  if (directory.Tenants().empty() && options.provider.empty())
+    return absl::InvalidArgumentError(
+        "there is no tenant: give --tenants FOLDER or --tenant NAME=CA.pem, or --provider NAME=CA.pem so "
+        "that "
+        "an operator can create one");
   return absl::OkStatus();
 }
 
@@ -94,15 +98,18 @@ struct Backend::Parts {
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         store(std::move(opened)),
         tenants(std::move(numbered)),
+        queue(store.get(), options.queue),
         executor(options.threads),
         log(store.get(), LogOptionsOf(options)),
         instantiations(store.get(), &executor, WithClock(options.instantiations, options)),
-        hop(resolver.get(), tenants.get(), &instantiations, store.get()),
+        hop(resolver.get(), tenants.get(), &instantiations, store.get(), &queue),
         transport(&hop, &log, &executor, options.transport),
-        intake({store.get(), &log, &executor, &instantiations, &hop}, WithClock(options.intake, options)),
+        intake({store.get(), &log, &executor, &instantiations, &hop, &queue},
+               WithClock(options.intake, options)),
         mailboxes(WithClock(options.mailboxes, options)),
         registry_service(resolver.get(), tenants.get(), &intake),
-        rendezvous_service(resolver.get(), tenants.get(), &mailboxes) {
+        rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
+        admin_service({resolver.get(), tenants.get(), &queue, store.get(), &executor}) {
     hop.Attach(&transport);
   }
 
@@ -132,6 +139,7 @@ struct Backend::Parts {
   const std::shared_ptr<PrincipalResolver> resolver;
   const std::unique_ptr<storage::LogStore> store;
   const std::unique_ptr<Tenants> tenants;
+  FairQueue queue;
   Executor executor;
   RecordLog log;
   Instantiations instantiations;
@@ -141,6 +149,7 @@ struct Backend::Parts {
   Mailboxes mailboxes;
   RegistryService registry_service;
   RendezvousService rendezvous_service;
+  AdminService admin_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
   std::optional<RunningServer> server;
@@ -160,7 +169,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   store_options.format_name = std::string(kFormatName);
   store_options.format_version = kFormatVersion;
   KS_ASSIGN_OR_RETURN(auto store, storage::LogStore::Open(store_options));
-  KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*store, *directory));
+  KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*store, *directory, options.default_limits, options.clock));
 
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(store), std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
@@ -173,7 +182,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   server.resolver = parts->resolver;
   server.policy = MakePolicy();
   server.services = {parts->transport.service(), &parts->registry_service, &parts->rendezvous_service,
-                     &*parts->enrollment_service};
+                     &*parts->enrollment_service, &parts->admin_service};
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
   KS_ASSIGN_OR_RETURN(RunningServer running, StartServer(server));
@@ -200,6 +209,7 @@ void Backend::Stop() {
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.
   parts_->executor.Drain();
+  parts_->queue.Drain();
   static_cast<void>(parts_->store->Commit([](storage::Transaction&) { return absl::OkStatus(); }));
   parts_->executor.Drain();
 }

@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "backend/commit_intake.h"
 #include "backend/enrollment.h"
+#include "backend/fair_queue.h"
 #include "backend/instantiations.h"
 #include "backend/mailboxes.h"
 #include "core/identity/certificate_files.h"
@@ -31,6 +32,8 @@ struct BackendOptions {
   CommitIntake::Options intake;
   Mailboxes::Options mailboxes;
   Enrollment::Options enrollment;
+  TenantLimits default_limits;  // of tenants for which no operator has set any
+  FairQueue::Options queue;
   TransportServiceOptions transport;
   int threads = 2;                              // of the executor, beside gRPC's and the writer
   int max_streams = 256;                        // open calls of one connection

@@ -6,12 +6,15 @@
 #include "backend/rows.h"
 #include "core/base/status.h"
 #include "core/observe/security_event.h"
+#include "core/transport/limit_status.h"
 
 namespace keystead::backend {
 namespace {
 
 // What a peer is told about a commit that does not verify. One answer, whether the instantiation is there or
 // not: only its owner's signature gets a caller further.
+constexpr absl::Duration kComeBackForInstantiations = absl::Minutes(1);
+
 absl::Status DoesNotVerify(const absl::Status& why) { return absl::InvalidArgumentError(why.message()); }
 
 }  // namespace
@@ -105,14 +108,16 @@ void CommitIntake::Verify(const std::shared_ptr<Job>& job) {
   absl::Status status = Apply(*job);
   if (status.ok() && job->repeated) return job->answer(job->accepted);
   if (status.ok()) {
-    status = parts_.store->Submit(storage::MakeTask(
-        job->bundle.size() + sizeof(Job),
-        [this, job](storage::Transaction& transaction) {
-          absl::Status prepared = Prepare(transaction, *job);
-          if (!prepared.ok()) parts_.log->Finish(job->changes, prepared);
-          return prepared;
-        },
-        [this, job](const absl::Status& done) { Done(*job, done); }));
+    status =
+        parts_.queue->Submit(job->tenant, storage::MakeTask(
+                                              job->bundle.size() + sizeof(Job),
+                                              [this, job](storage::Transaction& transaction) {
+                                                absl::Status prepared = Prepare(transaction, *job);
+                                                if (!prepared.ok())
+                                                  parts_.log->Finish(job->changes, prepared);
+                                                return prepared;
+                                              },
+                                              [this, job](const absl::Status& done) { Done(*job, done); }));
     if (status.ok()) return;
   }
   Refuse(*job, status);
@@ -147,8 +152,11 @@ absl::Status CommitIntake::CountNew(storage::Transaction& transaction, const Job
   if (row.has_value()) {
     KS_ASSIGN_OR_RETURN(count, DecodeNumber(*row));
   }
-  if (count >= options_.instantiations_per_tenant)
-    return absl::ResourceExhaustedError("the tenant has as many instantiations as it may");
+  const uint64_t own = job.tenant.account().limits().instantiations;
+  if (count >= (own > 0 ? own : options_.instantiations_per_tenant)) {
+    job.tenant.account().CountRefused(limit_names::kInstantiations);
+    return LimitReached(limit_names::kInstantiations, kComeBackForInstantiations);
+  }
   // First the peer's own share, so that one cannot use up the tenant's.
   if (!founders_.Take(job.caller->uri()) || !creations_.Take(job.tenant.name().str()))
     return absl::ResourceExhaustedError("new instantiations come too fast");
@@ -194,7 +202,8 @@ absl::Status CommitIntake::AppendToKeyring(storage::Transaction& transaction, Jo
   KS_ASSIGN_OR_RETURN(const AppendOutcome outcome,
                       parts_.log->Append(transaction, job.tenant.number(), view, bytes, job.changes));
   if (!outcome.refused.empty()) return absl::InternalError("the keyring refused a commit");
-  return absl::OkStatus();
+  if (outcome.stored == nullptr) return absl::OkStatus();
+  return job.tenant.account().Add(transaction, 1, static_cast<int64_t>(outcome.stored->size()));
 }
 
 absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) {
@@ -223,6 +232,7 @@ absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) 
 
 void CommitIntake::Done(Job& job, const absl::Status& status) {
   parts_.log->Finish(job.changes, status);
+  job.tenant.account().Settle(status);
   if (!status.ok()) {
     if (job.entered) {
       parts_.instantiations->Forget(job.tenant, job.id);
@@ -254,8 +264,8 @@ void CommitIntake::Fetch(const TenantView& tenant, const Caller& caller, const I
       answer(Fetched{*std::move(bundles), place});
     });
   };
-  const absl::Status submitted =
-      parts_.store->Submit(storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
+  const absl::Status submitted = parts_.queue->Submit(
+      tenant, storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
   if (!submitted.ok()) answer(submitted);
 }
 

@@ -48,6 +48,7 @@ class CommitIntake {
     Executor* executor = nullptr;
     Instantiations* instantiations = nullptr;
     BackendHop* hop = nullptr;
+    FairQueue* queue = nullptr;  // on the way to the store
   };
   CommitIntake(const Parts& parts, const Options& options);
 

@@ -27,6 +27,13 @@ void ReportStranger(const Principal& principal, const TenantName& tenant, const 
   Report(event);
 }
 
+void ReportLimit(const Principal& principal, const absl::Status& status) {
+  Report({.kind = SecurityEventKind::kLimitExceeded,
+          .tenant = principal.tenant().str(),
+          .peer = principal.uri(),
+          .detail = std::string(status.message())});
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Principal>> BackendHop::Authenticate(
@@ -38,8 +45,25 @@ absl::Status BackendHop::CheckStillValid(const Principal& principal) {
   return resolver_->CheckStillValid(principal);
 }
 
-absl::Status BackendHop::Submit(const Principal&, std::unique_ptr<storage::Task> task) {
-  return store_->Submit(std::move(task));
+absl::StatusOr<Hop::Place> BackendHop::TakePlace(const Principal& principal, const SubscribeDemand* demand) {
+  KS_ASSIGN_OR_RETURN(const TenantView tenant, tenants_->Of(principal));
+  absl::StatusOr<Place> place =
+      tenant.account().Enter(principal, demand == nullptr ? 0 : demand->topics.size());
+  if (!place.ok()) ReportLimit(principal, place.status());
+  return place;
+}
+
+absl::Status BackendHop::Submit(const Principal& principal, std::unique_ptr<storage::Task> task,
+                                const TaskLoad& load) {
+  KS_ASSIGN_OR_RETURN(const TenantView tenant, tenants_->Of(principal));
+  absl::Status status = tenant.account().Admit(load);
+  if (status.ok()) status = queue_->Submit(tenant, std::move(task));
+  if (absl::IsResourceExhausted(status)) ReportLimit(principal, status);
+  return status;
+}
+
+void BackendHop::Sent(const Principal& principal, uint64_t groups, uint64_t bytes) {
+  if (const auto tenant = tenants_->Of(principal); tenant.ok()) tenant->account().CountSent(groups, bytes);
 }
 
 RecordSource BackendHop::SourceOf(const Principal& principal) const {
@@ -61,6 +85,25 @@ absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, co
   }
   KS_RETURN_IF_ERROR((*gate)->MayPublish(principal, group));
   return tenant->number();
+}
+
+absl::Status BackendHop::Stored(storage::Transaction& transaction, const Principal& principal,
+                                std::span<const StoredGroup> groups) {
+  int64_t stored = 0;
+  int64_t bytes = 0;
+  for (const StoredGroup& group : groups) {
+    if (group.outcome.stored == nullptr) continue;
+    ++stored;
+    bytes += static_cast<int64_t>(group.outcome.stored->size());
+  }
+  if (stored == 0) return absl::OkStatus();
+  KS_ASSIGN_OR_RETURN(const TenantView tenant, tenants_->Of(principal));
+  return tenant.account().Add(transaction, stored, bytes);
+}
+
+void BackendHop::Committed(const Principal& principal, std::span<const StoredGroup>,
+                           const absl::Status& status) {
+  if (const auto tenant = tenants_->Of(principal); tenant.ok()) tenant->account().Settle(status);
 }
 
 absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,

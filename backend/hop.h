@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
+#include "backend/fair_queue.h"
 #include "backend/instantiations.h"
 #include "backend/tenant_view.h"
 #include "core/transport/hop.h"
@@ -15,8 +17,12 @@ class BackendHop final : public Hop {
  public:
   // Nothing is owned; all must outlive it.
   BackendHop(const PrincipalResolver* resolver, const Tenants* tenants, Instantiations* instantiations,
-             storage::LogStore* store)
-      : resolver_(resolver), tenants_(tenants), instantiations_(instantiations), store_(store) {}
+             storage::LogStore* store, FairQueue* queue)
+      : resolver_(resolver),
+        tenants_(tenants),
+        instantiations_(instantiations),
+        store_(store),
+        queue_(queue) {}
 
   // The service that asks this hop; before the first EndStale.
   void Attach(TransportService* service) { service_ = service; }
@@ -24,10 +30,17 @@ class BackendHop final : public Hop {
   absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) override;
   absl::Status CheckStillValid(const Principal& principal) override;
-  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) override;
+  absl::StatusOr<Place> TakePlace(const Principal& principal, const SubscribeDemand* demand) override;
+  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task,
+                      const TaskLoad& load) override;
+  void Sent(const Principal& principal, uint64_t groups, uint64_t bytes) override;
   RecordSource SourceOf(const Principal& principal) const override;
   absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
                                  const GroupView& group) override;
+  absl::Status Stored(storage::Transaction& transaction, const Principal& principal,
+                      std::span<const StoredGroup> groups) override;
+  void Committed(const Principal& principal, std::span<const StoredGroup> groups,
+                 const absl::Status& status) override;
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
                                           const SubscribeDemand& demand) override;
 
@@ -42,6 +55,7 @@ class BackendHop final : public Hop {
   const Tenants* const tenants_;
   Instantiations* const instantiations_;
   storage::LogStore* const store_;
+  FairQueue* const queue_;
   TransportService* service_ = nullptr;
 };
 

@@ -39,6 +39,20 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
                  "Rendezvous calls of one peer, beyond a burst")
       ->capture_default_str();
   app.add_option("--rendezvous-burst", options.mailboxes.rate.burst, "That burst")->capture_default_str();
+  TenantLimits& limits = options.default_limits;
+  app.add_option("--tenant-records-per-second", limits.records_per_second,
+                 "Records that a tenant may publish, for tenants without limits of their own; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--tenant-bytes-per-second", limits.bytes_per_second, "Bytes of them, likewise")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--tenant-streams", limits.streams,
+                 "Calls of the data path that it may have open, likewise");
+  app.add_option("--tenant-connections", limits.connections, "Peers with such calls, likewise");
+  app.add_option("--tenant-subscriptions", limits.subscriptions, "Topics of open subscriptions, likewise");
+  app.add_option("--tenant-stored-bytes", limits.stored_bytes, "Bytes that it may have stored, likewise");
+  app.add_option("--fair-writer-bytes", options.queue.writer_bytes,
+                 "Bytes of all tenants that the writer has at a time: the fair queue is before it")
+      ->capture_default_str();
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();

@@ -58,6 +58,18 @@ absl::StatusOr<DeviceRow> DecodeDevice(std::string_view bytes) {
   return row;
 }
 
+std::string EncodeUsage(const StoredUsage& usage) {
+  return EncodeNumber(usage.groups) + EncodeNumber(usage.bytes);
+}
+
+absl::StatusOr<StoredUsage> DecodeUsage(std::string_view bytes) {
+  if (bytes.size() != 2 * kNumberBytes) return Damaged();
+  StoredUsage usage;
+  KS_ASSIGN_OR_RETURN(usage.groups, DecodeNumber(bytes.substr(0, kNumberBytes)));
+  KS_ASSIGN_OR_RETURN(usage.bytes, DecodeNumber(bytes.substr(kNumberBytes)));
+  return usage;
+}
+
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt) {
   return id.ToString() + ckt.ToString();
 }

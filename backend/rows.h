@@ -4,8 +4,12 @@
 //   0       kTenantTable   tenant name                number(8)
 //   n       kCommitTable   instantiation(16) epoch(8) taken(8, µs since 1970) hash(32) bundle
 //   n       kDeviceTable   ckt(32)                    reset counter(8) instantiation(16) acceptance
-//   digest(32) n       kEvictedTable  instantiation(16) ckt(32)  empty n       kCountTable "instantiations"
-//   number(8)
+//                                                 digest(32)
+//   n       kEvictedTable  instantiation(16) ckt(32)  empty
+//   n       kCountTable    "instantiations"           number(8)
+//   n       kUsageTable    "stored"                   groups(8) bytes(8) of all its topics
+//   0       kLimitsTable   tenant name                serialized keystead.v1.TenantLimits
+//   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
 #pragma once
 
 #include <cstdint>
@@ -25,6 +29,10 @@ inline constexpr storage::Table kCommitTable{17};
 inline constexpr storage::Table kDeviceTable{18};
 inline constexpr storage::Table kEvictedTable{19};
 inline constexpr storage::Table kCountTable{20};
+inline constexpr storage::Table kUsageTable{21};
+inline constexpr storage::Table kLimitsTable{22};
+inline constexpr storage::Table kAdmittedTable{23};  // tenants that an operator created
+inline constexpr std::string_view kStoredUsage = "stored";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 
 // DATA_LOSS from every Decode: the store holds what this program did not write.
@@ -48,6 +56,14 @@ struct DeviceRow {
 };
 std::string EncodeDevice(const DeviceRow& row);
 absl::StatusOr<DeviceRow> DecodeDevice(std::string_view bytes);
+
+// Groups that a tenant has stored, exactly.
+struct StoredUsage {
+  uint64_t groups = 0;
+  uint64_t bytes = 0;
+};
+std::string EncodeUsage(const StoredUsage& usage);
+absl::StatusOr<StoredUsage> DecodeUsage(std::string_view bytes);
 
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt);
 absl::StatusOr<Digest> DecodeEvictedKey(std::string_view key);

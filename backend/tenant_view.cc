@@ -1,5 +1,6 @@
 #include "backend/tenant_view.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <type_traits>
 
@@ -42,32 +43,147 @@ absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const Tenan
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store,
-                                                       const TenantDirectory& directory) {
-  auto tenants = std::unique_ptr<Tenants>(new Tenants);
+absl::StatusOr<Tenants::Found> Tenants::Number(storage::Transaction& transaction,
+                                               const TenantName& name) const {
+  Found found{.name = name, .number = 0, .limits = defaults_};
+  KS_ASSIGN_OR_RETURN(found.number, NumberOf(transaction, name));
+  KS_ASSIGN_OR_RETURN(const auto limits, transaction.Get(kOwnTenant, kLimitsTable, name.str()));
+  if (limits.has_value()) {
+    KS_ASSIGN_OR_RETURN(found.limits, DecodeLimits(*limits));
+  }
+  return found;
+}
+
+absl::Status Tenants::RegisterCreated() {
+  std::string after;
+  while (true) {
+    KS_ASSIGN_OR_RETURN(
+        const std::vector<storage::Row> rows,
+        store_.Scan(kOwnTenant, kAdmittedTable, {.prefix = "", .after = after, .max_rows = 1000}));
+    if (rows.empty()) return absl::OkStatus();
+    for (const storage::Row& row : rows) {
+      KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(row.key));
+      if (directory_.Contains(name)) continue;  // the configuration says which keys
+      KS_RETURN_IF_ERROR(directory_.Register(name, row.value));
+    }
+    after = rows.back().key;
+  }
+}
+
+absl::Status Tenants::Insert(const Found& found) {
+  auto account = std::make_shared<TenantAccount>(found.number, clock_);
+  account->SetLimits(found.limits);
+  KS_RETURN_IF_ERROR(account->Load(store_));
+  absl::MutexLock lock(&mutex_);
+  records_.try_emplace(found.name, std::make_unique<const TenantView::Record>(
+                                       TenantView::Record{found.name, found.number, std::move(account)}));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store, TenantDirectory& directory,
+                                                       const TenantLimits& defaults, const Clock* clock) {
+  auto tenants = std::unique_ptr<Tenants>(new Tenants(store, directory, defaults, clock));
+  KS_RETURN_IF_ERROR(tenants->RegisterCreated());
+  std::vector<Found> all;
   const absl::Status status = store.Commit([&](storage::Transaction& transaction) {
+    all.clear();
     for (const TenantName& name : directory.Tenants()) {
-      KS_ASSIGN_OR_RETURN(const uint32_t number, NumberOf(transaction, name));
-      tenants->records_[name] =
-          std::make_unique<TenantView::Record>(TenantView::Record{.name = name, .number = number});
+      KS_ASSIGN_OR_RETURN(Found found, tenants->Number(transaction, name));
+      all.push_back(std::move(found));
     }
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
+  for (const Found& found : all) KS_RETURN_IF_ERROR(tenants->Insert(found));
   return tenants;
 }
 
+absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits) {
+  TenantDirectory scratch;  // whether it is a CA at all, before anything is written
+  KS_RETURN_IF_ERROR(scratch.Register(name, ca_pem));
+  absl::MutexLock changing(&changing_);
+  if (directory_.IsProvider(name)) return absl::AlreadyExistsError("the name is the provider's own");
+  Found found;
+  const absl::Status written = store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const auto there, transaction.Get(kOwnTenant, kAdmittedTable, name.str()));
+    const bool configured = !there.has_value() && directory_.Contains(name);
+    if (configured || (there.has_value() && *there != ca_pem))
+      return absl::AlreadyExistsError("the tenant is there with other keys");
+    transaction.Put(kOwnTenant, kAdmittedTable, name.str(), ca_pem);
+    if (limits != nullptr && !there.has_value())
+      transaction.Put(kOwnTenant, kLimitsTable, name.str(), EncodeLimits(*limits));
+    KS_ASSIGN_OR_RETURN(found, Number(transaction, name));
+    return absl::OkStatus();
+  });
+  if (!written.ok()) return written;
+  if (Find(name) != nullptr) return absl::OkStatus();
+  KS_RETURN_IF_ERROR(Insert(found));
+  return directory_.Register(name, ca_pem);  // last: now its peers are let in
+}
+
+absl::Status Tenants::SetLimits(const TenantView& tenant, const TenantLimits& limits) {
+  absl::MutexLock changing(&changing_);
+  KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
+    transaction.Put(kOwnTenant, kLimitsTable, tenant.name().str(), EncodeLimits(limits));
+    return absl::OkStatus();
+  }));
+  tenant.account().SetLimits(limits);
+  return absl::OkStatus();
+}
+
+const TenantView::Record* Tenants::Find(const TenantName& name) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  const auto found = records_.find(name);
+  return found == records_.end() ? nullptr : found->second.get();
+}
+
 absl::StatusOr<TenantView> Tenants::Of(const Principal& principal) const {
-  const auto found = records_.find(principal.tenant());
-  if (found == records_.end()) return NoSuchInstantiation();
-  return TenantView(found->second.get());
+  const TenantView::Record* const record = Find(principal.tenant());
+  if (record == nullptr) return NoSuchInstantiation();
+  return TenantView(record);
 }
 
 absl::StatusOr<TenantView> Tenants::For(const Principal& principal, const TenantName& named) const {
   if (principal.tenant() != named && !MutantActive(Mutant::kTenantFilterOff)) return NoSuchInstantiation();
-  const auto found = records_.find(named);
-  if (found == records_.end()) return NoSuchInstantiation();
-  return TenantView(found->second.get());
+  const TenantView::Record* const record = Find(named);
+  if (record == nullptr) return NoSuchInstantiation();
+  return TenantView(record);
+}
+
+absl::StatusOr<TenantView> Tenants::Administered(const Principal& principal, const TenantName& named) const {
+  const TenantView::Record* const record = Find(named);
+  const bool may = principal.role() == Role::kOperator || principal.tenant() == named;
+  if (record == nullptr || !may) return absl::NotFoundError("no such tenant for this caller");
+  return TenantView(record);
+}
+
+std::vector<TenantName> Tenants::Names(const Principal& principal, std::string_view after, size_t max) const {
+  std::vector<TenantName> out;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    for (const auto& [name, record] : records_) {
+      if (name.str() > after && (principal.role() == Role::kOperator || principal.tenant() == name))
+        out.push_back(name);
+    }
+  }
+  std::sort(out.begin(), out.end());
+  if (out.size() > max) out.resize(max);
+  return out;
+}
+
+void Tenants::ForEach(const std::function<void(const TenantView&)>& visit) const {
+  std::vector<const TenantView::Record*> all;
+  {
+    absl::ReaderMutexLock lock(&mutex_);
+    all.reserve(records_.size());
+    for (const auto& [name, record] : records_) all.push_back(record.get());
+  }
+  for (const TenantView::Record* const record : all) visit(TenantView(record));
+}
+
+size_t Tenants::size() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return records_.size();
 }
 
 }  // namespace keystead::backend

@@ -3,11 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "backend/tenant_account.h"
+#include "core/base/clock.h"
 #include "core/identity/principal.h"
 #include "core/storage/log_store.h"
 
@@ -18,35 +25,68 @@ class TenantView {
  public:
   const TenantName& name() const { return record_->name; }
   uint32_t number() const { return record_->number; }  // under which the store keeps the tenant
+  TenantAccount& account() const { return *record_->account; }
 
  private:
   friend class Tenants;
   struct Record {
     TenantName name;
     uint32_t number = 0;
+    std::shared_ptr<TenantAccount> account;
   };
   explicit TenantView(const Record* record) : record_(record) {}
   const Record* record_;
 };
 
-// The tenants of this backend and their numbers in its store. A number is given once and kept for ever, also
-// while the tenant is not configured. Immutable once open; thread-safe.
+// The tenants of this backend, their numbers in its store and their limits. A number is given once and kept
+// for ever, also while the tenant is not configured. Thread-safe.
 class Tenants {
  public:
-  // Numbers every tenant of the directory, durably. Errors are the store's.
-  static absl::StatusOr<std::unique_ptr<Tenants>> Open(storage::LogStore& store,
-                                                       const TenantDirectory& directory);
+  // Numbers every tenant of the directory, durably, and registers there those that were created before.
+  // `defaults`: of tenants for which nobody has set limits. Errors are the store's.
+  static absl::StatusOr<std::unique_ptr<Tenants>> Open(storage::LogStore& store, TenantDirectory& directory,
+                                                       const TenantLimits& defaults = {},
+                                                       const Clock* clock = &Clock::System());
 
   // The caller's own tenant. NOT_FOUND when it came after Open.
   absl::StatusOr<TenantView> Of(const Principal& principal) const;
   // For a request that names a tenant: NoSuchInstantiation() unless it is the caller's own.
   absl::StatusOr<TenantView> For(const Principal& principal, const TenantName& named) const;
+  // For administration: an operator sees every tenant, anybody else the own. NOT_FOUND for all others.
+  absl::StatusOr<TenantView> Administered(const Principal& principal, const TenantName& named) const;
+  // Names greater than `after` that the caller may administer, ascending.
+  std::vector<TenantName> Names(const Principal& principal, std::string_view after, size_t max) const;
 
-  size_t size() const { return records_.size(); }
+  // Durable when it returns; never on the store's writer thread. ALREADY_EXISTS: it is there with other keys
+  // or limits. INVALID_ARGUMENT: not CA certificates. The same again changes nothing.
+  absl::Status Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits);
+  absl::Status SetLimits(const TenantView& tenant, const TenantLimits& limits);
+
+  // THREAD: any. For the backend's own housekeeping, which serves no caller.
+  void ForEach(const std::function<void(const TenantView&)>& visit) const;
+  size_t size() const;
 
  private:
-  Tenants() = default;
-  absl::flat_hash_map<TenantName, std::unique_ptr<TenantView::Record>> records_;
+  Tenants(storage::LogStore& store, TenantDirectory& directory, const TenantLimits& defaults,
+          const Clock* clock)
+      : store_(store), directory_(directory), defaults_(defaults), clock_(clock) {}
+  struct Found {
+    TenantName name;
+    uint32_t number = 0;
+    TenantLimits limits;
+  };
+  absl::StatusOr<Found> Number(storage::Transaction& transaction, const TenantName& name) const;
+  absl::Status RegisterCreated();
+  absl::Status Insert(const Found& found);
+  const TenantView::Record* Find(const TenantName& name) const;
+
+  storage::LogStore& store_;
+  TenantDirectory& directory_;
+  const TenantLimits defaults_;
+  const Clock* const clock_;
+  absl::Mutex changing_;  // one change at a time, in the store and in memory alike
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<TenantName, std::unique_ptr<const TenantView::Record>> records_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace keystead::backend

@@ -22,8 +22,7 @@ absl::StatusOr<std::shared_ptr<const Principal>> LanHop::Authenticate(
 absl::Status LanHop::CheckStillValid(const Principal& principal) {
   return options_.resolver->CheckStillValid(principal);
 }
-absl::Status LanHop::Submit(const Principal& principal, std::unique_ptr<storage::Task> task) {
-  static_cast<void>(principal);
+absl::Status LanHop::Submit(const Principal&, std::unique_ptr<storage::Task> task, const TaskLoad&) {
   return options_.store->Submit(std::move(task));
 }
 
@@ -60,7 +59,7 @@ absl::Status LanHop::Stored(storage::Transaction& transaction, const Principal& 
   return absl::OkStatus();
 }
 
-void LanHop::Committed(std::span<const StoredGroup> groups, const absl::Status& status) {
+void LanHop::Committed(const Principal&, std::span<const StoredGroup> groups, const absl::Status& status) {
   options_.forwarder->Committed(groups, status);
   if (!status.ok()) return;
   for (const StoredGroup& group : groups) {

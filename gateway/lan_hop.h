@@ -54,14 +54,16 @@ class LanHop final : public Hop {
   absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) override;
   absl::Status CheckStillValid(const Principal& principal) override;
-  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) override;
+  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task,
+                      const TaskLoad& load) override;
   absl::StatusOr<uint32_t> Admit(storage::Transaction& transaction, const Principal& principal,
                                  const GroupView& group) override;
   absl::Status Stored(storage::Transaction& transaction, const Principal& principal,
                       std::span<const StoredGroup> groups) override;
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
                                           const SubscribeDemand& demand) override;
-  void Committed(std::span<const StoredGroup> groups, const absl::Status& status) override;
+  void Committed(const Principal& principal, std::span<const StoredGroup> groups,
+                 const absl::Status& status) override;
 
  private:
   // THREAD: writer.

@@ -27,8 +27,8 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.Transport/Subscribe", kMembers},
       {"/keystead.v1.Registry/Submit", kOwners},
       {"/keystead.v1.Registry/Fetch", kMembers},
-      {"/keystead.v1.Rendezvous/Put", RoleSet::Operational()},
-      {"/keystead.v1.Rendezvous/Await", RoleSet::Operational()},
+      {"/keystead.v1.Rendezvous/Put", kMembers},
+      {"/keystead.v1.Rendezvous/Await", kMembers},
   };
 }
 

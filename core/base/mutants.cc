@@ -17,6 +17,7 @@ constexpr std::array<std::pair<std::string_view, Mutant>, 7> kNames = {{
     {"replay_window_off", Mutant::kReplayWindowOff},
     {"ack_before_sync", Mutant::kAckBeforeSync},
     {"tenant_filter_off", Mutant::kTenantFilterOff},
+    {"fair_queue_off", Mutant::kFairQueueOff},
     {"no_sealing", Mutant::kNoSealing},
 }};
 

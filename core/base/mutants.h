@@ -14,6 +14,7 @@ enum class Mutant {
   kReplayWindowOff,  // a reader delivers what it has already seen
   kAckBeforeSync,    // a hop acknowledges before its log is durable
   kTenantFilterOff,  // the backend does not compare the tenant of a request with that of the peer
+  kFairQueueOff,     // the backend's writer takes tasks as they come, whoever brings them
   kNoSealing,  // records carry their plaintext: the unprotected control of every "nothing leaked" search
 };
 

@@ -71,6 +71,7 @@ class TenantDirectory {
   absl::Status RegisterProvider(const TenantName& provider, std::string_view ca_pem);
   void Remove(const TenantName& tenant);
   bool Contains(const TenantName& tenant) const;
+  bool IsProvider(const TenantName& name) const;
   std::vector<TenantName> Tenants() const;  // sorted, without the provider
 
   // Registers <directory>/<tenant name>/ca.pem for each subfolder that has one. The first error is returned,
@@ -86,7 +87,6 @@ class TenantDirectory {
   static absl::StatusOr<std::vector<Entry>> ParseKeys(std::string_view ca_pem);
   std::vector<Entry> KeysOf(const TenantName& tenant) const;
   bool HasKey(const TenantName& tenant, const Digest& key_id) const;
-  bool IsProvider(const TenantName& name) const;
   uint64_t generation() const;  // raised by every change
 
   mutable absl::Mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "core/base/random.h"
 
@@ -22,10 +23,15 @@ class Backoff {
                    RandomSource* random = &RandomSource::System());
   // Uniform between zero and the present bound, which then grows.
   absl::Duration Next();
+  // The same after `status`: not before what the hop asked for (RetryDelayOf), and then spread over as long
+  // again.
+  absl::Duration NextAfter(const absl::Status& status);
   void Reset();  // after a success
   absl::Duration bound() const { return bound_; }
 
  private:
+  double Share();  // uniform in [0, 1)
+
   const BackoffOptions options_;
   RandomSource* const random_;
   absl::Duration bound_;

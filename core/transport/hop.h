@@ -30,6 +30,12 @@ struct SubscribeDemand {
   std::vector<Topic> topics;  // each once
 };
 
+// What a task brings, for rates.
+struct TaskLoad {
+  uint64_t records = 0;
+  uint64_t bytes = 0;  // of groups
+};
+
 class Hop {
  public:
   virtual ~Hop() = default;
@@ -39,13 +45,25 @@ class Hop {
   // Who calls; usually PrincipalOf(context, resolver). The status ends the call.
   virtual absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) = 0;
+  // A call begins; of a Subscribe with what it asks for. The status ends the call. What is returned is held
+  // until the call is over: the place for counting what is open.
+  using Place = std::shared_ptr<const void>;
+  virtual absl::StatusOr<Place> TakePlace(const Principal& principal, const SubscribeDemand* demand) {
+    static_cast<void>(principal), static_cast<void>(demand);
+    return Place();
+  }
   // Before every request of an open Publish and every message of an open Subscribe; usually
   // PrincipalResolver::CheckStillValid. The status ends the call.
   virtual absl::Status CheckStillValid(const Principal& principal) = 0;
   // Takes a task towards the writer: the place for rates and fair queues. RESOURCE_EXHAUSTED and UNAVAILABLE
   // end the call, and the peer comes back later. A task that was taken must reach the store or be destroyed;
-  // tasks of one principal stay in order.
-  virtual absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) = 0;
+  // tasks of one principal stay in order. LimitReached (limit_status.h) tells the peer when.
+  virtual absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task,
+                              const TaskLoad& load) = 0;
+  // THREAD: the executor's. A message of entries is on its way to a subscriber.
+  virtual void Sent(const Principal& principal, uint64_t groups, uint64_t bytes) {
+    static_cast<void>(principal), static_cast<void>(groups), static_cast<void>(bytes);
+  }
 
   // THREAD: the store's writer, inside Prepare: sees the roster in the single writer's order.
   // ----------------
@@ -76,8 +94,9 @@ class Hop {
   // THREAD: the store's writer, inside Done. ---------------------------------------------------------------
 
   // Once for every task whose Stored() returned OK: what Stored() noted in memory counts or does not.
-  virtual void Committed(std::span<const StoredGroup> groups, const absl::Status& status) {
-    static_cast<void>(groups), static_cast<void>(status);
+  virtual void Committed(const Principal& principal, std::span<const StoredGroup> groups,
+                         const absl::Status& status) {
+    static_cast<void>(principal), static_cast<void>(groups), static_cast<void>(status);
   }
 };
 

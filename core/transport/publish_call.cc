@@ -31,18 +31,19 @@ class PublishTask final : public storage::Task {
   PublishTask(std::shared_ptr<PublishCall> call, uint64_t request)
       : call_(std::move(call)), request_(request) {}
   ~PublishTask() override {
-    // Dropped on its way to the store: its records are not durable, so the call cannot go on.
-    if (!done_) call_->TaskDone(absl::UnavailableError("task dropped"), {}, bytes_);
+    if (!done_) call_->TaskDropped(bytes_);
   }
 
   void Add(Item item) {
     bytes_ += item.bytes->size();
+    records_ += item.view.records().size();
     items_.push_back(std::move(item));
   }
   void RefuseMalformed(uint32_t index) {
     refusals_.push_back({request_, index, absl::StatusCode::kInvalidArgument});
   }
   size_t group_bytes() const { return bytes_; }
+  TaskLoad load() const { return {records_, bytes_}; }
 
   absl::Status Prepare(storage::Transaction& transaction) override {
     absl::Status status = DoPrepare(transaction);
@@ -55,7 +56,7 @@ class PublishTask final : public storage::Task {
   void Done(const absl::Status& status) override {
     done_ = true;
     call_->core_->log->Finish(changes_, status);
-    if (told_hop_) call_->core_->hop->Committed(stored_, status);
+    if (told_hop_) call_->core_->hop->Committed(*call_->principal_, stored_, status);
     items_.clear();
     stored_.clear();
     call_->TaskDone(status.ok() ? stopped_ : status, std::move(refusals_), bytes_);
@@ -117,6 +118,7 @@ class PublishTask final : public storage::Task {
   RecordLogChanges changes_;
   absl::Status stopped_;  // why the call ends behind what this task has stored
   size_t bytes_ = 0;
+  uint64_t records_ = 0;
   bool told_hop_ = false;
   bool done_ = false;
 };
@@ -131,6 +133,12 @@ PublishCall* PublishCall::Begin(std::shared_ptr<ServiceCore> core, grpc::Callbac
     return call.get();
   }
   call->principal_ = *std::move(principal);
+  absl::StatusOr<Hop::Place> place = call->core_->hop->TakePlace(*call->principal_, nullptr);
+  if (!place.ok()) {
+    call->End(place.status());
+    return call.get();
+  }
+  call->place_ = *std::move(place);
   call->source_ = call->core_->hop->SourceOf(*call->principal_);
   if (!call->core_->Register(call.get(), call, call->principal_, nullptr)) {
     call->End(absl::UnavailableError("stopping"));
@@ -195,8 +203,20 @@ void PublishCall::OnReadDone(bool ok) {
     ++queued_requests_;
     queued_bytes_ += (*task)->group_bytes();
   }
-  if (absl::Status status = core_->hop->Submit(*principal_, *std::move(task)); !status.ok())
-    return End(status);
+  const TaskLoad load = (*task)->load();
+  {
+    absl::MutexLock lock(&mutex_);
+    submitting_ = true;
+  }
+  const absl::Status taken = core_->hop->Submit(*principal_, *std::move(task), load);
+  bool dropped = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    submitting_ = false;
+    dropped = dropped_;
+  }
+  if (!taken.ok()) return End(taken);
+  if (dropped) return End(absl::UnavailableError("task dropped"));
   bool read = false;
   {
     absl::MutexLock lock(&mutex_);
@@ -217,6 +237,23 @@ bool PublishCall::ResumeLocked() {
   paused_ = false;
   starting_read_ = true;  // holds Finish back: the stream must be there when the read starts
   return true;
+}
+
+// Its records are not durable, so the call cannot go on. Why, the hop says if it is being asked.
+void PublishCall::TaskDropped(size_t bytes) {
+  ended_.store(true, std::memory_order_relaxed);
+  Next next = Next::kNothing;
+  bool end = false;
+  {
+    absl::MutexLock lock(&mutex_);
+    --queued_requests_;
+    queued_bytes_ -= bytes;
+    dropped_ = true;
+    end = !submitting_;
+    next = NextLocked();
+  }
+  Do(next);
+  if (end) End(absl::UnavailableError("task dropped"));
 }
 
 void PublishCall::TaskDone(const absl::Status& status, std::vector<GroupRefused> refusals, size_t bytes) {
@@ -369,6 +406,7 @@ void PublishCall::OnCancel() { End(absl::CancelledError("cancelled")); }
 
 void PublishCall::OnDone() {
   core_->Unregister(this);
+  place_.reset();
   core_->counters.publish_calls.fetch_sub(1, std::memory_order_relaxed);
   {
     absl::MutexLock lock(&mutex_);

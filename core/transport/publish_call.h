@@ -44,6 +44,7 @@ class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool ended() const { return ended_.load(std::memory_order_relaxed); }
   absl::StatusOr<std::unique_ptr<PublishTask>> TakeRequest();
   void ReportMalformed(uint64_t groups, const absl::Status& why);
+  void TaskDropped(size_t bytes);  // on its way to the store
   // THREAD: the store's writer. Once per task, in order.
   void TaskDone(const absl::Status& status, std::vector<GroupRefused> refusals, size_t bytes);
   void ScheduleFlush() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -63,6 +64,7 @@ class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   grpc::CallbackServerContext& context_;  // until OnDone
   std::shared_ptr<PublishCall> self_;
   std::shared_ptr<const Principal> principal_;
+  Hop::Place place_;  // until OnDone
   RecordSource source_;
   std::atomic<bool> ended_{false};
 
@@ -77,8 +79,10 @@ class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);
   bool ending_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;  // in flight, or about to be on the executor
-  bool paused_ ABSL_GUARDED_BY(mutex_) = false;   // not reading because of the limits
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;     // in flight, or about to be on the executor
+  bool paused_ ABSL_GUARDED_BY(mutex_) = false;      // not reading because of the limits
+  bool submitting_ ABSL_GUARDED_BY(mutex_) = false;  // the hop is being asked to take a task
+  bool dropped_ ABSL_GUARDED_BY(mutex_) = false;
   bool starting_read_ ABSL_GUARDED_BY(mutex_) = false;
   bool cancelling_ ABSL_GUARDED_BY(mutex_) = false;
   Timer unread_ ABSL_GUARDED_BY(mutex_);

@@ -271,7 +271,7 @@ void Publisher::Impl::Closed(const grpc::Status& status) {
     return;
   }
   finished_ = std::move(stream_);  // goes with the next one, outside of its own last callback
-  reconnect_.Set(backoff_.Next(), [self = shared_from_this()](bool) { self->Reconnect(); });
+  reconnect_.Set(backoff_.NextAfter(why), [self = shared_from_this()](bool) { self->Reconnect(); });
 }
 
 // THREAD: gRPC's timers.

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/bytes.h"
 #include "core/observe/log.h"
+#include "core/transport/limit_status.h"
 
 namespace keystead {
 namespace {
@@ -69,14 +70,17 @@ grpc::Status ToPeer(const absl::Status& status, std::string_view event) {
   const absl::StatusCode code = known ? status.code() : absl::StatusCode::kInternal;
   Log(LogLevel::kInfo, event,
       {{"code", absl::StatusCodeToString(status.code())}, {"reason", Std(status.message())}});
-  return {static_cast<grpc::StatusCode>(code), std::string(PublicSentence(code))};
+  const std::string sentence(PublicSentence(code));
+  return {static_cast<grpc::StatusCode>(code), sentence, EncodeLimitDetails(status, sentence)};
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   const int code = static_cast<int>(status.error_code());
-  return {IsKnown(code) ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kInternal,
-          Tame(status.error_message())};
+  absl::Status out(IsKnown(code) ? static_cast<absl::StatusCode>(code) : absl::StatusCode::kInternal,
+                   Tame(status.error_message()));
+  DecodeLimitDetails(status.error_details(), out);
+  return out;
 }
 
 bool IsTransient(const absl::Status& status) {

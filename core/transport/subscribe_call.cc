@@ -73,11 +73,18 @@ SubscribeCall* SubscribeCall::Begin(std::shared_ptr<ServiceCore> core, grpc::Cal
   }
   call->demand_ = std::move(wish->demand);
   call->asked_ = std::move(wish->positions);
+  absl::StatusOr<Hop::Place> place = call->core_->hop->TakePlace(*call->principal_, &call->demand_);
+  if (!place.ok()) {
+    call->End(place.status());
+    return call.get();
+  }
+  call->place_ = *std::move(place);
   if (!call->core_->Register(call.get(), call, call->principal_, &call->demand_)) {
     call->End(absl::UnavailableError("stopping"));
     return call.get();
   }
-  absl::Status status = call->core_->hop->Submit(*call->principal_, std::make_unique<SubscribeTask>(call));
+  absl::Status status =
+      call->core_->hop->Submit(*call->principal_, std::make_unique<SubscribeTask>(call), {});
   if (!status.ok()) call->End(status);
   return call.get();
 }
@@ -170,6 +177,7 @@ void SubscribeCall::Pump() {
   Count(core_->counters.messages_out);
   Count(core_->counters.groups_out, message.groups());
   Count(core_->counters.bytes_out, message.bytes());
+  core_->hop->Sent(*principal_, message.groups(), message.bytes());
   message_ = message.Take();
   StartWrite(&message_);
 }
@@ -296,6 +304,7 @@ void SubscribeCall::OnCancel() { End(absl::CancelledError("cancelled")); }
 
 void SubscribeCall::OnDone() {
   core_->Unregister(this);
+  place_.reset();
   core_->counters.subscribe_calls.fetch_sub(1, std::memory_order_relaxed);
   // Watchers keep the call; going, they wait for a callback that runs, which takes our lock for a moment
   // only.

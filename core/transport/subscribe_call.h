@@ -73,6 +73,7 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   grpc::CallbackServerContext& context_;  // until OnDone
   std::shared_ptr<SubscribeCall> self_;
   std::shared_ptr<const Principal> principal_;
+  Hop::Place place_;  // until OnDone
   SubscribeDemand demand_;
   std::vector<AskedPosition> asked_;  // of the demand's topics
 

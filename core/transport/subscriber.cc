@@ -183,7 +183,7 @@ void Subscriber::Impl::Closed(SubscribeStream& stream, const grpc::Status& statu
   }
   finished_ = std::move(stream_);  // goes with the next one, outside of its own last callback
   // Also for a restart: not on this thread, which is still inside the old call.
-  reconnect_.Set(restart_ ? absl::ZeroDuration() : backoff_.Next(),
+  reconnect_.Set(restart_ ? absl::ZeroDuration() : backoff_.NextAfter(why),
                  [self = shared_from_this()](bool) { self->Reconnect(); });
 }
 

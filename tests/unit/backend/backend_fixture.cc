@@ -242,6 +242,7 @@ BackendTest::BackendTest()
   options_.listen = "127.0.0.1:0";
   options_.tls = TestPki::Shared().Backend();
   options_.tenants_folder = TestPki::Shared().folder() + "/tenants";
+  options_.provider = std::string(kProvider) + "=" + TestPki::Shared().provider_roots();
   options_.store.path = TestPki::Shared().NewFolder() + "/store";
   options_.clock = &clock_;
   options_.tick = absl::Milliseconds(20);
@@ -271,6 +272,12 @@ bool BackendTest::TryStart() {
   auto started = backend::Backend::Start(options_);
   if (started.ok()) backend_ = *std::move(started);
   return started.ok();
+}
+
+Peer& BackendTest::Operator() {
+  std::unique_ptr<Peer>& peer = peers_["operator"];
+  if (peer == nullptr) peer = std::make_unique<Peer>(backend_->port(), TestPki::Shared().Operator());
+  return *peer;
 }
 
 Peer& BackendTest::As(std::string_view tenant, Role role, std::string_view id) {

@@ -117,6 +117,7 @@ class BackendTest : public ::testing::Test {
   void StopBackend();
   bool TryStart();  // false: the disk fails
   Peer& As(std::string_view tenant, Role role, std::string_view id);
+  Peer& Operator();
   Peer& Phone() { return As(kAcme, Role::kApp, "phone"); }
   Peer& Bulb() { return As(kAcme, Role::kDevice, "bulb"); }
   Peer& Hall() { return As(kAcme, Role::kGateway, "hall"); }

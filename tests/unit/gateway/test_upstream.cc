@@ -302,7 +302,8 @@ absl::StatusOr<std::shared_ptr<const Principal>> TestUpstream::Authenticate(
     const grpc::ServerContextBase& context) {
   return PrincipalOf(context, *resolver_);
 }
-absl::Status TestUpstream::Submit(const Principal& principal, std::unique_ptr<storage::Task> task) {
+absl::Status TestUpstream::Submit(const Principal& principal, std::unique_ptr<storage::Task> task,
+                                  const TaskLoad&) {
   {
     absl::MutexLock lock(&mutex_);
     last_caller_ = principal.uri();
@@ -324,7 +325,7 @@ absl::Status TestUpstream::Stored(storage::Transaction&, const Principal&,
   for (const StoredGroup& group : groups) duplicates += group.outcome.duplicates;
   return absl::OkStatus();
 }
-void TestUpstream::Committed(std::span<const StoredGroup>, const absl::Status&) {
+void TestUpstream::Committed(const Principal&, std::span<const StoredGroup>, const absl::Status&) {
   absl::MutexLock lock(&mutex_);
   ++commits_done_;
 }

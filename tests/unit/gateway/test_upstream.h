@@ -53,14 +53,15 @@ class TestUpstream final : public Hop {
   absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) override;
   absl::Status CheckStillValid(const Principal&) override { return absl::OkStatus(); }
-  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) override;
+  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task,
+                      const TaskLoad& load) override;
   absl::StatusOr<uint32_t> Admit(storage::Transaction&, const Principal&, const GroupView& group) override;
   absl::Status Stored(storage::Transaction&, const Principal&, std::span<const StoredGroup> groups) override;
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction&, const Principal&,
                                           const SubscribeDemand&) override {
     return 1;
   }
-  void Committed(std::span<const StoredGroup> groups, const absl::Status& status) override;
+  void Committed(const Principal&, std::span<const StoredGroup> groups, const absl::Status& status) override;
 
  private:
   class Rendezvous;

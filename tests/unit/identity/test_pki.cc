@@ -93,6 +93,11 @@ CertificateFiles TestPki::Backend() const {
   return {folder + "/chain.pem", folder + "/key.pem", admission_roots()};
 }
 
+CertificateFiles TestPki::Operator() const {
+  const std::string folder = folder_ + "/provider/operator/ops";
+  return {folder + "/chain.pem", folder + "/key.pem", provider_roots()};
+}
+
 CertificateFiles TestPki::Leaf(std::string_view tenant, Role role, std::string_view id,
                                const std::string& more) const {
   Run(absl::StrCat(CertsCommand("issue"), " --out ", folder_, " --tenant ", Absl(tenant), " --role ",
@@ -102,8 +107,10 @@ CertificateFiles TestPki::Leaf(std::string_view tenant, Role role, std::string_v
 }
 
 CertificateIssuer TestPki::Issuer(const std::string& ca_folder) const {
-  const std::string cross =
-      std::filesystem::exists(ca_folder + "/cross.pem") ? ReadAll(ca_folder + "/cross.pem") : "";
+  // The provider's server is met by clients that have the provider's CA itself.
+  const bool crossed =
+      ca_folder.ends_with("/provider") ? false : std::filesystem::exists(ca_folder + "/cross.pem");
+  const std::string cross = crossed ? ReadAll(ca_folder + "/cross.pem") : "";
   return OrDie(CertificateIssuer::Create(ReadAll(ca_folder + "/ca.pem"),
                                          Secret(ReadAll(ca_folder + "/ca.key")), cross));
 }

@@ -46,6 +46,8 @@ class TestPki {
   }
   CertificateFiles Backend() const;  // its roots are the admission CA
 
+  CertificateFiles Operator() const;  // spiffe://<provider>/operator/ops
+
   // A leaf by certs/issue, with roots of the provider, as a client of the backend has.
   CertificateFiles Leaf(std::string_view tenant, Role role, std::string_view id,
                         const std::string& more = "") const;

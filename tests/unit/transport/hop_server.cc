@@ -63,7 +63,7 @@ absl::StatusOr<uint32_t> TestHop::AdmitSubscribe(storage::Transaction&, const Pr
   if (!may_subscribe || demand.tenant != principal.tenant()) return absl::PermissionDeniedError("not yours");
   return kTestTenantNumber;
 }
-void TestHop::Committed(std::span<const StoredGroup> groups, const absl::Status& status) {
+void TestHop::Committed(const Principal&, std::span<const StoredGroup> groups, const absl::Status& status) {
   if (status.ok()) committed_groups += groups.size();
 }
 

@@ -31,15 +31,14 @@ class TestHop : public Hop {
   absl::StatusOr<std::shared_ptr<const Principal>> Authenticate(
       const grpc::ServerContextBase& context) override;
   absl::Status CheckStillValid(const Principal& principal) override;
-  absl::Status Submit(const Principal& principal, std::unique_ptr<storage::Task> task) override {
-    static_cast<void>(principal);
+  absl::Status Submit(const Principal&, std::unique_ptr<storage::Task> task, const TaskLoad&) override {
     return store->Submit(std::move(task));
   }
   absl::StatusOr<uint32_t> Admit(storage::Transaction&, const Principal&, const GroupView& group) override;
   absl::Status Stored(storage::Transaction&, const Principal&, std::span<const StoredGroup> groups) override;
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction&, const Principal&,
                                           const SubscribeDemand& demand) override;
-  void Committed(std::span<const StoredGroup> groups, const absl::Status& status) override;
+  void Committed(const Principal&, std::span<const StoredGroup> groups, const absl::Status& status) override;
 
   storage::LogStore* store = nullptr;
   std::atomic<int> busy{0};  // Admit answers RESOURCE_EXHAUSTED that many times

@@ -62,7 +62,7 @@ class BenchHop final : public Hop {
   absl::Status CheckStillValid(const Principal& principal) override {
     return settings_.tls ? resolver_->CheckStillValid(principal) : absl::OkStatus();
   }
-  absl::Status Submit(const Principal&, std::unique_ptr<storage::Task> task) override {
+  absl::Status Submit(const Principal&, std::unique_ptr<storage::Task> task, const TaskLoad&) override {
     return store->Submit(std::move(task));
   }
   absl::StatusOr<uint32_t> Admit(storage::Transaction&, const Principal&, const GroupView&) override {
@@ -72,7 +72,7 @@ class BenchHop final : public Hop {
                                           const SubscribeDemand&) override {
     return 1;
   }
-  void Committed(std::span<const StoredGroup> groups, const absl::Status& status) override {
+  void Committed(const Principal&, std::span<const StoredGroup> groups, const absl::Status& status) override {
     if (next == nullptr || !status.ok()) return;
     for (const StoredGroup& group : groups) {
       if (group.outcome.stored != nullptr && !next->Enqueue(group.outcome.stored).ok()) ++dropped;

@@ -1,0 +1,128 @@
+#include "backend/admin_service.h"
+
+#include <utility>
+
+#include "backend/rows.h"
+#include "core/base/status.h"
+#include "core/observe/log.h"
+#include "core/observe/security_event.h"
+#include "core/transport/authorization.h"
+#include "core/transport/status_mapping.h"
+
+namespace keystead::backend {
+namespace {
+
+constexpr size_t kMaxListed = 1000;
+constexpr size_t kMaxCaBytes = 64 << 10;
+constexpr std::string_view kEvent = "admin_refused";
+
+}  // namespace
+
+grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext& context,
+                                            std::function<absl::Status(const Principal&)> work) const {
+  grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
+  auto caller = PrincipalOf(context, *parts_.resolver);
+  if (!caller.ok()) {
+    reactor->Finish(ToPeer(caller.status(), kEvent));
+    return reactor;
+  }
+  parts_.executor->Post([reactor, caller = *std::move(caller), work = std::move(work)] {
+    reactor->Finish(ToPeer(work(*caller), kEvent));
+  });
+  return reactor;
+}
+
+// "Not yours" and "does not exist" are one answer, also for a name that could be nobody's.
+absl::StatusOr<TenantView> AdminService::Find(const Principal& caller, std::string_view name) const {
+  const absl::StatusOr<TenantName> parsed = TenantName::Parse(name);
+  if (parsed.ok()) {
+    absl::StatusOr<TenantView> view = parts_.tenants->Administered(caller, *parsed);
+    if (view.ok()) return view;
+  }
+  Report({.kind = SecurityEventKind::kNotPermitted,
+          .tenant = caller.tenant().str(),
+          .peer = caller.uri(),
+          .detail = "administration: no such tenant for this caller"});
+  return absl::NotFoundError("no such tenant for this caller");
+}
+
+grpc::ServerUnaryReactor* AdminService::Create(grpc::CallbackServerContext* context,
+                                               const v1::CreateTenantRequest* request,
+                                               v1::CreateTenantResponse*) {
+  return Run(*context, [this, request](const Principal& caller) -> absl::Status {
+    if (request->ca_pem().size() > kMaxCaBytes)
+      return absl::InvalidArgumentError("more certificates than a tenant may have");
+    KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(request->tenant()));
+    TenantLimits limits;
+    if (request->has_limits()) {
+      KS_ASSIGN_OR_RETURN(limits, LimitsFrom(request->limits()));
+    }
+    KS_RETURN_IF_ERROR(
+        parts_.tenants->Create(name, request->ca_pem(), request->has_limits() ? &limits : nullptr));
+    Log(LogLevel::kInfo, "tenant_created", {{"tenant", name.str()}, {"peer", caller.uri()}});
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::List(grpc::CallbackServerContext* context,
+                                             const v1::ListTenantsRequest* request,
+                                             v1::ListTenantsResponse* response) {
+  return Run(*context, [this, request, response](const Principal& caller) {
+    for (const TenantName& name : parts_.tenants->Names(caller, request->after(), kMaxListed))
+      response->add_tenants(name.str());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::GetLimits(grpc::CallbackServerContext* context,
+                                                  const v1::GetLimitsRequest* request,
+                                                  v1::GetLimitsResponse* response) {
+  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    *response->mutable_limits() = ToMessage(tenant.account().limits());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::SetLimits(grpc::CallbackServerContext* context,
+                                                  const v1::SetLimitsRequest* request,
+                                                  v1::SetLimitsResponse*) {
+  return Run(*context, [this, request](const Principal& caller) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    KS_ASSIGN_OR_RETURN(const TenantLimits limits, LimitsFrom(request->limits()));
+    KS_RETURN_IF_ERROR(parts_.tenants->SetLimits(tenant, limits));
+    Log(LogLevel::kInfo, "limits_set", {{"tenant", tenant.name().str()}, {"peer", caller.uri()}});
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::Usage(grpc::CallbackServerContext* context,
+                                              const v1::UsageRequest* request, v1::UsageResponse* response) {
+  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    KS_ASSIGN_OR_RETURN(const auto count,
+                        parts_.store->Get(tenant.number(), kCountTable, kInstantiationCount));
+    if (count.has_value()) {
+      KS_ASSIGN_OR_RETURN(const uint64_t instantiations, DecodeNumber(*count));
+      response->set_instantiations(instantiations);
+    }
+    const TenantUsage usage = tenant.account().Usage();
+    response->set_connections(usage.connections);
+    response->set_streams(usage.streams);
+    response->set_subscriptions(usage.subscriptions);
+    response->set_stored_bytes(usage.stored.bytes);
+    response->set_stored_groups(usage.stored.groups);
+    response->set_peers_seen(usage.peers_seen);
+    response->set_records_in(usage.records_in);
+    response->set_bytes_in(usage.bytes_in);
+    response->set_groups_out(usage.groups_out);
+    response->set_bytes_out(usage.bytes_out);
+    response->mutable_refused()->insert(usage.refused.begin(), usage.refused.end());
+    const FairQueue::Usage queue = parts_.queue->UsageOf(tenant);
+    response->set_queue_bytes(queue.waiting_bytes);
+    response->set_queue_seconds(absl::ToDoubleSeconds(queue.waited));
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace keystead::backend

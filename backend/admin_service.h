@@ -1,0 +1,52 @@
+// keystead.v1.TenantAdmin over Tenants.
+#pragma once
+
+#include <grpcpp/server_context.h>
+#include <grpcpp/support/server_callback.h>
+
+#include <functional>
+
+#include "backend/fair_queue.h"
+#include "backend/tenant_view.h"
+#include "core/storage/log_store.h"
+#include "core/transport/executor.h"
+#include "keystead/v1/admin.grpc.pb.h"
+
+namespace keystead::backend {
+
+class AdminService final : public v1::TenantAdmin::CallbackService {
+ public:
+  struct Parts {  // nothing is owned
+    const PrincipalResolver* resolver = nullptr;
+    Tenants* tenants = nullptr;
+    FairQueue* queue = nullptr;
+    const storage::LogStore* store = nullptr;
+    Executor* executor = nullptr;
+  };
+  explicit AdminService(const Parts& parts) : parts_(parts) {}
+
+  grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
+                                   const v1::CreateTenantRequest* request,
+                                   v1::CreateTenantResponse* response) override;
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const v1::ListTenantsRequest* request,
+                                 v1::ListTenantsResponse* response) override;
+  grpc::ServerUnaryReactor* GetLimits(grpc::CallbackServerContext* context,
+                                      const v1::GetLimitsRequest* request,
+                                      v1::GetLimitsResponse* response) override;
+  grpc::ServerUnaryReactor* SetLimits(grpc::CallbackServerContext* context,
+                                      const v1::SetLimitsRequest* request,
+                                      v1::SetLimitsResponse* response) override;
+  grpc::ServerUnaryReactor* Usage(grpc::CallbackServerContext* context, const v1::UsageRequest* request,
+                                  v1::UsageResponse* response) override;
+
+ private:
+  // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.
+  // Request and response live until then.
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context,
+                                std::function<absl::Status(const Principal&)> work) const;
+  absl::StatusOr<TenantView> Find(const Principal& caller, std::string_view name) const;
+
+  const Parts parts_;
+};
+
+}  // namespace keystead::backend

@@ -1,0 +1,52 @@
+// The line before the single writer, so that a tenant who brings a hundred times as much waits for itself and
+// not the others for it: deficit round robin by tenant (Shreedhar and Varghese, 1995), with those that bring
+// little served first (the new and old flows of RFC 8290, section 4.2).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "backend/tenant_view.h"
+#include "core/storage/log_store.h"
+
+namespace keystead::backend {
+
+// Thread-safe.
+class FairQueue {
+ public:
+  struct Options {
+    // What the writer may have of all tenants, being committed included: what arrives now waits for at most
+    // this much of others. Smaller is fairer, larger makes longer batches.
+    size_t writer_bytes = 2 << 20;
+    // What may wait here. Above it a tenant is refused that has more than an equal part of it.
+    size_t waiting_bytes = 64 << 20;
+    size_t quantum_bytes = 32 << 10;  // of a tenant of weight 1 in one round
+    size_t task_cost = 2 << 10;       // of a task beside its bytes
+  };
+  struct Usage {
+    size_t waiting_bytes = 0;
+    absl::Duration waited;  // by all tasks together, since the start
+  };
+
+  // The store is not owned and must have finished its tasks, or be destroyed, before the queue's tenants are.
+  FairQueue(storage::LogStore* store, const Options& options);
+  ~FairQueue();  // what still waits is dropped
+
+  // Tasks of one tenant reach the store in this order. LimitReached("queue") when too much waits; otherwise
+  // the task is taken, and is destroyed without Done() should the store refuse it.
+  absl::Status Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task);
+
+  // Waits until nothing waits any more. When nobody submits.
+  void Drain();
+
+  Usage UsageOf(const TenantView& tenant) const;
+
+ private:
+  class State;
+  const std::shared_ptr<State> state_;
+};
+
+}  // namespace keystead::backend
