@@ -6,6 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "backend/admin_service.h"
+#include "backend/at_rest/encrypted_store.h"
+#include "backend/at_rest/file_keystore.h"
 #include "backend/enrollment_service.h"
 #include "backend/hop.h"
 #include "backend/policy.h"
@@ -23,7 +25,8 @@ namespace keystead::backend {
 namespace {
 
 constexpr std::string_view kFormatName = "keystead-backend";
-constexpr uint32_t kFormatVersion = 2;  // 2: rows of late records hold their digest
+constexpr uint32_t kFormatVersion = 3;  // 3: what tenants store is encrypted
+constexpr std::string_view kKeystoreSuffix = ".keys";
 constexpr size_t kMaxCaFileBytes = 1 << 20;
 
 absl::Status Prefixed(std::string_view what, const absl::Status& status) {
@@ -87,29 +90,52 @@ RecordLog::Options LogOptionsOf(const BackendOptions& all) {
 
 }  // namespace
 
+// What is stored, and what it is encrypted with. Calls nothing else.
+struct Vault {
+  static absl::StatusOr<std::unique_ptr<Vault>> Open(const BackendOptions& options) {
+    auto vault = std::make_unique<Vault>();
+    const std::string folder =
+        options.keystore.empty() ? options.store.path + std::string(kKeystoreSuffix) : options.keystore;
+    KS_ASSIGN_OR_RETURN(vault->keys, at_rest::FileKeyStore::Open(folder));
+    vault->ciphers = std::make_unique<at_rest::Ciphers>(vault->keys.get());
+    storage::Options store_options = options.store;
+    store_options.format_name = std::string(kFormatName);
+    store_options.format_version = kFormatVersion;
+    KS_ASSIGN_OR_RETURN(vault->disk, storage::LogStore::Open(store_options));
+    vault->store = std::make_unique<at_rest::EncryptedStore>(vault->disk.get(), vault->ciphers.get());
+    return vault;
+  }
+
+  std::unique_ptr<at_rest::KeyStore> keys;
+  std::unique_ptr<at_rest::Ciphers> ciphers;
+  std::unique_ptr<at_rest::EncryptedStore> store;
+  std::unique_ptr<storage::LogStore> disk;  // goes first, and finishes its tasks: they encrypt
+};
+
 // In the order in which they depend on each other; destroyed the other way round, after Stop.
 struct Backend::Parts {
   Parts(const BackendOptions& options, std::unique_ptr<TenantDirectory> tenant_keys,
-        std::unique_ptr<storage::LogStore> opened, std::unique_ptr<Tenants> numbered)
+        std::unique_ptr<Vault> opened, std::unique_ptr<Tenants> numbered)
       : grace(options.grace),
         clock(options.clock),
         directory(std::move(tenant_keys)),
         deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
-        store(std::move(opened)),
+        vault(std::move(opened)),
+        store(vault->store.get()),
         tenants(std::move(numbered)),
-        queue(store.get(), options.queue),
+        queue(store, options.queue),
         executor(options.threads),
-        log(store.get(), LogOptionsOf(options)),
-        instantiations(store.get(), &executor, WithClock(options.instantiations, options)),
-        hop(resolver.get(), tenants.get(), &instantiations, store.get(), &queue),
+        log(store, LogOptionsOf(options)),
+        instantiations(store, &executor, WithClock(options.instantiations, options)),
+        hop(resolver.get(), tenants.get(), &instantiations, store, &queue),
         transport(&hop, &log, &executor, options.transport),
-        intake({store.get(), &log, &executor, &instantiations, &hop, &queue},
+        intake({store, &log, &executor, &instantiations, &hop, &queue, vault->ciphers.get()},
                WithClock(options.intake, options)),
         mailboxes(WithClock(options.mailboxes, options)),
         registry_service(resolver.get(), tenants.get(), &intake),
         rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
-        admin_service({resolver.get(), tenants.get(), &queue, store.get(), &executor}) {
+        admin_service({resolver.get(), tenants.get(), &queue, store, &executor}) {
     hop.Attach(&transport);
   }
 
@@ -137,7 +163,8 @@ struct Backend::Parts {
   DenyList deny_list;
   DenyFile deny_file;
   const std::shared_ptr<PrincipalResolver> resolver;
-  const std::unique_ptr<storage::LogStore> store;
+  const std::unique_ptr<Vault> vault;
+  storage::LogStore* const store;
   const std::unique_ptr<Tenants> tenants;
   FairQueue queue;
   Executor executor;
@@ -165,13 +192,13 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   if (!credentials.ok()) return credentials.status();
   auto directory = std::make_unique<TenantDirectory>();
   KS_RETURN_IF_ERROR(RegisterTenants(options, *directory));
-  storage::Options store_options = options.store;
-  store_options.format_name = std::string(kFormatName);
-  store_options.format_version = kFormatVersion;
-  KS_ASSIGN_OR_RETURN(auto store, storage::LogStore::Open(store_options));
-  KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*store, *directory, options.default_limits, options.clock));
+  KS_ASSIGN_OR_RETURN(auto vault, Vault::Open(options));
+  KS_ASSIGN_OR_RETURN(
+      auto tenants,
+      Tenants::Open(*vault->store, *directory,
+                    {.defaults = options.default_limits, .keys = vault->keys.get(), .clock = options.clock}));
 
-  auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(store), std::move(tenants));
+  auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
   Enrollment::Options enrollment = options.enrollment;
   enrollment.clock = options.clock;

@@ -28,6 +28,7 @@ struct BackendOptions {
   std::vector<std::string> tenants;       // "<tenant name>=<CA file>"
   std::string deny_list;                  // a file that may change (core/program/deny_file.h); empty: none
   storage::Options store;                 // path; name and version are set by Start
+  std::string keystore;                   // a folder apart from the store's; empty: <store path>.keys
   Instantiations::Options instantiations;
   CommitIntake::Options intake;
   Mailboxes::Options mailboxes;

@@ -101,7 +101,14 @@ absl::Status CommitIntake::Apply(Job& job) {
   job.chain = std::move(chain);
   if (!commits_.Take(job.id.ToString()) || !of_tenant_.Take(job.tenant.name().str()))
     return absl::ResourceExhaustedError("commits come too fast");
-  return absl::OkStatus();
+  return job.accepted.epoch > 0 ? absl::OkStatus() : MakeKeys(job);
+}
+
+// A new instantiation's keys come into being here and not on the writer's thread, which must not wait for the
+// keystore.
+absl::Status CommitIntake::MakeKeys(const Job& job) const {
+  KS_ASSIGN_OR_RETURN(const auto cipher, parts_.ciphers->Of(job.tenant.number()));
+  return cipher->Ready(cipher->CompartmentOf(job.id));
 }
 
 void CommitIntake::Verify(const std::shared_ptr<Job>& job) {
@@ -214,9 +221,9 @@ absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) 
   }
   KS_RETURN_IF_ERROR(RegisterDevices(transaction, job));
   const absl::Time now = options_.clock->Now();
+  KS_RETURN_IF_ERROR(AppendToKeyring(transaction, job));
   transaction.Put(job.tenant.number(), kCommitTable, CommitKey(job.id, job.accepted.epoch),
                   EncodeCommit({now, job.accepted.hash, job.bundle}));
-  KS_RETURN_IF_ERROR(AppendToKeyring(transaction, job));
 
   // From here on nothing fails: tasks prepared after this one meet the new roster.
   job.entered = true;

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "backend/at_rest/encrypted_store.h"
 #include "backend/hop.h"
 #include "backend/instantiations.h"
 #include "backend/tenant_view.h"
@@ -49,6 +50,7 @@ class CommitIntake {
     Instantiations* instantiations = nullptr;
     BackendHop* hop = nullptr;
     FairQueue* queue = nullptr;  // on the way to the store
+    at_rest::Ciphers* ciphers = nullptr;
   };
   CommitIntake(const Parts& parts, const Options& options);
 
@@ -81,6 +83,7 @@ class CommitIntake {
   // THREAD: the executor.
   void Verify(const std::shared_ptr<Job>& job);
   absl::Status Apply(Job& job);
+  absl::Status MakeKeys(const Job& job) const;
   absl::Status Repeat(Job& job, std::shared_ptr<const MembershipChain> chain, const SignedCommit& known,
                       const CommitBundle& bundle) const;
   absl::StatusOr<std::vector<std::string>> ReadBundles(const TenantView& tenant, const InstantiationId& id,

@@ -13,6 +13,9 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
   app.add_option("--listen", options.listen, "Address and port to serve on; port 0 lets the system choose")
       ->capture_default_str();
   app.add_option("--data", options.store.path, "Folder of the store; made where it is missing")->required();
+  app.add_option(
+      "--keystore", options.keystore,
+      "Folder of the tenants' keys, to be kept and backed up apart from the store; default: DATA.keys");
   AddCertificateOptions(app, options.tls);
   app.add_option("--provider", options.provider, "Whose operators are let in, and their CA: NAME=CA.pem");
   app.add_option("--tenants", options.tenants_folder, "Folder with <tenant name>/ca.pem of each tenant");

@@ -24,7 +24,9 @@ namespace {
 
 constexpr std::string_view kNextKey = "next";  // no tenant name: it has one label
 
-absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const TenantName& tenant) {
+// The key comes first: there is never a number that something could be stored under without one.
+absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const TenantName& tenant,
+                                  at_rest::KeyStore* keys) {
   KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(kOwnTenant, kTenantTable, tenant.str()));
   if (row.has_value()) {
     KS_ASSIGN_OR_RETURN(const uint64_t number, DecodeNumber(*row));
@@ -36,6 +38,7 @@ absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const Tenan
     KS_ASSIGN_OR_RETURN(number, DecodeNumber(*next));
   }
   if (number >= UINT32_MAX) return absl::ResourceExhaustedError("tenant numbers are used up");
+  if (keys != nullptr) KS_RETURN_IF_ERROR(keys->Create(static_cast<uint32_t>(number)));
   transaction.Put(kOwnTenant, kTenantTable, kNextKey, EncodeNumber(number + 1));
   transaction.Put(kOwnTenant, kTenantTable, tenant.str(), EncodeNumber(number));
   return static_cast<uint32_t>(number);
@@ -45,8 +48,8 @@ absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const Tenan
 
 absl::StatusOr<Tenants::Found> Tenants::Number(storage::Transaction& transaction,
                                                const TenantName& name) const {
-  Found found{.name = name, .number = 0, .limits = defaults_};
-  KS_ASSIGN_OR_RETURN(found.number, NumberOf(transaction, name));
+  Found found{.name = name, .number = 0, .limits = options_.defaults};
+  KS_ASSIGN_OR_RETURN(found.number, NumberOf(transaction, name, options_.keys));
   KS_ASSIGN_OR_RETURN(const auto limits, transaction.Get(kOwnTenant, kLimitsTable, name.str()));
   if (limits.has_value()) {
     KS_ASSIGN_OR_RETURN(found.limits, DecodeLimits(*limits));
@@ -71,7 +74,7 @@ absl::Status Tenants::RegisterCreated() {
 }
 
 absl::Status Tenants::Insert(const Found& found) {
-  auto account = std::make_shared<TenantAccount>(found.number, clock_);
+  auto account = std::make_shared<TenantAccount>(found.number, options_.clock);
   account->SetLimits(found.limits);
   KS_RETURN_IF_ERROR(account->Load(store_));
   absl::MutexLock lock(&mutex_);
@@ -81,8 +84,8 @@ absl::Status Tenants::Insert(const Found& found) {
 }
 
 absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store, TenantDirectory& directory,
-                                                       const TenantLimits& defaults, const Clock* clock) {
-  auto tenants = std::unique_ptr<Tenants>(new Tenants(store, directory, defaults, clock));
+                                                       const Options& options) {
+  auto tenants = std::unique_ptr<Tenants>(new Tenants(store, directory, options));
   KS_RETURN_IF_ERROR(tenants->RegisterCreated());
   std::vector<Found> all;
   const absl::Status status = store.Commit([&](storage::Transaction& transaction) {

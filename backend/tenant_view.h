@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "backend/at_rest/keystore.h"
 #include "backend/tenant_account.h"
 #include "core/base/clock.h"
 #include "core/identity/principal.h"
@@ -43,10 +44,17 @@ class TenantView {
 class Tenants {
  public:
   // Numbers every tenant of the directory, durably, and registers there those that were created before.
-  // `defaults`: of tenants for which nobody has set limits. Errors are the store's.
+  struct Options {
+    TenantLimits defaults;              // of tenants for which nobody has set limits
+    at_rest::KeyStore* keys = nullptr;  // gets a key for each new number; null: nothing is encrypted
+    const Clock* clock = &Clock::System();
+  };
+  // Errors are the store's and the keystore's.
   static absl::StatusOr<std::unique_ptr<Tenants>> Open(storage::LogStore& store, TenantDirectory& directory,
-                                                       const TenantLimits& defaults = {},
-                                                       const Clock* clock = &Clock::System());
+                                                       const Options& options);
+  static absl::StatusOr<std::unique_ptr<Tenants>> Open(storage::LogStore& store, TenantDirectory& directory) {
+    return Open(store, directory, Options());
+  }
 
   // The caller's own tenant. NOT_FOUND when it came after Open.
   absl::StatusOr<TenantView> Of(const Principal& principal) const;
@@ -67,9 +75,8 @@ class Tenants {
   size_t size() const;
 
  private:
-  Tenants(storage::LogStore& store, TenantDirectory& directory, const TenantLimits& defaults,
-          const Clock* clock)
-      : store_(store), directory_(directory), defaults_(defaults), clock_(clock) {}
+  Tenants(storage::LogStore& store, TenantDirectory& directory, const Options& options)
+      : store_(store), directory_(directory), options_(options) {}
   struct Found {
     TenantName name;
     uint32_t number = 0;
@@ -82,8 +89,7 @@ class Tenants {
 
   storage::LogStore& store_;
   TenantDirectory& directory_;
-  const TenantLimits defaults_;
-  const Clock* const clock_;
+  const Options options_;
   absl::Mutex changing_;  // one change at a time, in the store and in memory alike
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<TenantName, std::unique_ptr<const TenantView::Record>> records_ ABSL_GUARDED_BY(mutex_);

@@ -284,7 +284,7 @@ absl::StatusOr<std::vector<RecordLog::NamedLog>> RecordLog::TopicsOf(
   while (true) {
     KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> found,
                         store().Scan(tenant, kTopicTable, {.prefix = prefix, .after = after}));
-    if (found.empty()) return out;
+    if (found.empty()) break;
     for (const storage::Row& row : found) {
       KS_ASSIGN_OR_RETURN(TopicPlace key, rows::DecodeTopicKey(tenant, row.key));
       KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(tenant, row.value));
@@ -292,6 +292,10 @@ absl::StatusOr<std::vector<RecordLog::NamedLog>> RecordLog::TopicsOf(
     }
     after = found.back().key;
   }
+  // A store may keep its rows in another order than that of their names.
+  std::sort(out.begin(), out.end(),
+            [](const NamedLog& a, const NamedLog& b) { return a.topic.str() < b.topic.str(); });
+  return out;
 }
 
 absl::StatusOr<std::vector<RecordLog::OwnedLog>> RecordLog::Logs(uint32_t tenant,
