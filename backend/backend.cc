@@ -96,7 +96,7 @@ struct Vault {
     auto vault = std::make_unique<Vault>();
     const std::string folder =
         options.keystore.empty() ? options.store.path + std::string(kKeystoreSuffix) : options.keystore;
-    KS_ASSIGN_OR_RETURN(vault->keys, at_rest::FileKeyStore::Open(folder));
+    KS_ASSIGN_OR_RETURN(vault->keys, OpenKeys(options, folder));
     vault->ciphers = std::make_unique<at_rest::Ciphers>(vault->keys.get());
     storage::Options store_options = options.store;
     store_options.format_name = std::string(kFormatName);
@@ -104,6 +104,18 @@ struct Vault {
     KS_ASSIGN_OR_RETURN(vault->disk, storage::LogStore::Open(store_options));
     vault->store = std::make_unique<at_rest::EncryptedStore>(vault->disk.get(), vault->ciphers.get());
     return vault;
+  }
+
+  static absl::StatusOr<std::unique_ptr<at_rest::KeyStore>> OpenKeys(const BackendOptions& options,
+                                                                     const std::string& folder) {
+    if (options.pkcs11.module.empty()) {
+      KS_ASSIGN_OR_RETURN(auto files, at_rest::FileKeyStore::Open(folder));
+      return files;
+    }
+    at_rest::Pkcs11Options pkcs11 = options.pkcs11;
+    pkcs11.salt_folder = folder;
+    KS_ASSIGN_OR_RETURN(auto token, at_rest::Pkcs11KeyStore::Open(pkcs11));
+    return token;
   }
 
   std::unique_ptr<at_rest::KeyStore> keys;

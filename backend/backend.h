@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "backend/at_rest/pkcs11_keystore.h"
 #include "backend/commit_intake.h"
 #include "backend/enrollment.h"
 #include "backend/fair_queue.h"
@@ -29,6 +30,7 @@ struct BackendOptions {
   std::string deny_list;                  // a file that may change (core/program/deny_file.h); empty: none
   storage::Options store;                 // path; name and version are set by Start
   std::string keystore;                   // a folder apart from the store's; empty: <store path>.keys
+  at_rest::Pkcs11Options pkcs11;          // module empty: keys are files. salt_folder is set by Start
   Instantiations::Options instantiations;
   CommitIntake::Options intake;
   Mailboxes::Options mailboxes;

@@ -16,6 +16,12 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
   app.add_option(
       "--keystore", options.keystore,
       "Folder of the tenants' keys, to be kept and backed up apart from the store; default: DATA.keys");
+  CLI::Option* module =
+      app.add_option("--pkcs11-module", options.pkcs11.module,
+                     "Library of a PKCS #11 token that holds the keys instead of files there");
+  app.add_option("--pkcs11-token", options.pkcs11.token, "Its label")->needs(module);
+  app.add_option("--pkcs11-pin-file", options.pkcs11.pin_file, "File with its user PIN, mode 0600")
+      ->needs(module);
   AddCertificateOptions(app, options.tls);
   app.add_option("--provider", options.provider, "Whose operators are let in, and their CA: NAME=CA.pem");
   app.add_option("--tenants", options.tenants_folder, "Folder with <tenant name>/ca.pem of each tenant");

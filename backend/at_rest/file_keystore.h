@@ -13,25 +13,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "backend/at_rest/keystore.h"
+#include "backend/at_rest/salt_folder.h"
 #include "core/base/random.h"
 #include "core/program/state_folder.h"
 
 namespace keystead::backend::at_rest {
-
-// The salts of compartments, for every kind of keystore. Thread-compatible.
-class SaltFolder {
- public:
-  explicit SaltFolder(StateFolder folder) : folder_(std::move(folder)) {}
-  absl::StatusOr<SecretBytes> Get(const CompartmentId& compartment, bool create, RandomSource& random) const;
-  absl::Status Destroy(const CompartmentId& compartment) const;
-  absl::Status DestroyAll() const;  // and everything else in the folder
-
- private:
-  StateFolder folder_;
-};
-
-// Overwrites in place, syncs and removes. OK when there is no such file.
-absl::Status ShredFile(const std::string& path);
 
 class FileKeyStore final : public KeyStore {
  public:
@@ -48,13 +34,14 @@ class FileKeyStore final : public KeyStore {
   absl::Status DestroySalt(uint32_t tenant, const CompartmentId& compartment) override;
 
  private:
-  FileKeyStore(StateFolder folder, RandomSource& random) : folder_(std::move(folder)), random_(random) {}
+  FileKeyStore(const StateFolder& folder, RandomSource& random)
+      : folder_(folder), salts_(folder, random), random_(random) {}
   using Versions = std::vector<SecretBytes>;
   absl::StatusOr<const Versions*> Load(uint32_t tenant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Store(uint32_t tenant, Versions versions) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<StateFolder> FolderOf(uint32_t tenant) const;
 
   const StateFolder folder_;
+  const SaltFolders salts_;
   RandomSource& random_;
   mutable absl::Mutex mutex_;
   mutable absl::flat_hash_map<uint32_t, Versions> loaded_ ABSL_GUARDED_BY(mutex_);

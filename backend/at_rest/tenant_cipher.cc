@@ -10,7 +10,7 @@ namespace keystead::backend::at_rest {
 namespace {
 
 constexpr uint8_t kFormat = 1;
-constexpr std::string_view kMaskLabel = "ks-at-rest names";
+constexpr std::string_view kMaskLabel{"ks-at-rest names\0", 17};  // label, zero byte, no context
 constexpr std::string_view kSegmentLabel = "ks-at-rest segment";
 // Names must be found again after a rotation, so they hang on the first version, which stays.
 constexpr uint32_t kMaskVersion = 1;
