@@ -125,4 +125,49 @@ grpc::ServerUnaryReactor* AdminService::Usage(grpc::CallbackServerContext* conte
   });
 }
 
+grpc::ServerUnaryReactor* AdminService::RotateKey(grpc::CallbackServerContext* context,
+                                                  const v1::RotateKeyRequest* request,
+                                                  v1::RotateKeyResponse* response) {
+  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    KS_ASSIGN_OR_RETURN(const uint32_t version, parts_.ciphers->keys().Rotate(tenant.number()));
+    KS_ASSIGN_OR_RETURN(const auto cipher, parts_.ciphers->Of(tenant.number()));
+    KS_RETURN_IF_ERROR(cipher->TakeNewVersion());
+    response->set_version(version);
+    Log(LogLevel::kInfo, "key_rotated",
+        {{"tenant", tenant.name().str()}, {"version", version}, {"peer", caller.uri()}});
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::EraseTenant(grpc::CallbackServerContext* context,
+                                                    const v1::EraseTenantRequest* request,
+                                                    v1::EraseResponse* response) {
+  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
+    const absl::StatusOr<TenantName> name = TenantName::Parse(request->tenant());
+    if (caller.role() == Role::kOperator && name.ok()) {
+      if (const absl::StatusOr<Bytes> again = parts_.erasure->ReceiptOf(*name); again.ok()) {
+        response->set_receipt(ToString(*again));
+        return absl::OkStatus();
+      }
+    }
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseTenant(tenant));
+    response->set_receipt(ToString(receipt));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerContext* context,
+                                                           const v1::EraseInstantiationRequest* request,
+                                                           v1::EraseResponse* response) {
+  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(request->instantiation()));
+    KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id));
+    response->set_receipt(ToString(receipt));
+    return absl::OkStatus();
+  });
+}
+
 }  // namespace keystead::backend

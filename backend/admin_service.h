@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "backend/erasure.h"
 #include "backend/fair_queue.h"
 #include "backend/tenant_view.h"
 #include "core/storage/log_store.h"
@@ -21,7 +22,9 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     Tenants* tenants = nullptr;
     FairQueue* queue = nullptr;
     const storage::LogStore* store = nullptr;
-    Executor* executor = nullptr;
+    at_rest::Ciphers* ciphers = nullptr;
+    Erasure* erasure = nullptr;
+    Executor* executor = nullptr;  // of its own: erasing takes long
   };
   explicit AdminService(const Parts& parts) : parts_(parts) {}
 
@@ -38,6 +41,15 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
                                       v1::SetLimitsResponse* response) override;
   grpc::ServerUnaryReactor* Usage(grpc::CallbackServerContext* context, const v1::UsageRequest* request,
                                   v1::UsageResponse* response) override;
+  grpc::ServerUnaryReactor* RotateKey(grpc::CallbackServerContext* context,
+                                      const v1::RotateKeyRequest* request,
+                                      v1::RotateKeyResponse* response) override;
+  grpc::ServerUnaryReactor* EraseTenant(grpc::CallbackServerContext* context,
+                                        const v1::EraseTenantRequest* request,
+                                        v1::EraseResponse* response) override;
+  grpc::ServerUnaryReactor* EraseInstantiation(grpc::CallbackServerContext* context,
+                                               const v1::EraseInstantiationRequest* request,
+                                               v1::EraseResponse* response) override;
 
  private:
   // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.

@@ -18,6 +18,7 @@
 #include "core/program/deny_file.h"
 #include "core/program/files.h"
 #include "core/program/program.h"
+#include "core/transport/roster_gate.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 
@@ -147,7 +148,18 @@ struct Backend::Parts {
         mailboxes(WithClock(options.mailboxes, options)),
         registry_service(resolver.get(), tenants.get(), &intake),
         rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
-        admin_service({resolver.get(), tenants.get(), &queue, store, &executor}) {
+        admin_executor(1),
+        erasure({.tenants = tenants.get(),
+                 .store = store,
+                 .ciphers = vault->ciphers.get(),
+                 .log = &log,
+                 .instantiations = &instantiations,
+                 .end_calls = [this](const TenantName& tenant,
+                                     const InstantiationId* id) { EndCallsOf(tenant, id); },
+                 .sign = options.sign,
+                 .clock = options.clock}),
+        admin_service(
+            {resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure, &admin_executor}) {
     hop.Attach(&transport);
   }
 
@@ -155,6 +167,15 @@ struct Backend::Parts {
     KS_ASSIGN_OR_RETURN(enrollment, Enrollment::Open(options, resolver.get()));
     enrollment_service.emplace(resolver.get(), enrollment.get(), &executor);
     return absl::OkStatus();
+  }
+
+  void EndCallsOf(const TenantName& tenant, const InstantiationId* id) {
+    transport.EndCalls(
+        [&](const OpenCall& call) {
+          if (id == nullptr) return call.principal.tenant() == tenant;
+          return call.demand != nullptr && call.demand->tenant == tenant && call.demand->instantiation == *id;
+        },
+        id == nullptr ? absl::UnauthenticatedError("the tenant was erased") : NoSuchInstantiation());
   }
 
   void Tick() {
@@ -188,6 +209,8 @@ struct Backend::Parts {
   Mailboxes mailboxes;
   RegistryService registry_service;
   RendezvousService rendezvous_service;
+  Executor admin_executor;  // what operators ask for may take long, and nobody else waits for it
+  Erasure erasure;
   AdminService admin_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
@@ -247,6 +270,7 @@ void Backend::Stop() {
   parts_->server->Shutdown(parts_->grace);
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.
+  parts_->admin_executor.Drain();
   parts_->executor.Drain();
   parts_->queue.Drain();
   static_cast<void>(parts_->store->Commit([](storage::Transaction&) { return absl::OkStatus(); }));

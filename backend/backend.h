@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,8 @@ struct BackendOptions {
   CommitIntake::Options intake;
   Mailboxes::Options mailboxes;
   Enrollment::Options enrollment;
+  // COSE_Sign1 by the provider, for receipts; empty: nothing can be erased.
+  std::function<absl::StatusOr<Bytes>(std::string_view typ, ByteView payload)> sign;
   TenantLimits default_limits;  // of tenants for which no operator has set any
   FairQueue::Options queue;
   TransportServiceOptions transport;

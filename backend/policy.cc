@@ -38,6 +38,9 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.TenantAdmin/GetLimits", kAdministrators},
       {"/keystead.v1.TenantAdmin/SetLimits", kOperators},
       {"/keystead.v1.TenantAdmin/Usage", kAdministrators},
+      {"/keystead.v1.TenantAdmin/RotateKey", kAdministrators},
+      {"/keystead.v1.TenantAdmin/EraseTenant", kAdministrators},
+      {"/keystead.v1.TenantAdmin/EraseInstantiation", kAdministrators},
   };
 }
 

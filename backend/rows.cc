@@ -70,6 +70,23 @@ absl::StatusOr<StoredUsage> DecodeUsage(std::string_view bytes) {
   return usage;
 }
 
+std::string EncodeErased(const ErasedRow& row) {
+  return EncodeNumber(row.number) + EncodeNumber(static_cast<uint64_t>(absl::ToUnixMicros(row.erased))) +
+         EncodeUsage(row.was) + (row.complete ? '\1' : '\0');
+}
+
+absl::StatusOr<ErasedRow> DecodeErased(std::string_view bytes) {
+  if (bytes.size() != 4 * kNumberBytes + 1) return Damaged();
+  ErasedRow row;
+  KS_ASSIGN_OR_RETURN(const uint64_t number, DecodeNumber(bytes.substr(0, kNumberBytes)));
+  row.number = static_cast<uint32_t>(number);
+  KS_ASSIGN_OR_RETURN(const uint64_t micros, DecodeNumber(bytes.substr(kNumberBytes, kNumberBytes)));
+  row.erased = absl::FromUnixMicros(static_cast<int64_t>(micros));
+  KS_ASSIGN_OR_RETURN(row.was, DecodeUsage(bytes.substr(2 * kNumberBytes, 2 * kNumberBytes)));
+  row.complete = bytes.back() != '\0';
+  return row;
+}
+
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt) {
   return id.ToString() + ckt.ToString();
 }

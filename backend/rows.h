@@ -10,6 +10,8 @@
 //   n       kUsageTable    "stored"                   groups(8) bytes(8) of all its topics
 //   0       kLimitsTable   tenant name                serialized keystead.v1.TenantLimits
 //   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
+//   0       kErasedTable   tenant name                number(8) when(8, µs since 1970) groups(8) bytes(8)
+//   done(1)
 #pragma once
 
 #include <cstdint>
@@ -32,6 +34,7 @@ inline constexpr storage::Table kCountTable{20};
 inline constexpr storage::Table kUsageTable{21};
 inline constexpr storage::Table kLimitsTable{22};
 inline constexpr storage::Table kAdmittedTable{23};  // tenants that an operator created
+inline constexpr storage::Table kErasedTable{24};
 inline constexpr std::string_view kStoredUsage = "stored";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 
@@ -64,6 +67,16 @@ struct StoredUsage {
 };
 std::string EncodeUsage(const StoredUsage& usage);
 absl::StatusOr<StoredUsage> DecodeUsage(std::string_view bytes);
+
+// A tenant that was erased, with what it had.
+struct ErasedRow {
+  uint32_t number = 0;
+  absl::Time erased;
+  StoredUsage was;
+  bool complete = false;  // else a crash came in between: key and rows may still be there
+};
+std::string EncodeErased(const ErasedRow& row);
+absl::StatusOr<ErasedRow> DecodeErased(std::string_view bytes);
 
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt);
 absl::StatusOr<Digest> DecodeEvictedKey(std::string_view key);

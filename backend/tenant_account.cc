@@ -121,6 +121,7 @@ void TenantAccount::Settle(const absl::Status& status) {
     loaded_ = false;
     return;
   }
+  if (!loaded_) return;  // a task that stored nothing, before any that did
   stored_groups_.store(open_batch_.groups, std::memory_order_relaxed);
   stored_bytes_.store(open_batch_.bytes, std::memory_order_relaxed);
 }

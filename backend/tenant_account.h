@@ -52,7 +52,7 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
 
   // THREAD: the store's writer, inside Prepare. Notes in the open batch what was added, or taken away.
   absl::Status Add(storage::Transaction& transaction, int64_t groups, int64_t bytes);
-  // THREAD: the store's writer, inside Done of a task that used Add.
+  // THREAD: the store's writer, inside Done of a task that may have used Add.
   void Settle(const absl::Status& status);
   // Before there is a writer.
   absl::Status Load(const storage::LogStore& store);

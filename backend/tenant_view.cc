@@ -73,6 +73,65 @@ absl::Status Tenants::RegisterCreated() {
   }
 }
 
+// A tenant that was erased stays so, whatever the configuration still says of it, until it is created again.
+absl::Status Tenants::LeaveOutErased() {
+  std::string after;
+  while (true) {
+    KS_ASSIGN_OR_RETURN(
+        const std::vector<storage::Row> rows,
+        store_.Scan(kOwnTenant, kErasedTable, {.prefix = "", .after = after, .max_rows = 1000}));
+    if (rows.empty()) return absl::OkStatus();
+    for (const storage::Row& row : rows) {
+      KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(row.key));
+      KS_ASSIGN_OR_RETURN(ErasedRow erased, DecodeErased(row.value));
+      directory_.Remove(name);
+      if (erased.complete) continue;
+      if (options_.keys != nullptr) KS_RETURN_IF_ERROR(options_.keys->Destroy(erased.number));
+      KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
+        transaction.EraseTenant(erased.number);
+        return absl::OkStatus();
+      }));
+      KS_RETURN_IF_ERROR(store_.Reclaim(erased.number));
+      erased.complete = true;
+      KS_RETURN_IF_ERROR(FinishErasing(name, erased));
+    }
+    after = rows.back().key;
+  }
+}
+
+absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row) {
+  absl::MutexLock changing(&changing_);
+  const TenantName name = tenant.name();
+  KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
+    transaction.Put(kOwnTenant, kErasedTable, name.str(), EncodeErased(row));
+    for (const storage::Table table : {kTenantTable, kAdmittedTable, kLimitsTable})
+      transaction.Delete(kOwnTenant, table, name.str());
+    return absl::OkStatus();
+  }));
+  directory_.Remove(name);
+  absl::MutexLock lock(&mutex_);
+  const auto found = records_.find(name);
+  if (found == records_.end()) return absl::NotFoundError("the tenant has just been erased");
+  erased_.push_back(std::move(found->second));
+  records_.erase(found);
+  return absl::OkStatus();
+}
+
+absl::Status Tenants::FinishErasing(const TenantName& name, const ErasedRow& row) {
+  return store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
+    KS_ASSIGN_OR_RETURN(const auto there, transaction.Get(kOwnTenant, kErasedTable, name.str()));
+    if (there.has_value())  // else it was created again meanwhile
+      transaction.Put(kOwnTenant, kErasedTable, name.str(), EncodeErased(row));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<ErasedRow> Tenants::Erased(const TenantName& name) const {
+  KS_ASSIGN_OR_RETURN(const auto row, store_.Get(kOwnTenant, kErasedTable, name.str()));
+  if (!row.has_value()) return absl::NotFoundError("no such tenant was erased");
+  return DecodeErased(*row);
+}
+
 absl::Status Tenants::Insert(const Found& found) {
   auto account = std::make_shared<TenantAccount>(found.number, options_.clock);
   account->SetLimits(found.limits);
@@ -87,6 +146,7 @@ absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store,
                                                        const Options& options) {
   auto tenants = std::unique_ptr<Tenants>(new Tenants(store, directory, options));
   KS_RETURN_IF_ERROR(tenants->RegisterCreated());
+  KS_RETURN_IF_ERROR(tenants->LeaveOutErased());
   std::vector<Found> all;
   const absl::Status status = store.Commit([&](storage::Transaction& transaction) {
     all.clear();
@@ -113,6 +173,7 @@ absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, co
     if (configured || (there.has_value() && *there != ca_pem))
       return absl::AlreadyExistsError("the tenant is there with other keys");
     transaction.Put(kOwnTenant, kAdmittedTable, name.str(), ca_pem);
+    transaction.Delete(kOwnTenant, kErasedTable, name.str());
     if (limits != nullptr && !there.has_value())
       transaction.Put(kOwnTenant, kLimitsTable, name.str(), EncodeLimits(*limits));
     KS_ASSIGN_OR_RETURN(found, Number(transaction, name));

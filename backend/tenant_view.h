@@ -70,6 +70,11 @@ class Tenants {
   absl::Status Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits);
   absl::Status SetLimits(const TenantView& tenant, const TenantLimits& limits);
 
+  // The tenant is nobody's any more, durably: its certificates count no longer, its name is free for Create.
+  absl::Status BeginErasing(const TenantView& tenant, const ErasedRow& row);
+  absl::Status FinishErasing(const TenantName& name, const ErasedRow& row);
+  absl::StatusOr<ErasedRow> Erased(const TenantName& name) const;  // NOT_FOUND
+
   // THREAD: any. For the backend's own housekeeping, which serves no caller.
   void ForEach(const std::function<void(const TenantView&)>& visit) const;
   size_t size() const;
@@ -84,6 +89,7 @@ class Tenants {
   };
   absl::StatusOr<Found> Number(storage::Transaction& transaction, const TenantName& name) const;
   absl::Status RegisterCreated();
+  absl::Status LeaveOutErased();
   absl::Status Insert(const Found& found);
   const TenantView::Record* Find(const TenantName& name) const;
 
@@ -93,6 +99,8 @@ class Tenants {
   absl::Mutex changing_;  // one change at a time, in the store and in memory alike
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<TenantName, std::unique_ptr<const TenantView::Record>> records_ ABSL_GUARDED_BY(mutex_);
+  // Views of them may still be held.
+  std::vector<std::unique_ptr<const TenantView::Record>> erased_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace keystead::backend

@@ -60,6 +60,7 @@ class EncryptedStore final : public storage::LogStore {
                                                  std::string_view key) const override;
   absl::StatusOr<std::vector<storage::Row>> Scan(uint32_t tenant, storage::Table table,
                                                  const storage::ScanRange& range) const override;
+  absl::Status Reclaim(uint32_t tenant) override { return inner_->Reclaim(tenant); }
   storage::Stats GetStats() const override { return inner_->GetStats(); }
   absl::Status Health() const override { return inner_->Health(); }
 

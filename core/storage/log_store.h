@@ -197,6 +197,11 @@ class LogStore {
   virtual absl::StatusOr<std::vector<Row>> Scan(uint32_t tenant, Table table,
                                                 const ScanRange& range) const = 0;
 
+  // Gives the disk space of a tenant back that EraseTenant has removed: what was deleted leaves the files.
+  // Done by itself some time later; here it waits until it is done. May take long; never on the writer
+  // thread.
+  virtual absl::Status Reclaim(uint32_t tenant) = 0;
+
   virtual Stats GetStats() const = 0;
   // OK, or why the last commit failed; OK again after the next that succeeds. While it fails, the writer
   // itself tries every second.

@@ -90,6 +90,11 @@ absl::StatusOr<std::vector<Row>> RocksDbLogStore::Scan(uint32_t tenant, Table ta
   return database_->ScanRows(tenant, table, range);
 }
 
+absl::Status RocksDbLogStore::Reclaim(uint32_t tenant) {
+  database_->ReclaimTenant(tenant, stop_reclaiming_);
+  return stop_reclaiming_ ? absl::UnavailableError("the store is closing") : absl::OkStatus();
+}
+
 Stats RocksDbLogStore::GetStats() const {
   Stats stats;
   {

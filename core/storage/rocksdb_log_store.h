@@ -30,6 +30,7 @@ class RocksDbLogStore final : public LogStore {
   absl::StatusOr<std::optional<std::string>> Get(uint32_t tenant, Table table,
                                                  std::string_view key) const override;
   absl::StatusOr<std::vector<Row>> Scan(uint32_t tenant, Table table, const ScanRange& range) const override;
+  absl::Status Reclaim(uint32_t tenant) override;
   Stats GetStats() const override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Health() const override ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -48,6 +48,7 @@ class HeldStore final : public storage::LogStore {
                                                  const storage::ScanRange&) const override {
     return absl::UnimplementedError("");
   }
+  absl::Status Reclaim(uint32_t) override { return absl::OkStatus(); }
   storage::Stats GetStats() const override { return {}; }
   absl::Status Health() const override { return absl::OkStatus(); }
 

@@ -47,6 +47,7 @@ class FaultyStore final : public storage::LogStore {
                                                  const storage::ScanRange& range) const override {
     return real_.Scan(tenant, table, range);
   }
+  absl::Status Reclaim(uint32_t tenant) override { return real_.Reclaim(tenant); }
   storage::Stats GetStats() const override { return real_.GetStats(); }
   absl::Status Health() const override { return real_.Health(); }
 
