@@ -1,5 +1,6 @@
 #include "backend/backend.h"
 
+#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -13,6 +14,7 @@
 #include "backend/policy.h"
 #include "backend/registry_service.h"
 #include "backend/rendezvous_service.h"
+#include "backend/retention.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
@@ -130,6 +132,7 @@ struct Backend::Parts {
   Parts(const BackendOptions& options, std::unique_ptr<TenantDirectory> tenant_keys,
         std::unique_ptr<Vault> opened, std::unique_ptr<Tenants> numbered)
       : grace(options.grace),
+        retention_interval(options.retention_interval),
         clock(options.clock),
         directory(std::move(tenant_keys)),
         deny_file(options.deny_list, std::nullopt, &deny_list),
@@ -158,6 +161,7 @@ struct Backend::Parts {
                                      const InstantiationId* id) { EndCallsOf(tenant, id); },
                  .sign = options.sign,
                  .clock = options.clock}),
+        retention({.tenants = tenants.get(), .store = store, .log = &log, .clock = options.clock}),
         admin_service(
             {resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure, &admin_executor}) {
     hop.Attach(&transport);
@@ -178,9 +182,20 @@ struct Backend::Parts {
         id == nullptr ? absl::UnauthenticatedError("the tenant was erased") : NoSuchInstantiation());
   }
 
+  // With what operators ask for: it waits for the writer, and nothing waits for it.
+  void TrimSometimes() {
+    if (clock->Uptime() - trimmed_at < retention_interval || trimming.exchange(true)) return;
+    trimmed_at = clock->Uptime();
+    admin_executor.Post([this] {
+      retention.Run();
+      trimming = false;
+    });
+  }
+
   void Tick() {
     hop.EndExpired(clock->Now());
     mailboxes.DropExpired();
+    TrimSometimes();
     const absl::StatusOr<bool> denied = deny_file.Refresh();
     if (!denied.ok())
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
@@ -191,6 +206,7 @@ struct Backend::Parts {
   }
 
   const absl::Duration grace;
+  const absl::Duration retention_interval;
   const Clock* const clock;
   const std::unique_ptr<TenantDirectory> directory;
   DenyList deny_list;
@@ -211,6 +227,9 @@ struct Backend::Parts {
   RendezvousService rendezvous_service;
   Executor admin_executor;  // what operators ask for may take long, and nobody else waits for it
   Erasure erasure;
+  Retention retention;
+  std::atomic<bool> trimming = false;
+  absl::Duration trimmed_at = -absl::InfiniteDuration();  // housekeeper's
   AdminService admin_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;

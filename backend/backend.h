@@ -41,13 +41,14 @@ struct BackendOptions {
   TenantLimits default_limits;  // of tenants for which no operator has set any
   FairQueue::Options queue;
   TransportServiceOptions transport;
-  int threads = 2;                              // of the executor, beside gRPC's and the writer
-  int max_streams = 256;                        // open calls of one connection
-  size_t memory_quota_bytes = 1 << 30;          // of gRPC; 0: none
-  absl::Duration drain = absl::Hours(24 * 30);  // how long an epoch that ended is still taken
-  absl::Duration grace = absl::Seconds(5);      // for calls that are open when it stops
-  absl::Duration tick = absl::Seconds(1);       // between looks at what has expired
-  const Clock* clock = &Clock::System();        // of everything but TLS
+  int threads = 2;                                        // of the executor, beside gRPC's and the writer
+  int max_streams = 256;                                  // open calls of one connection
+  size_t memory_quota_bytes = 1 << 30;                    // of gRPC; 0: none
+  absl::Duration drain = absl::Hours(24 * 30);            // how long an epoch that ended is still taken
+  absl::Duration grace = absl::Seconds(5);                // for calls that are open when it stops
+  absl::Duration retention_interval = absl::Seconds(10);  // between passes over what tenants keep
+  absl::Duration tick = absl::Seconds(1);                 // between looks at what has expired
+  const Clock* clock = &Clock::System();                  // of everything but TLS
 };
 
 class Backend {

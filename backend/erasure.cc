@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/synchronization/notification.h"
 #include "core/base/status.h"
 #include "core/cose/cbor.h"
 #include "core/observe/log.h"
@@ -13,20 +12,6 @@ namespace keystead::backend {
 namespace {
 
 constexpr size_t kRowsAtATime = 1000;
-
-// One task, waited for. `done` runs on the writer's thread, with its status.
-absl::Status RunTask(storage::LogStore& store, std::function<absl::Status(storage::Transaction&)> prepare,
-                     const std::function<void(const absl::Status&)>& done) {
-  absl::Notification finished;
-  absl::Status result;
-  KS_RETURN_IF_ERROR(store.Submit(storage::MakeTask(0, std::move(prepare), [&](const absl::Status& status) {
-    done(status);
-    result = status;
-    finished.Notify();
-  })));
-  finished.WaitForNotification();
-  return result;
-}
 
 }  // namespace
 
@@ -52,7 +37,7 @@ absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant) {
   parts_.end_calls(name, nullptr);
   KS_RETURN_IF_ERROR(parts_.ciphers->keys().Destroy(row.number));
   parts_.ciphers->Forget(row.number);
-  KS_RETURN_IF_ERROR(RunTask(
+  KS_RETURN_IF_ERROR(storage::RunTask(
       *parts_.store,
       [&](storage::Transaction& transaction) {
         transaction.EraseTenant(row.number);
@@ -77,7 +62,7 @@ absl::StatusOr<Bytes> Erasure::ReceiptOf(const TenantName& tenant) const {
 
 // Nobody is admitted any more once the commits are gone.
 absl::Status Erasure::DropCommits(const TenantView& tenant, const InstantiationId& id) {
-  return RunTask(
+  return storage::RunTask(
       *parts_.store,
       [&](storage::Transaction& transaction) -> absl::Status {
         bool existed = false;
@@ -108,7 +93,7 @@ absl::StatusOr<StoredUsage> Erasure::DropLogs(const TenantView& tenant, const In
                       parts_.log->TopicsOf(tenant.number(), id));
   StoredUsage dropped;
   RecordLogChanges changes;
-  KS_RETURN_IF_ERROR(RunTask(
+  KS_RETURN_IF_ERROR(storage::RunTask(
       *parts_.store,
       [&](storage::Transaction& transaction) -> absl::Status {
         dropped = {};

@@ -29,19 +29,26 @@ std::unique_ptr<Task> MakeTask(size_t bytes, std::function<absl::Status(Transact
   return std::make_unique<FunctionTask>(bytes, std::move(prepare), std::move(done), durability);
 }
 
-absl::Status LogStore::Commit(std::function<absl::Status(Transaction&)> prepare, Durability durability) {
+absl::Status RunTask(LogStore& store, std::function<absl::Status(Transaction&)> prepare,
+                     const std::function<void(const absl::Status&)>& done, Durability durability) {
+  absl::Notification finished;
   absl::Status result;
-  absl::Notification committed;
-  const absl::Status submitted = Submit(MakeTask(
+  const absl::Status submitted = store.Submit(MakeTask(
       0, std::move(prepare),
       [&](const absl::Status& status) {
+        done(status);
         result = status;
-        committed.Notify();
+        finished.Notify();
       },
       durability));
   if (!submitted.ok()) return submitted;
-  committed.WaitForNotification();
+  finished.WaitForNotification();
   return result;
+}
+
+absl::Status LogStore::Commit(std::function<absl::Status(Transaction&)> prepare, Durability durability) {
+  return RunTask(
+      *this, std::move(prepare), [](const absl::Status&) {}, durability);
 }
 
 }  // namespace keystead::storage

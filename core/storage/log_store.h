@@ -213,4 +213,9 @@ std::unique_ptr<Task> MakeTask(size_t bytes, std::function<absl::Status(Transact
                                std::function<void(const absl::Status&)> done,
                                Durability durability = Durability::kSynced);
 
+// Such a task, waited for; `done` runs on the writer thread with its status. Never on the writer thread.
+absl::Status RunTask(LogStore& store, std::function<absl::Status(Transaction&)> prepare,
+                     const std::function<void(const absl::Status&)>& done,
+                     Durability durability = Durability::kSynced);
+
 }  // namespace keystead::storage

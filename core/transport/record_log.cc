@@ -298,6 +298,28 @@ absl::StatusOr<std::vector<RecordLog::NamedLog>> RecordLog::TopicsOf(
   return out;
 }
 
+absl::StatusOr<std::vector<RecordLog::Segment>> RecordLog::SegmentsOf(storage::LogRef log) const {
+  std::vector<Segment> out;
+  KS_ASSIGN_OR_RETURN(const auto row, store().Get(log.tenant, kStreamTable, rows::HeadKey(log.log)));
+  if (!row.has_value()) return out;
+  KS_ASSIGN_OR_RETURN(const LogHead head, rows::DecodeHead(*row));
+  uint64_t before = head.trimmed_bytes;
+  std::string after;
+  while (true) {
+    KS_ASSIGN_OR_RETURN(
+        const std::vector<storage::Row> found,
+        store().Scan(log.tenant, kStreamTable, {.prefix = rows::CheckpointPrefix(log.log), .after = after}));
+    if (found.empty()) return out;
+    for (const storage::Row& checkpoint_row : found) {
+      KS_ASSIGN_OR_RETURN(const Checkpoint checkpoint,
+                          rows::DecodeCheckpoint(checkpoint_row.key, checkpoint_row.value));
+      out.push_back({absl::FromUnixMillis(checkpoint.unix_ms), checkpoint.bytes - before});
+      before = checkpoint.bytes;
+    }
+    after = found.back().key;
+  }
+}
+
 absl::StatusOr<std::vector<RecordLog::OwnedLog>> RecordLog::Logs(uint32_t tenant,
                                                                  const std::optional<TopicPlace>& after,
                                                                  size_t max) const {

@@ -199,6 +199,13 @@ class RecordLog {
   absl::StatusOr<std::vector<OwnedLog>> Logs(uint32_t tenant, const std::optional<TopicPlace>& after,
                                              size_t max) const;
 
+  // What Trim can discard of a log, oldest first, committed: groups up to a checkpoint, and when that was.
+  struct Segment {
+    absl::Time ended;
+    uint64_t bytes = 0;
+  };
+  absl::StatusOr<std::vector<Segment>> SegmentsOf(storage::LogRef log) const;
+
   Stats GetStats() const;
   storage::LogStore& store() const;
 
