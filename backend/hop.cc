@@ -72,10 +72,27 @@ RecordSource BackendHop::SourceOf(const Principal& principal) const {
                                                : limits::kMaxVariantsPerSequence);
 }
 
+absl::StatusOr<TenantView> BackendHop::OwnTenant(storage::Transaction& transaction,
+                                                 const Principal& principal, const TenantName& tenant,
+                                                 const InstantiationId& id) const {
+  const absl::StatusOr<TenantView> named = tenants_->For(principal, tenant);
+  if (named.ok()) return named;
+  KS_ASSIGN_OR_RETURN(const TenantView own, tenants_->Of(principal));
+  return Instantiations::Miss(transaction, own, id);
+}
+
+absl::Status BackendHop::Weighed(storage::Transaction& transaction, const TenantView& tenant,
+                                 const InstantiationId& id, const absl::Status& said) {
+  if (!absl::IsNotFound(said)) return said;
+  const absl::Status missed = Instantiations::Miss(transaction, tenant, id);
+  return absl::IsNotFound(missed) ? said : missed;
+}
+
 absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, const Principal& principal,
                                            const GroupView& group) {
   const GroupHeader& header = group.header();
-  const absl::StatusOr<TenantView> tenant = tenants_->For(principal, header.tenant);
+  const absl::StatusOr<TenantView> tenant =
+      OwnTenant(transaction, principal, header.tenant, header.instantiation);
   const absl::StatusOr<RosterGate*> gate =
       tenant.ok() ? instantiations_->Find(transaction, *tenant, header.instantiation) : tenant.status();
   if (!gate.ok()) {
@@ -83,7 +100,8 @@ absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, co
       ReportStranger(principal, header.tenant, header.instantiation, &group);
     return gate.status();
   }
-  KS_RETURN_IF_ERROR((*gate)->MayPublish(principal, group));
+  KS_RETURN_IF_ERROR(
+      Weighed(transaction, *tenant, header.instantiation, (*gate)->MayPublish(principal, group)));
   return tenant->number();
 }
 
@@ -106,10 +124,11 @@ void BackendHop::Committed(const Principal& principal, std::span<const StoredGro
   if (const auto tenant = tenants_->Of(principal); tenant.ok()) tenant->account().Settle(status);
 }
 
-absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,
-                                                    const Principal& principal,
-                                                    const SubscribeDemand& demand) {
-  const absl::StatusOr<TenantView> tenant = tenants_->For(principal, demand.tenant);
+absl::StatusOr<TenantView> BackendHop::AdmitReader(storage::Transaction& transaction,
+                                                   const Principal& principal,
+                                                   const SubscribeDemand& demand) {
+  const absl::StatusOr<TenantView> tenant =
+      OwnTenant(transaction, principal, demand.tenant, demand.instantiation);
   const absl::StatusOr<RosterGate*> gate =
       tenant.ok() ? instantiations_->Find(transaction, *tenant, demand.instantiation) : tenant.status();
   if (!gate.ok()) {
@@ -117,8 +136,16 @@ absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transa
       ReportStranger(principal, demand.tenant, demand.instantiation, nullptr);
     return gate.status();
   }
-  KS_RETURN_IF_ERROR((*gate)->MaySubscribe(principal, demand.topics));
-  return tenant->number();
+  KS_RETURN_IF_ERROR(
+      Weighed(transaction, *tenant, demand.instantiation, (*gate)->MaySubscribe(principal, demand.topics)));
+  return tenant;
+}
+
+absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,
+                                                    const Principal& principal,
+                                                    const SubscribeDemand& demand) {
+  KS_ASSIGN_OR_RETURN(const TenantView tenant, AdmitReader(transaction, principal, demand));
+  return tenant.number();
 }
 
 void BackendHop::EndStale(const TenantView& tenant, const InstantiationId& id) {
