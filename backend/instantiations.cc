@@ -12,6 +12,10 @@ namespace {
 
 constexpr size_t kRowsPerScan = 8;  // of at most 256 KiB each
 
+// A commit that no chain has: looking for it costs the same as looking for commit 0 of a chain that is not
+// there.
+constexpr uint64_t kNoEpoch = UINT64_MAX;
+
 }  // namespace
 
 template <class Source>
@@ -86,7 +90,7 @@ RosterGate* Instantiations::InMemory(const TenantView& tenant, const Instantiati
 
 absl::Status Instantiations::Miss(storage::Transaction& transaction, const TenantView& tenant,
                                   const InstantiationId& id) {
-  KS_RETURN_IF_ERROR(transaction.Get(tenant.number(), kCommitTable, CommitKey(id, 0)).status());
+  KS_RETURN_IF_ERROR(transaction.Get(tenant.number(), kCommitTable, CommitKey(id, kNoEpoch)).status());
   return NoSuchInstantiation();
 }
 
@@ -217,7 +221,8 @@ absl::StatusOr<std::shared_ptr<const MembershipChain>> Instantiations::ChainOf(c
     const auto found = slots_.find(Key{tenant.number(), id});
     if (found != slots_.end()) known = found->second.gate->shared_chain();
   }
-  KS_ASSIGN_OR_RETURN(const auto first, store_->Get(tenant.number(), kCommitTable, CommitKey(id, 0)));
+  const uint64_t asked = known == nullptr ? 0 : kNoEpoch;
+  KS_ASSIGN_OR_RETURN(const auto first, store_->Get(tenant.number(), kCommitTable, CommitKey(id, asked)));
   if (known != nullptr || !first.has_value()) return known;
   KS_ASSIGN_OR_RETURN(Loaded loaded, Load(*store_, tenant, id, SIZE_MAX));
   std::shared_ptr<const MembershipChain> chain = loaded.chain;

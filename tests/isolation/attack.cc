@@ -64,6 +64,11 @@ Attack::Attack(Provider& provider, const Cell& cell)
                    ? provider.ForgedMemberOf(victim_, cell.role, cell.attacker)
                    : provider.MemberOf(provider.household(cell.attacker, 0), cell.role)),
       expected_(Expect(cell)) {
+  const Household& from = cell.standing == Standing::kForger ? victim_ : provider.household(cell.attacker, 0);
+  expected_.peer = from.MemberOf(cell.role).str();
+  // Of a product's request that is not genuine, the certificate in it is what is refused.
+  if (expected_.event == "issuer_mismatch" && cell.standing == Standing::kSibling)
+    expected_.peer = victim_.MemberOf(Role::kFactory).str();
   Aim aim{victim_.tenant(), victim_.id(), provider.BoxOf(victim_), provider.ProductOf(victim_)};
   if (cell.standing == Standing::kSibling) {
     // Within a tenant a mailbox is whose who knows its name, so all that an attacker has are guesses. And any
@@ -84,17 +89,18 @@ Attack::Attack(Provider& provider, const Cell& cell)
 Expectation Attack::Expect(const Cell& cell) const {
   using grpc::StatusCode;
   if (cell.standing == Standing::kForger)
-    return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, "issuer_mismatch"};
+    return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, "issuer_mismatch", ""};
   if (!backend::MakePolicy().Allows(cell.method, cell.role))
-    return {Verdict::kRefused, StatusCode::PERMISSION_DENIED, "not_permitted"};
+    return {Verdict::kRefused, StatusCode::PERMISSION_DENIED, "not_permitted", ""};
   const bool foreign = cell.standing == Standing::kForeign;
-  if (cell.kind == ObjectKind::kService) return {Verdict::kPublic, StatusCode::OK, ""};
-  if (cell.kind == ObjectKind::kMailbox) return {Verdict::kKeptApart, StatusCode::OK, ""};
+  if (cell.kind == ObjectKind::kService) return {Verdict::kPublic, StatusCode::OK, "", ""};
+  if (cell.kind == ObjectKind::kMailbox) return {Verdict::kKeptApart, StatusCode::OK, "", ""};
   if (cell.kind == ObjectKind::kFactory)
-    return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, foreign ? "not_permitted" : "issuer_mismatch"};
+    return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, foreign ? "not_permitted" : "issuer_mismatch",
+            ""};
   if (Ends(cell, "/Submit") && !foreign)
-    return {Verdict::kRefused, StatusCode::INVALID_ARGUMENT, "commit_refused"};
-  return {Verdict::kRefused, StatusCode::NOT_FOUND, "not_permitted"};
+    return {Verdict::kRefused, StatusCode::INVALID_ARGUMENT, "commit_refused", ""};
+  return {Verdict::kRefused, StatusCode::NOT_FOUND, "not_permitted", ""};
 }
 
 std::vector<Aim> Attack::Decoys(const Cell& cell, const Aim& aim) const {

@@ -28,6 +28,7 @@ struct Expectation {
   Verdict verdict = Verdict::kRefused;
   grpc::StatusCode code = grpc::StatusCode::OK;
   std::string event;  // kind
+  std::string peer;   // whom the event names
 };
 
 class Attack {
