@@ -270,7 +270,7 @@ void CommitIntake::Fetch(const Target& target, uint64_t from_epoch, const FetchA
     });
   };
   const absl::Status submitted = parts_.queue->Submit(
-      tenant, storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
+      target.tenant, storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
   if (!submitted.ok()) answer(submitted);
 }
 

@@ -5,6 +5,7 @@
 #include "backend/policy.h"
 #include "core/base/random.h"
 #include "core/transport/group_view.h"
+#include "keystead/v1/admin.pb.h"
 #include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
@@ -60,12 +61,9 @@ std::string ForgedBundle(const Cell& cell, const Household& victim) {
 Attack::Attack(Provider& provider, const Cell& cell)
     : provider_(provider),
       victim_(provider.household(cell.victim, 1 + cell.object)),
-      channel_(cell.standing == Standing::kForger
-                   ? provider.ForgedMemberOf(victim_, cell.role, cell.attacker)
-                   : provider.MemberOf(provider.household(cell.attacker, 0), cell.role)),
+      channel_(ChannelOf(cell)),
       expected_(Expect(cell)) {
-  const Household& from = cell.standing == Standing::kForger ? victim_ : provider.household(cell.attacker, 0);
-  expected_.peer = from.MemberOf(cell.role).str();
+  expected_.peer = NameOf(cell).str();
   // Of a product's request that is not genuine, the certificate in it is what is refused.
   if (expected_.event == "issuer_mismatch" && cell.standing == Standing::kSibling)
     expected_.peer = victim_.MemberOf(Role::kFactory).str();
@@ -86,14 +84,30 @@ Attack::Attack(Provider& provider, const Cell& cell)
   if (cell.kind == ObjectKind::kMailbox && cell.standing != Standing::kForger) boxes_.push_back(aim.box);
 }
 
+const Provider::Channel& Attack::ChannelOf(const Cell& cell) const {
+  if (cell.standing == Standing::kOperator) return provider_.Operator();
+  if (cell.standing == Standing::kForger) return provider_.ForgedMemberOf(victim_, cell.role, cell.attacker);
+  return provider_.MemberOf(provider_.household(cell.attacker, 0), cell.role);
+}
+
+SpiffeId Attack::NameOf(const Cell& cell) const {
+  const bool forger = cell.standing == Standing::kForger;
+  if (cell.standing == Standing::kOperator || (forger && cell.role == Role::kOperator))
+    return Provider::OperatorsName();
+  return (forger ? victim_ : provider_.household(cell.attacker, 0)).MemberOf(cell.role);
+}
+
 Expectation Attack::Expect(const Cell& cell) const {
   using grpc::StatusCode;
   if (cell.standing == Standing::kForger)
     return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, "issuer_mismatch", ""};
+  if (cell.IsFalseOperator()) return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, "peer_refused", ""};
   if (!backend::MakePolicy().Allows(cell.method, cell.role))
     return {Verdict::kRefused, StatusCode::PERMISSION_DENIED, "not_permitted", ""};
   const bool foreign = cell.standing == Standing::kForeign;
-  if (cell.kind == ObjectKind::kService) return {Verdict::kPublic, StatusCode::OK, "", ""};
+  if (cell.kind == ObjectKind::kService || (cell.kind == ObjectKind::kTenant && !foreign))
+    return {Verdict::kGranted, StatusCode::OK, "", ""};
+  if (Ends(cell, "/List")) return {Verdict::kKeptApart, StatusCode::OK, "", ""};
   if (cell.kind == ObjectKind::kMailbox) return {Verdict::kKeptApart, StatusCode::OK, "", ""};
   if (cell.kind == ObjectKind::kFactory)
     return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, foreign ? "not_permitted" : "issuer_mismatch",
@@ -105,8 +119,10 @@ Expectation Attack::Expect(const Cell& cell) const {
 
 std::vector<Aim> Attack::Decoys(const Cell& cell, const Aim& aim) const {
   std::vector<Aim> out;
-  if (cell.kind == ObjectKind::kService) return out;
+  if (expected_.verdict == Verdict::kGranted || cell.kind == ObjectKind::kService || Ends(cell, "/List"))
+    return out;
   Aim decoy = aim;
+  if (cell.kind == ObjectKind::kTenant) decoy.tenant = *TenantName::Parse(kNoTenant);
   decoy.box = WithBit(aim.box, MailboxName::kSize - 1);
   decoy.instantiation = RandomSource::System().NewId<InstantiationId>();
   if (cell.kind == ObjectKind::kFactory) {
@@ -152,6 +168,14 @@ std::string Attack::PublishFor(const Cell& cell, const Aim& aim) const {
   return request.SerializeAsString();
 }
 
+std::string Attack::AdminRequestFor(const Cell& cell, const Aim& aim) const {
+  if (Ends(cell, "/List")) return v1::ListTenantsRequest().SerializeAsString();
+  v1::CreateTenantRequest create;  // the others are the beginning of it
+  create.set_tenant(aim.tenant.str());
+  if (Ends(cell, "/Create")) create.set_ca_pem(provider_.AttackersCaPem());
+  return create.SerializeAsString();
+}
+
 std::string Attack::RequestFor(const Cell& cell, const Aim& aim) const {
   if (Ends(cell, "/Publish")) return PublishFor(cell, aim);
   if (Ends(cell, "/Subscribe")) {
@@ -192,6 +216,7 @@ std::string Attack::RequestFor(const Cell& cell, const Aim& aim) const {
     request.set_proof(ToString(aim.product.proof));
     return request.SerializeAsString();
   }
+  if (InService(cell, ".TenantAdmin/")) return AdminRequestFor(cell, aim);
   // grpc.health.v1.HealthCheckRequest: the server as a whole, and a service that there is not.
   return cell.object == 0 ? "" : "\x0a\x04none";
 }

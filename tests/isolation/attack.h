@@ -20,9 +20,8 @@ struct Aim {
 
 enum class Verdict {
   kRefused,    // with `code`, and one security event
-  kKeptApart,  // granted, under the attacker's own tenant: nothing there is the victim's, and nothing to
-               // report
-  kPublic,     // granted: the RPC touches nobody's data
+  kKeptApart,  // answered from the attacker's own tenant: nothing there is the victim's, nothing to report
+  kGranted,    // the caller's by right: nobody's data are touched, or it is the operator's office
 };
 struct Expectation {
   Verdict verdict = Verdict::kRefused;
@@ -44,6 +43,9 @@ class Attack {
   const std::vector<MailboxName>& boxes() const { return boxes_; }
 
  private:
+  const Provider::Channel& ChannelOf(const Cell& cell) const;
+  SpiffeId NameOf(const Cell& cell) const;  // that the attacker shows
+  std::string AdminRequestFor(const Cell& cell, const Aim& aim) const;
   Expectation Expect(const Cell& cell) const;
   std::vector<Aim> Decoys(const Cell& cell, const Aim& aim) const;
   std::string RequestFor(const Cell& cell, const Aim& aim) const;

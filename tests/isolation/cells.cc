@@ -8,7 +8,12 @@
 namespace keystead::testing {
 namespace {
 
-constexpr std::array<Standing, 3> kStandings = {Standing::kForeign, Standing::kSibling, Standing::kForger};
+constexpr std::array<Standing, 4> kStandings = {Standing::kForeign, Standing::kSibling, Standing::kOperator,
+                                                Standing::kForger};
+
+std::vector<Role> RolesOf(Standing standing) {
+  return standing == Standing::kOperator ? std::vector<Role>{Role::kOperator} : AllRoles();
+}
 
 }  // namespace
 
@@ -18,6 +23,8 @@ std::string_view StandingName(Standing standing) {
       return "foreign";
     case Standing::kSibling:
       return "sibling";
+    case Standing::kOperator:
+      return "operator";
     case Standing::kForger:
       return "forger";
   }
@@ -46,9 +53,13 @@ std::string_view ObjectName(ObjectKind kind) {
       return "mailbox";
     case ObjectKind::kFactory:
       return "factory";
+    case ObjectKind::kTenant:
+      return "tenant";
   }
   return "?";
 }
+
+size_t ObjectsOf(ObjectKind kind) { return kind == ObjectKind::kTenant ? 1 : kVictims; }
 
 const std::map<std::string, std::vector<ObjectKind>>& Targets() {
   using enum ObjectKind;
@@ -62,6 +73,11 @@ const std::map<std::string, std::vector<ObjectKind>>& Targets() {
       {"/keystead.v1.Rendezvous/Put", {kMailbox}},
       {"/keystead.v1.Rendezvous/Await", {kMailbox}},
       {"/keystead.v1.Enrollment/Enroll", {kFactory}},
+      {"/keystead.v1.TenantAdmin/Create", {kTenant}},
+      {"/keystead.v1.TenantAdmin/List", {kTenant}},
+      {"/keystead.v1.TenantAdmin/GetLimits", {kTenant}},
+      {"/keystead.v1.TenantAdmin/SetLimits", {kTenant}},
+      {"/keystead.v1.TenantAdmin/Usage", {kTenant}},
   };
   return *targets;
 }
@@ -77,7 +93,8 @@ std::vector<std::string> ServedMethods() {
 std::string Cell::Name() const {
   const auto shortened = [](size_t tenant) { return tenant == 0 ? "acme" : "globex"; };
   const std::string rpc = method.substr(method.find_last_of('.') + 1);  // "Transport/Publish"
-  return absl::StrCat(Absl(StandingName(standing)), "/", shortened(attacker), ">", shortened(victim), "/",
+  const char* const from = standing == Standing::kOperator ? "provider" : shortened(attacker);
+  return absl::StrCat(Absl(StandingName(standing)), "/", from, ">", shortened(victim), "/",
                       Absl(RoleName(role)), "/", absl::StrReplaceAll(rpc, {{"/", "."}}), "/",
                       Absl(ObjectName(kind)), "-", object);
 }
@@ -88,10 +105,10 @@ std::vector<Cell> AllCells() {
     for (size_t attacker = 0; attacker < kTenants; ++attacker) {
       for (size_t victim = 0; victim < kTenants; ++victim) {
         if ((attacker == victim) != (standing == Standing::kSibling)) continue;
-        for (const Role role : AllRoles()) {
+        for (const Role role : RolesOf(standing)) {
           for (const auto& [method, kinds] : Targets()) {
             for (const ObjectKind kind : kinds) {
-              for (size_t object = 0; object < kObjectsOfAKind; ++object)
+              for (size_t object = 0; object < ObjectsOf(kind); ++object)
                 out.push_back({standing, attacker, victim, role, method, kind, object});
             }
           }
@@ -108,9 +125,10 @@ size_t ExpectedCells() {
   size_t aims = 0;
   for (const std::string& method : ServedMethods()) {
     const auto row = Targets().find(method);
-    if (row != Targets().end()) aims += row->second.size() * kObjectsOfAKind;
+    if (row == Targets().end()) continue;
+    for (const ObjectKind kind : row->second) aims += ObjectsOf(kind);
   }
-  return kDirections * kRoleCount * aims;
+  return (kDirections * kRoleCount + kPairsOfTwo) * aims;  // the operator has one role
 }
 
 }  // namespace keystead::testing

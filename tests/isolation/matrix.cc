@@ -74,11 +74,11 @@ class Runner {
     return static_cast<grpc::StatusCode>(response.refusals(0).code());
   }
 
-  static void CheckAnswer(const Attack& attack, const Cell& cell, const Answer& answer, Finding& finding) {
-    if (attack.expected().verdict == Verdict::kPublic) {
+  void CheckAnswer(const Attack& attack, const Cell& cell, const Answer& answer, Finding& finding) const {
+    if (attack.expected().verdict == Verdict::kGranted) {
       if (finding.code == grpc::StatusCode::PERMISSION_DENIED ||
           finding.code == grpc::StatusCode::UNAUTHENTICATED)
-        finding.wrong.push_back("refused, and it is everybody's");
+        finding.wrong.push_back("refused, and it is the caller's by right");
       return;
     }
     if (finding.code != attack.expected().code)
@@ -86,6 +86,11 @@ class Runner {
     const bool in_stream = cell.method.ends_with("/Publish") && answer.code == grpc::StatusCode::OK;
     if (attack.expected().verdict == Verdict::kRefused && !in_stream && !answer.responses.empty())
       finding.wrong.push_back("a response beside the refusal");
+    for (const std::string& response : answer.responses) {
+      if (cell.standing == Standing::kForeign &&
+          response.find(provider_.tenant(cell.victim).str()) != std::string::npos)
+        finding.wrong.push_back("a response that names the victim");
+    }
     if (!cell.method.ends_with("/Await") || attack.expected().verdict != Verdict::kKeptApart) return;
     v1::AwaitResponse response;
     if (answer.responses.size() != 1 || !response.ParseFromString(answer.responses[0]) ||

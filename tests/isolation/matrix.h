@@ -15,9 +15,10 @@ namespace keystead::testing {
 
 // How the attacker stands to the household it attacks.
 enum class Standing {
-  kForeign,  // of another tenant
-  kSibling,  // of the same tenant, a member of another household
-  kForger,   // shows the name of the victim's own member, on a certificate that another tenant's CA signed
+  kForeign,   // of another tenant
+  kSibling,   // of the same tenant, a member of another household
+  kOperator,  // the provider's own operator
+  kForger,    // shows the name of the victim's own member, on a certificate that another tenant's CA signed
 };
 std::string_view StandingName(Standing standing);
 
@@ -32,11 +33,12 @@ enum class ObjectKind {
   kState,
   kKeyring,
   kMailbox,
-  kFactory
+  kFactory,
+  kTenant
 };
 std::string_view ObjectName(ObjectKind kind);
-inline constexpr size_t kObjectsOfAKind =
-    kVictims;  // the first is of the first household attacked, and so on
+// One of each household attacked, the first of the first; of tenants there is one on each side.
+size_t ObjectsOf(ObjectKind kind);
 
 // What each RPC can be aimed at, by its full name. Every RPC that the backend serves must have a row here,
 // and at least one kind in it.
@@ -53,6 +55,8 @@ struct Cell {
   ObjectKind kind = ObjectKind::kService;
   size_t object = 0;
 
+  // Whose certificate carries an operator's name but is not the provider's.
+  bool IsFalseOperator() const { return role == Role::kOperator && standing != Standing::kOperator; }
   std::string Name() const;  // "foreign/acme>globex/app/Transport.Publish/telemetry-0"
 };
 

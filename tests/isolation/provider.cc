@@ -12,6 +12,7 @@
 #include "core/transport/authorization.h"
 #include "core/transport/channel_options.h"
 #include "core/transport/tls_credentials.h"
+#include "keystead/v1/admin.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/transport.pb.h"
@@ -74,8 +75,10 @@ Provider::Provider(const std::string& mutant) {
   const std::string tenants = Pki().folder() + "/tenants";
   backend_ = std::make_unique<BackendProcess>(
       std::vector<std::string>{"--data", Pki().NewFolder() + "/store", "--tls-chain", tls.chain, "--tls-key",
-                               tls.key, "--tls-roots", tls.roots, "--tenants", tenants, "--enrollment",
-                               tenants, "--rendezvous-per-second", "1e6", "--rendezvous-burst", "1e6"},
+                               tls.key, "--tls-roots", tls.roots, "--provider",
+                               absl::StrCat(kProvider, "=", Pki().provider_roots()), "--tenants", tenants,
+                               "--enrollment", tenants, "--rendezvous-per-second", "1e6",
+                               "--rendezvous-burst", "1e6"},
       mutant);
   for (const auto& of_tenant : households_) {
     for (const auto& household : of_tenant) Furnish(*household);
@@ -123,11 +126,21 @@ const Provider::Channel& Provider::MemberOf(const Household& household, Role rol
 }
 
 const Provider::Channel& Provider::ForgedMemberOf(const Household& household, Role role, size_t forger) {
-  const SpiffeId id = household.MemberOf(role);
+  const SpiffeId id = role == Role::kOperator ? OperatorsName() : household.MemberOf(role);
   Channel& channel = channels_[absl::StrCat(forger, " forges ", id.str())];
   if (channel == nullptr) channel = Dial(Issue(Pki().Issuer(forgers_.at(forger)), id));
   return channel;
 }
+
+SpiffeId Provider::OperatorsName() { return Id(absl::StrCat("spiffe://", kProvider, "/operator/ops")); }
+
+const Provider::Channel& Provider::Operator() {
+  Channel& channel = channels_["the operator"];
+  if (channel == nullptr) channel = Dial(Pki().Operator());
+  return channel;
+}
+
+std::string Provider::AttackersCaPem() const { return ReadAll(attackers_ca_ + "/ca.pem"); }
 
 EnrollmentRequest Provider::ForgedProduct(const TenantName& tenant, const std::string& name) const {
   return RequestOf(Issue(Pki().Issuer(attackers_ca_), OrDie(SpiffeId::Of(tenant, Role::kFactory, name))));
@@ -197,7 +210,10 @@ Digest Provider::StateOf(size_t tenant) {
   const Answer health =
       Exchange(MemberOf(household(tenant, 1), Role::kApp), std::string(kHealthCheckMethod), "");
   EXPECT_TRUE(health.responses == std::vector<std::string>{kServing}) << "health: " << health.message;
-  std::string all;
+  v1::GetLimitsRequest limits;
+  limits.set_tenant(kNames.at(tenant));
+  std::string all =
+      Answered(MemberOf(household(tenant, 0), Role::kAdmin), "/keystead.v1.TenantAdmin/GetLimits", limits);
   for (const auto& household : households_.at(tenant)) absl::StrAppend(&all, SeenOf(*household), "\n\n");
   return crypto::Sha256(AsBytes(all));
 }

@@ -36,19 +36,24 @@ class Provider {
 
   // The connection of whoever has `role` in the household, with a certificate of its tenant.
   const Channel& MemberOf(const Household& household, Role role);
-  // The same name on a certificate that another tenant's CA signed, where nothing but the backend's own look
-  // at the issuer stands in the way: the admission CA has cross-signed that CA without a name constraint.
+  // The same name, or of role operator the provider's, on a certificate that another tenant's CA signed,
+  // where nothing but the backend's own look at the issuer stands in the way: the admission CA has
+  // cross-signed that CA without a name constraint.
   const Channel& ForgedMemberOf(const Household& household, Role role, size_t forger);
+  const Channel& Operator();  // the provider's, by right
+  static SpiffeId OperatorsName();
 
   // A household's mailbox, which holds one message, and the enrollment request of a product of its.
   const MailboxName& BoxOf(const Household& household) const { return boxes_.at(&household); }
   const EnrollmentRequest& ProductOf(const Household& household) const { return products_.at(&household); }
   // A request that is all right but for its tenant, which is not registered.
   const EnrollmentRequest& ProductOfNoTenant() const { return no_tenants_product_; }
+  std::string AttackersCaPem() const;  // of a CA that nobody knows
   // For a name of `tenant`, by a CA of the attacker's own.
   EnrollmentRequest ForgedProduct(const TenantName& tenant, const std::string& name) const;
 
-  // Over all that members of the tenant's households can see: bounds and bytes of topics, commits, mailboxes.
+  // Over all that members of the tenant's households can see: bounds and bytes of topics, commits, mailboxes,
+  // and the limits set.
   // Fails the test when one of their calls is not answered, or the service is not SERVING.
   Digest StateOf(size_t tenant);
 

@@ -27,8 +27,9 @@ class SameLookUpsTest : public ::testing::Test {
         executor_(1),
         log_(&store_),
         instantiations_(&store_, &executor_, {}),
-        hop_(&resolver_, tenants_.get(), &instantiations_, &store_),
-        intake_({&store_, &log_, &executor_, &instantiations_, &hop_}, {}) {
+        queue_(&store_, {}),
+        hop_(&resolver_, tenants_.get(), &instantiations_, &store_, &queue_),
+        intake_({&store_, &log_, &executor_, &instantiations_, &hop_, &queue_}, {}) {
     const std::string bundle = home_.Make();
     EXPECT_EQ(Submit(Caller(kAcme, "phone"), kAcme, home_.id(), bundle), absl::StatusCode::kOk);
     home_.Take(bundle);
@@ -38,7 +39,11 @@ class SameLookUpsTest : public ::testing::Test {
   }
 
   // What was answered may still hold a place of the intake's.
-  ~SameLookUpsTest() override { executor_.Drain(); }
+  ~SameLookUpsTest() override {
+    executor_.Drain();
+    queue_.Drain();
+    executor_.Drain();
+  }
 
   static std::unique_ptr<TenantDirectory> MakeDirectory() {
     auto out = std::make_unique<TenantDirectory>();
@@ -144,6 +149,7 @@ class SameLookUpsTest : public ::testing::Test {
   Executor executor_;
   RecordLog log_;
   backend::Instantiations instantiations_;
+  backend::FairQueue queue_;
   backend::BackendHop hop_;
   backend::CommitIntake intake_;
   Home home_{kAcme, Uri(kAcme, Role::kApp, "phone")};
