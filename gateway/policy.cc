@@ -10,11 +10,17 @@ namespace keystead::gateway {
 
 AuthorizationPolicy MakePolicy() {
   return {
-      {kHealthCheckMethod, RoleSet::Operational()},       {kHealthWatchMethod, RoleSet::Operational()},
-      {"/keystead.v1.Enrollment/Enroll", kEnrolleeRoles}, {"/keystead.v1.Transport/Publish", kMemberRoles},
-      {"/keystead.v1.Transport/Subscribe", kMemberRoles}, {"/keystead.v1.Registry/Submit", kOwnerRoles},
-      {"/keystead.v1.Registry/Fetch", kMemberRoles},      {"/keystead.v1.Rendezvous/Put", kMemberRoles},
+      {kHealthCheckMethod, RoleSet::Operational()},
+      {kHealthWatchMethod, RoleSet::Operational()},
+      // Passed on to the next hop, which lets in the gateway itself.
+      {"/keystead.v1.Enrollment/Enroll", kEnrolleeRoles},
+      {"/keystead.v1.Registry/Submit", kOwnerRoles},
+      {"/keystead.v1.Registry/Fetch", kMemberRoles},
+      {"/keystead.v1.Rendezvous/Put", kMemberRoles},
       {"/keystead.v1.Rendezvous/Await", kMemberRoles},
+      // Served from the gateway's own log.
+      {"/keystead.v1.Transport/Publish", kMemberRoles},
+      {"/keystead.v1.Transport/Subscribe", kMemberRoles},
   };
 }
 
