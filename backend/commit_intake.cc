@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "backend/commit_job.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
@@ -10,6 +11,9 @@
 
 namespace keystead::backend {
 namespace {
+
+// In events about who has nothing to do with an instantiation.
+constexpr std::string_view kService = "registry: ";
 
 // What a peer is told about a commit that does not verify. One answer, whether the instantiation is there or
 // not: only its owner's signature gets a caller further.
@@ -40,7 +44,7 @@ void CommitIntake::Refuse(const Job& job, const absl::Status& why) const {
   event.instantiation = job.id.ToHex();
   event.topic = Topic::Keyring().str();
   event.peer = job.caller->uri();
-  event.detail = std::string(why.message());
+  event.detail = absl::StrCat(Absl(absl::IsNotFound(why) ? kService : ""), why.message());
   Report(event);
 }
 
@@ -258,7 +262,7 @@ void CommitIntake::Fetch(const Target& target, uint64_t from_epoch, const FetchA
   const auto tenant = std::make_shared<TenantView>(target.tenant);
   const auto admit = [this, target, tenant](storage::Transaction& transaction) -> absl::Status {
     const SubscribeDemand keyring{target.named, target.id, {Topic::Keyring()}};
-    KS_ASSIGN_OR_RETURN(*tenant, parts_.hop->AdmitReader(transaction, *target.caller, keyring));
+    KS_ASSIGN_OR_RETURN(*tenant, parts_.hop->AdmitReader(transaction, *target.caller, keyring, kService));
     return absl::OkStatus();
   };
   const auto read = [this, tenant, id = target.id, from_epoch, answer, place](const absl::Status& admitted) {

@@ -1,5 +1,6 @@
 #include "backend/hop.h"
 
+#include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/observe/security_event.h"
@@ -10,13 +11,13 @@ namespace {
 
 // Of a request for a tenant or instantiation that is not there for this caller.
 void ReportStranger(const Principal& principal, const TenantName& tenant, const InstantiationId& id,
-                    const GroupView* group) {
+                    const GroupView* group, std::string_view service) {
   SecurityEvent event;
   event.kind = SecurityEventKind::kNotPermitted;
   event.tenant = tenant.str();
   event.instantiation = id.ToHex();
   event.peer = principal.uri();
-  event.detail = "no such instantiation for this caller";
+  event.detail = absl::StrCat(Absl(service), "no such instantiation for this caller");
   if (group != nullptr) {
     event.topic = group->header().topic.str();
     event.sender = group->header().sender.ToHex();
@@ -97,7 +98,7 @@ absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, co
       tenant.ok() ? instantiations_->Find(transaction, *tenant, header.instantiation) : tenant.status();
   if (!gate.ok()) {
     if (absl::IsNotFound(gate.status()))
-      ReportStranger(principal, header.tenant, header.instantiation, &group);
+      ReportStranger(principal, header.tenant, header.instantiation, &group, "");
     return gate.status();
   }
   KS_RETURN_IF_ERROR(
@@ -125,15 +126,15 @@ void BackendHop::Committed(const Principal& principal, std::span<const StoredGro
 }
 
 absl::StatusOr<TenantView> BackendHop::AdmitReader(storage::Transaction& transaction,
-                                                   const Principal& principal,
-                                                   const SubscribeDemand& demand) {
+                                                   const Principal& principal, const SubscribeDemand& demand,
+                                                   std::string_view service) {
   const absl::StatusOr<TenantView> tenant =
       OwnTenant(transaction, principal, demand.tenant, demand.instantiation);
   const absl::StatusOr<RosterGate*> gate =
       tenant.ok() ? instantiations_->Find(transaction, *tenant, demand.instantiation) : tenant.status();
   if (!gate.ok()) {
     if (absl::IsNotFound(gate.status()))
-      ReportStranger(principal, demand.tenant, demand.instantiation, nullptr);
+      ReportStranger(principal, demand.tenant, demand.instantiation, nullptr, service);
     return gate.status();
   }
   KS_RETURN_IF_ERROR(
@@ -144,7 +145,7 @@ absl::StatusOr<TenantView> BackendHop::AdmitReader(storage::Transaction& transac
 absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,
                                                     const Principal& principal,
                                                     const SubscribeDemand& demand) {
-  KS_ASSIGN_OR_RETURN(const TenantView tenant, AdmitReader(transaction, principal, demand));
+  KS_ASSIGN_OR_RETURN(const TenantView tenant, AdmitReader(transaction, principal, demand, ""));
   return tenant.number();
 }
 

@@ -44,9 +44,10 @@ class BackendHop final : public Hop {
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
                                           const SubscribeDemand& demand) override;
 
-  // The same as AdmitSubscribe, for who reads the tenant's data without a topic's log.
+  // The same as AdmitSubscribe, for who reads the tenant's data without a topic's log. `service` is named in
+  // the event when the caller has nothing to do there: "registry: ".
   absl::StatusOr<TenantView> AdmitReader(storage::Transaction& transaction, const Principal& principal,
-                                         const SubscribeDemand& demand);
+                                         const SubscribeDemand& demand, std::string_view service);
 
   // THREAD: the store's writer. Ends the open subscriptions of an instantiation that its roster no longer
   // allows; open Publish calls meet the roster with their next group.

@@ -61,6 +61,7 @@ std::string Answered(const Provider::Channel& channel, const std::string& method
 
 std::vector<Role> AllRoles() {
   std::vector<Role> out;
+  out.reserve(kRoleCount);
   for (size_t i = 0; i < kRoleCount; ++i) out.push_back(static_cast<Role>(i));
   return out;
 }
