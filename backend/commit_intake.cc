@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "backend/commit_job.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
@@ -10,6 +11,9 @@
 
 namespace keystead::backend {
 namespace {
+
+// In events about who has nothing to do with an instantiation.
+constexpr std::string_view kService = "registry: ";
 
 // What a peer is told about a commit that does not verify. One answer, whether the instantiation is there or
 // not: only its owner's signature gets a caller further.
@@ -34,24 +38,25 @@ void CommitIntake::Refuse(const Job& job, const absl::Status& why) const {
   SecurityEvent event;
   event.kind = absl::IsAlreadyExists(why)       ? SecurityEventKind::kFork
                : absl::IsResourceExhausted(why) ? SecurityEventKind::kLimitExceeded
+               : absl::IsNotFound(why)          ? SecurityEventKind::kNotPermitted
                                                 : SecurityEventKind::kCommitRefused;
-  event.tenant = job.tenant.name().str();
+  event.tenant = job.target.named.str();
   event.instantiation = job.id.ToHex();
   event.topic = Topic::Keyring().str();
   event.peer = job.caller->uri();
-  event.detail = std::string(why.message());
+  event.detail = absl::StrCat(Absl(absl::IsNotFound(why) ? kService : ""), why.message());
   Report(event);
 }
 
-void CommitIntake::Submit(const TenantView& tenant, Caller caller, const InstantiationId& id,
-                          std::string bundle, SubmitAnswer answer) {
-  auto job = std::make_shared<Job>(tenant, std::move(caller), id);
+void CommitIntake::Submit(const Target& target, std::string bundle, SubmitAnswer answer) {
+  auto job = std::make_shared<Job>(target);
   job->bundle = std::move(bundle);
   job->answer = std::move(answer);
   absl::Status room;
   if (!tries_.Take(job->caller->uri())) {
     room = absl::ResourceExhaustedError("a peer submits faster than it may");
-  } else if (job->place = submits_.Enter(tenant.name().str(), job->caller->uri()); job->place == nullptr) {
+  } else if (job->place = submits_.Enter(job->tenant.name().str(), job->caller->uri());
+             job->place == nullptr) {
     room = absl::ResourceExhaustedError("too many registry calls are under way");
   }
   if (!room.ok()) {
@@ -79,6 +84,10 @@ absl::Status CommitIntake::Repeat(Job& job, std::shared_ptr<const MembershipChai
 // Verifies all that needs no place in the order. What it is measured against may be out of date by the time
 // of Prepare, which then refuses.
 absl::Status CommitIntake::Apply(Job& job) {
+  if (job.target.elsewhere) {
+    KS_RETURN_IF_ERROR(parts_.instantiations->ChainOf(job.tenant, job.id).status());
+    return NoSuchInstantiation();
+  }
   const absl::StatusOr<CommitBundle> bundle = CommitBundle::ParseContent(AsBytes(job.bundle));
   if (!bundle.ok()) return DoesNotVerify(bundle.status());
   // The one encoding: what is stored is what every member would write.
@@ -254,25 +263,25 @@ void CommitIntake::Done(Job& job, const absl::Status& status) {
   job.answer(job.accepted);
 }
 
-void CommitIntake::Fetch(const TenantView& tenant, const Caller& caller, const InstantiationId& id,
-                         uint64_t from_epoch, const FetchAnswer& answer) {
-  const CallPlaces::Place place = fetches_.Enter(tenant.name().str(), caller->uri());
+void CommitIntake::Fetch(const Target& target, uint64_t from_epoch, const FetchAnswer& answer) {
+  const CallPlaces::Place place = fetches_.Enter(target.tenant.name().str(), target.caller->uri());
   if (place == nullptr) return answer(absl::ResourceExhaustedError("too many registry calls are under way"));
-  const auto admit = [this, tenant, caller, id](storage::Transaction& transaction) -> absl::Status {
-    KS_ASSIGN_OR_RETURN(const RosterGate* const gate, parts_.instantiations->Find(transaction, tenant, id));
-    const Topic keyring = Topic::Keyring();
-    return gate->MaySubscribe(*caller, {&keyring, 1});
+  const auto tenant = std::make_shared<TenantView>(target.tenant);
+  const auto admit = [this, target, tenant](storage::Transaction& transaction) -> absl::Status {
+    const SubscribeDemand keyring{target.named, target.id, {Topic::Keyring()}};
+    KS_ASSIGN_OR_RETURN(*tenant, parts_.hop->AdmitReader(transaction, *target.caller, keyring, kService));
+    return absl::OkStatus();
   };
-  const auto read = [this, tenant, id, from_epoch, answer, place](const absl::Status& admitted) {
+  const auto read = [this, tenant, id = target.id, from_epoch, answer, place](const absl::Status& admitted) {
     if (!admitted.ok()) return answer(admitted);
     parts_.executor->Post([this, tenant, id, from_epoch, answer, place] {
-      absl::StatusOr<std::vector<std::string>> bundles = ReadBundles(tenant, id, from_epoch);
+      absl::StatusOr<std::vector<std::string>> bundles = ReadBundles(*tenant, id, from_epoch);
       if (!bundles.ok()) return answer(bundles.status());
       answer(Fetched{*std::move(bundles), place});
     });
   };
   const absl::Status submitted = parts_.queue->Submit(
-      tenant, storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
+      target.tenant, storage::MakeTask(sizeof(Job), admit, read, storage::Durability::kBuffered));
   if (!submitted.ok()) answer(submitted);
 }
 

@@ -56,6 +56,14 @@ class CommitIntake {
 
   using Caller = std::shared_ptr<const Principal>;
   using SubmitAnswer = std::function<void(absl::StatusOr<AcceptedCommit>)>;
+  // What a request names.
+  struct Target {
+    Caller caller;
+    TenantView tenant;  // the caller's own
+    TenantName named;
+    InstantiationId id;
+    bool elsewhere;  // `named` is another tenant, or none: looked for among the caller's, and not found
+  };
   struct Fetched {
     std::vector<std::string> bundles;
     CallPlaces::Place place;  // to be held until the caller has taken them: they wait in memory so long
@@ -65,17 +73,16 @@ class CommitIntake {
   // Answers once, on another thread, when the commit is durable and every later publish and subscription
   // meets its roster. The same commit again gets the same answer, whatever its carrier did to the list of
   // acceptances, which nobody signed: the bundle that came first is the one that is served.
+  //   NOT_FOUND            the target is elsewhere
   //   INVALID_ARGUMENT     malformed or badly signed; also whatever would tell a stranger that the id exists
   //   ABORTED              its parent is not the head
   //   FAILED_PRECONDITION  a device has accepted another owner since, or the acceptance was used before
   //   RESOURCE_EXHAUSTED   too many calls or instantiations; calls, commits or new instantiations too fast
-  void Submit(const TenantView& tenant, Caller caller, const InstantiationId& id, std::string bundle,
-              SubmitAnswer answer);
+  void Submit(const Target& target, std::string bundle, SubmitAnswer answer);
 
   // The bundles from an epoch on, oldest first, as many as fit; none behind the head. For members and
   // couriers of the present roster; NOT_FOUND for all others.
-  void Fetch(const TenantView& tenant, const Caller& caller, const InstantiationId& id, uint64_t from_epoch,
-             const FetchAnswer& answer);
+  void Fetch(const Target& target, uint64_t from_epoch, const FetchAnswer& answer);
 
  private:
   struct Job;

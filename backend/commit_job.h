@@ -14,11 +14,12 @@ namespace keystead::backend {
 
 // Belongs to one thread at a time: the executor's, then the writer's.
 struct CommitIntake::Job {
-  Job(const TenantView& t, Caller c, const InstantiationId& i) : tenant(t), caller(std::move(c)), id(i) {}
+  explicit Job(const Target& t) : target(t) {}
 
-  const TenantView tenant;
-  const Caller caller;
-  const InstantiationId id;
+  const Target target;
+  const TenantView& tenant = target.tenant;
+  const Caller& caller = target.caller;
+  const InstantiationId& id = target.id;
   std::string bundle;
   SubmitAnswer answer;
   CallPlaces::Place place;

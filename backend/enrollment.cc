@@ -21,6 +21,14 @@ absl::Status TooOften(const Principal& who, std::string_view what) {
   return absl::ResourceExhaustedError(Absl(what));
 }
 
+absl::Status NotPermitted(const Principal& caller, const Enrollee& enrollee, const absl::Status& why) {
+  Report({.kind = SecurityEventKind::kNotPermitted,
+          .tenant = enrollee.id.tenant().str(),
+          .peer = caller.uri(),
+          .detail = std::string(why.message())});
+  return why;
+}
+
 }  // namespace
 
 Enrollment::Enrollment(const Options& options, const PrincipalResolver* resolver)
@@ -55,15 +63,12 @@ absl::StatusOr<std::string> Enrollment::Enroll(const Principal& caller, const En
   if (!requests_.Take(caller.uri()))
     return TooOften(caller, "enrollment: more requests than the rate allows");
   KS_ASSIGN_OR_RETURN(const Enrollee enrollee, VerifyEnrollment(request, *resolver_));
-  // Whose courier it is decides what it may bring. The answer is the one for a tenant that has no key here.
+  // Whose courier it is decides what it may bring. The answer is the one for a tenant that is not here.
+  if (caller.tenant() != enrollee.id.tenant())
+    return NotPermitted(caller, enrollee, absl::UnauthenticatedError("enrollment: another tenant's product"));
   const auto issuer = issuers_.find(enrollee.id.tenant());
-  if (caller.tenant() != enrollee.id.tenant() || issuer == issuers_.end()) {
-    Report({.kind = SecurityEventKind::kNotPermitted,
-            .tenant = enrollee.id.tenant().str(),
-            .peer = caller.uri(),
-            .detail = "enrollment: no key for this tenant and caller"});
-    return absl::NotFoundError("no enrollment for this caller");
-  }
+  if (issuer == issuers_.end())
+    return NotPermitted(caller, enrollee, absl::NotFoundError("enrollment: no key for this tenant"));
   if (!certificates_.Take(enrollee.factory->uri()))
     return TooOften(*enrollee.factory, "enrollment: certificates are asked for too often");
   const absl::Time now = options_.clock->Now();

@@ -1,5 +1,6 @@
 #include "backend/hop.h"
 
+#include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/observe/security_event.h"
@@ -10,13 +11,13 @@ namespace {
 
 // Of a request for a tenant or instantiation that is not there for this caller.
 void ReportStranger(const Principal& principal, const TenantName& tenant, const InstantiationId& id,
-                    const GroupView* group) {
+                    const GroupView* group, std::string_view service) {
   SecurityEvent event;
   event.kind = SecurityEventKind::kNotPermitted;
   event.tenant = tenant.str();
   event.instantiation = id.ToHex();
   event.peer = principal.uri();
-  event.detail = "no such instantiation for this caller";
+  event.detail = absl::StrCat(Absl(service), "no such instantiation for this caller");
   if (group != nullptr) {
     event.topic = group->header().topic.str();
     event.sender = group->header().sender.ToHex();
@@ -72,18 +73,36 @@ RecordSource BackendHop::SourceOf(const Principal& principal) const {
                                                : limits::kMaxVariantsPerSequence);
 }
 
+absl::StatusOr<TenantView> BackendHop::OwnTenant(storage::Transaction& transaction,
+                                                 const Principal& principal, const TenantName& tenant,
+                                                 const InstantiationId& id) const {
+  const absl::StatusOr<TenantView> named = tenants_->For(principal, tenant);
+  if (named.ok()) return named;
+  KS_ASSIGN_OR_RETURN(const TenantView own, tenants_->Of(principal));
+  return Instantiations::Miss(transaction, own, id);
+}
+
+absl::Status BackendHop::Weighed(storage::Transaction& transaction, const TenantView& tenant,
+                                 const InstantiationId& id, const absl::Status& said) {
+  if (!absl::IsNotFound(said)) return said;
+  const absl::Status missed = Instantiations::Miss(transaction, tenant, id);
+  return absl::IsNotFound(missed) ? said : missed;
+}
+
 absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, const Principal& principal,
                                            const GroupView& group) {
   const GroupHeader& header = group.header();
-  const absl::StatusOr<TenantView> tenant = tenants_->For(principal, header.tenant);
+  const absl::StatusOr<TenantView> tenant =
+      OwnTenant(transaction, principal, header.tenant, header.instantiation);
   const absl::StatusOr<RosterGate*> gate =
       tenant.ok() ? instantiations_->Find(transaction, *tenant, header.instantiation) : tenant.status();
   if (!gate.ok()) {
     if (absl::IsNotFound(gate.status()))
-      ReportStranger(principal, header.tenant, header.instantiation, &group);
+      ReportStranger(principal, header.tenant, header.instantiation, &group, "");
     return gate.status();
   }
-  KS_RETURN_IF_ERROR((*gate)->MayPublish(principal, group));
+  KS_RETURN_IF_ERROR(
+      Weighed(transaction, *tenant, header.instantiation, (*gate)->MayPublish(principal, group)));
   return tenant->number();
 }
 
@@ -106,19 +125,28 @@ void BackendHop::Committed(const Principal& principal, std::span<const StoredGro
   if (const auto tenant = tenants_->Of(principal); tenant.ok()) tenant->account().Settle(status);
 }
 
-absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,
-                                                    const Principal& principal,
-                                                    const SubscribeDemand& demand) {
-  const absl::StatusOr<TenantView> tenant = tenants_->For(principal, demand.tenant);
+absl::StatusOr<TenantView> BackendHop::AdmitReader(storage::Transaction& transaction,
+                                                   const Principal& principal, const SubscribeDemand& demand,
+                                                   std::string_view service) {
+  const absl::StatusOr<TenantView> tenant =
+      OwnTenant(transaction, principal, demand.tenant, demand.instantiation);
   const absl::StatusOr<RosterGate*> gate =
       tenant.ok() ? instantiations_->Find(transaction, *tenant, demand.instantiation) : tenant.status();
   if (!gate.ok()) {
     if (absl::IsNotFound(gate.status()))
-      ReportStranger(principal, demand.tenant, demand.instantiation, nullptr);
+      ReportStranger(principal, demand.tenant, demand.instantiation, nullptr, service);
     return gate.status();
   }
-  KS_RETURN_IF_ERROR((*gate)->MaySubscribe(principal, demand.topics));
-  return tenant->number();
+  KS_RETURN_IF_ERROR(
+      Weighed(transaction, *tenant, demand.instantiation, (*gate)->MaySubscribe(principal, demand.topics)));
+  return tenant;
+}
+
+absl::StatusOr<uint32_t> BackendHop::AdmitSubscribe(storage::Transaction& transaction,
+                                                    const Principal& principal,
+                                                    const SubscribeDemand& demand) {
+  KS_ASSIGN_OR_RETURN(const TenantView tenant, AdmitReader(transaction, principal, demand, ""));
+  return tenant.number();
 }
 
 void BackendHop::EndStale(const TenantView& tenant, const InstantiationId& id) {

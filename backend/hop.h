@@ -44,6 +44,11 @@ class BackendHop final : public Hop {
   absl::StatusOr<uint32_t> AdmitSubscribe(storage::Transaction& transaction, const Principal& principal,
                                           const SubscribeDemand& demand) override;
 
+  // The same as AdmitSubscribe, for who reads the tenant's data without a topic's log. `service` is named in
+  // the event when the caller has nothing to do there: "registry: ".
+  absl::StatusOr<TenantView> AdmitReader(storage::Transaction& transaction, const Principal& principal,
+                                         const SubscribeDemand& demand, std::string_view service);
+
   // THREAD: the store's writer. Ends the open subscriptions of an instantiation that its roster no longer
   // allows; open Publish calls meet the roster with their next group.
   void EndStale(const TenantView& tenant, const InstantiationId& id);
@@ -51,6 +56,14 @@ class BackendHop final : public Hop {
   void EndExpired(absl::Time now);
 
  private:
+  // An instantiation of the caller's own tenant. One of another tenant is looked for among the caller's, as
+  // one that does not exist would be, and is not found.
+  absl::StatusOr<TenantView> OwnTenant(storage::Transaction& transaction, const Principal& principal,
+                                       const TenantName& tenant, const InstantiationId& id) const;
+  // What the gate says; when it says that the caller has nothing to do here, at the price of "is not there".
+  static absl::Status Weighed(storage::Transaction& transaction, const TenantView& tenant,
+                              const InstantiationId& id, const absl::Status& said);
+
   const PrincipalResolver* const resolver_;
   const Tenants* const tenants_;
   Instantiations* const instantiations_;

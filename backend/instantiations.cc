@@ -12,6 +12,10 @@ namespace {
 
 constexpr size_t kRowsPerScan = 8;  // of at most 256 KiB each
 
+// A commit that no chain has: looking for it costs the same as looking for commit 0 of a chain that is not
+// there.
+constexpr uint64_t kNoEpoch = UINT64_MAX;
+
 }  // namespace
 
 template <class Source>
@@ -84,9 +88,17 @@ RosterGate* Instantiations::InMemory(const TenantView& tenant, const Instantiati
   return found->second.gate.get();
 }
 
+absl::Status Instantiations::Miss(storage::Transaction& transaction, const TenantView& tenant,
+                                  const InstantiationId& id) {
+  KS_RETURN_IF_ERROR(transaction.Get(tenant.number(), kCommitTable, CommitKey(id, kNoEpoch)).status());
+  return NoSuchInstantiation();
+}
+
 absl::StatusOr<RosterGate*> Instantiations::Find(storage::Transaction& transaction, const TenantView& tenant,
                                                  const InstantiationId& id) {
   if (RosterGate* const gate = InMemory(tenant, id)) return gate;
+  KS_ASSIGN_OR_RETURN(const auto first, transaction.Get(tenant.number(), kCommitTable, CommitKey(id, 0)));
+  if (!first.has_value()) return NoSuchInstantiation();
   KS_ASSIGN_OR_RETURN(const auto long_chain, transaction.Get(tenant.number(), kCommitTable,
                                                              CommitKey(id, options_.max_commits_on_writer)));
   if (long_chain.has_value()) {
@@ -203,11 +215,15 @@ std::vector<std::pair<TenantView, InstantiationId>> Instantiations::TakeExpired(
 
 absl::StatusOr<std::shared_ptr<const MembershipChain>> Instantiations::ChainOf(const TenantView& tenant,
                                                                                const InstantiationId& id) {
+  std::shared_ptr<const MembershipChain> known;
   {
     absl::ReaderMutexLock lock(&mutex_);
     const auto found = slots_.find(Key{tenant.number(), id});
-    if (found != slots_.end()) return found->second.gate->shared_chain();
+    if (found != slots_.end()) known = found->second.gate->shared_chain();
   }
+  const uint64_t asked = known == nullptr ? 0 : kNoEpoch;
+  KS_ASSIGN_OR_RETURN(const auto first, store_->Get(tenant.number(), kCommitTable, CommitKey(id, asked)));
+  if (known != nullptr || !first.has_value()) return known;
   KS_ASSIGN_OR_RETURN(Loaded loaded, Load(*store_, tenant, id, SIZE_MAX));
   std::shared_ptr<const MembershipChain> chain = loaded.chain;
   if (chain != nullptr) Keep(tenant, std::move(loaded), [] {});

@@ -45,6 +45,10 @@ class Instantiations {
   // is none; UNAVAILABLE while a long chain is being loaded; DATA_LOSS and the like from the store.
   absl::StatusOr<RosterGate*> Find(storage::Transaction& transaction, const TenantView& tenant,
                                    const InstantiationId& id);
+  // NoSuchInstantiation(), at the price at which Find finds that there is none: for who must not learn from
+  // it whether there is one.
+  static absl::Status Miss(storage::Transaction& transaction, const TenantView& tenant,
+                           const InstantiationId& id);
   RosterGate* InMemory(const TenantView& tenant, const InstantiationId& id);  // null: not loaded
 
   // A new head, from Prepare of the task that writes it: what is prepared after it meets the new roster. When
@@ -60,7 +64,8 @@ class Instantiations {
 
   // The chain, from memory or the committed store; null when there is none. What a memory hit shows may not
   // be committed yet: decide by compare-and-set of the rows. What was read from the store stays in memory, so
-  // that the next does not pay for it again.
+  // that the next does not pay for it again. Reads one row more than that, the same whether there is one in
+  // memory or none at all: a stranger's tries cost alike.
   absl::StatusOr<std::shared_ptr<const MembershipChain>> ChainOf(const TenantView& tenant,
                                                                  const InstantiationId& id);
   absl::Time next_expiry() const {

@@ -1,36 +1,23 @@
 #include "backend/registry_service.h"
 
 #include "core/base/status.h"
-#include "core/observe/security_event.h"
 #include "core/transport/authorization.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead::backend {
 
-struct RegistryService::Target {
-  std::shared_ptr<const Principal> caller;
-  TenantView tenant;
-  InstantiationId id;
-};
-
-absl::StatusOr<RegistryService::Target> RegistryService::TargetOf(const grpc::CallbackServerContext& context,
-                                                                  std::string_view tenant,
-                                                                  std::string_view instantiation) const {
+// Another tenant's instantiation goes the same way as one that does not exist, and is refused at its end.
+absl::StatusOr<CommitIntake::Target> RegistryService::TargetOf(const grpc::CallbackServerContext& context,
+                                                               std::string_view tenant,
+                                                               std::string_view instantiation) const {
   KS_ASSIGN_OR_RETURN(auto caller, PrincipalOf(context, *resolver_));
   KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(tenant));
   KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(instantiation));
-  const absl::StatusOr<TenantView> view = tenants_->For(*caller, name);
-  if (!view.ok()) {
-    SecurityEvent event;
-    event.kind = SecurityEventKind::kNotPermitted;
-    event.tenant = name.str();
-    event.instantiation = id.ToHex();
-    event.peer = caller->uri();
-    event.detail = "registry: no such instantiation for this caller";
-    Report(event);
-    return view.status();
-  }
-  return Target{std::move(caller), *view, id};
+  absl::StatusOr<TenantView> view = tenants_->For(*caller, name);
+  const bool elsewhere = !view.ok();
+  if (elsewhere) view = tenants_->Of(*caller);
+  if (!view.ok()) return view.status();
+  return CommitIntake::Target{std::move(caller), *view, name, id, elsewhere};
 }
 
 // The default reactor ignores a client that goes away: the answer then reaches nobody, and a commit counts
@@ -39,12 +26,13 @@ grpc::ServerUnaryReactor* RegistryService::Submit(grpc::CallbackServerContext* c
                                                   const v1::SubmitCommitRequest* request,
                                                   v1::SubmitCommitResponse* response) {
   grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  absl::StatusOr<Target> target = TargetOf(*context, request->tenant(), request->instantiation());
+  absl::StatusOr<CommitIntake::Target> target =
+      TargetOf(*context, request->tenant(), request->instantiation());
   if (!target.ok()) {
     reactor->Finish(ToPeer(target.status(), "submit_refused"));
     return reactor;
   }
-  intake_->Submit(target->tenant, target->caller, target->id, request->bundle(),
+  intake_->Submit(*target, request->bundle(),
                   [reactor, response](const absl::StatusOr<AcceptedCommit>& accepted) {
                     if (accepted.ok()) {
                       response->set_epoch(accepted->epoch);
@@ -79,12 +67,13 @@ grpc::ServerUnaryReactor* RegistryService::Fetch(grpc::CallbackServerContext* co
                                                  const v1::FetchCommitsRequest* request,
                                                  v1::FetchCommitsResponse* response) {
   auto* const reactor = new FetchReactor;
-  absl::StatusOr<Target> target = TargetOf(*context, request->tenant(), request->instantiation());
+  absl::StatusOr<CommitIntake::Target> target =
+      TargetOf(*context, request->tenant(), request->instantiation());
   if (!target.ok()) {
     reactor->Answer(target.status(), *response);
     return reactor;
   }
-  intake_->Fetch(target->tenant, target->caller, target->id, request->from_epoch(),
+  intake_->Fetch(*target, request->from_epoch(),
                  [reactor, response](absl::StatusOr<CommitIntake::Fetched> fetched) {
                    reactor->Answer(std::move(fetched), *response);
                  });

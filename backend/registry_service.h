@@ -24,9 +24,9 @@ class RegistryService final : public v1::Registry::CallbackService {
                                   v1::FetchCommitsResponse* response) override;
 
  private:
-  struct Target;
-  absl::StatusOr<Target> TargetOf(const grpc::CallbackServerContext& context, std::string_view tenant,
-                                  std::string_view instantiation) const;
+  absl::StatusOr<CommitIntake::Target> TargetOf(const grpc::CallbackServerContext& context,
+                                                std::string_view tenant,
+                                                std::string_view instantiation) const;
 
   const PrincipalResolver* const resolver_;
   const Tenants* const tenants_;

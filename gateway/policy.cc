@@ -1,34 +1,26 @@
 #include "gateway/policy.h"
 
+#include "core/transport/caller_roles.h"
 #include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/transport.pb.h"
 
 namespace keystead::gateway {
-namespace {
-
-// Everybody who can stand in a roster. What each may then publish and read, the roster says.
-constexpr RoleSet kMembers =
-    RoleSet::Of(Role::kDevice, Role::kGateway, Role::kApp, Role::kThirdParty, Role::kService);
-// Owners are apps; a gateway behind this one hands on what the owner signed.
-// A product that has nothing but its factory identity yet, and who carries for it.
-constexpr RoleSet kEnrollees = RoleSet::Of(Role::kFactory, Role::kDevice, Role::kGateway);
-constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
-
-}  // namespace
 
 AuthorizationPolicy MakePolicy() {
   return {
       {kHealthCheckMethod, RoleSet::Operational()},
       {kHealthWatchMethod, RoleSet::Operational()},
-      {"/keystead.v1.Enrollment/Enroll", kEnrollees},
-      {"/keystead.v1.Transport/Publish", kMembers},
-      {"/keystead.v1.Transport/Subscribe", kMembers},
-      {"/keystead.v1.Registry/Submit", kOwners},
-      {"/keystead.v1.Registry/Fetch", kMembers},
-      {"/keystead.v1.Rendezvous/Put", kMembers},
-      {"/keystead.v1.Rendezvous/Await", kMembers},
+      // Passed on to the next hop, which lets in the gateway itself.
+      {"/keystead.v1.Enrollment/Enroll", kEnrolleeRoles},
+      {"/keystead.v1.Registry/Submit", kOwnerRoles},
+      {"/keystead.v1.Registry/Fetch", kMemberRoles},
+      {"/keystead.v1.Rendezvous/Put", kMemberRoles},
+      {"/keystead.v1.Rendezvous/Await", kMemberRoles},
+      // Served from the gateway's own log.
+      {"/keystead.v1.Transport/Publish", kMemberRoles},
+      {"/keystead.v1.Transport/Subscribe", kMemberRoles},
   };
 }
 

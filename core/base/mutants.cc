@@ -10,7 +10,7 @@ namespace keystead {
 #ifdef KEYSTEAD_MUTANTS
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Mutant>, 7> kNames = {{
+constexpr std::array<std::pair<std::string_view, Mutant>, 10> kNames = {{
     {"aad_omits_stream", Mutant::kAadOmitsStream},
     {"constant_nonce", Mutant::kConstantNonce},
     {"one_key_for_all", Mutant::kOneKeyForAll},
@@ -18,6 +18,8 @@ constexpr std::array<std::pair<std::string_view, Mutant>, 7> kNames = {{
     {"ack_before_sync", Mutant::kAckBeforeSync},
     {"tenant_filter_off", Mutant::kTenantFilterOff},
     {"fair_queue_off", Mutant::kFairQueueOff},
+    {"issuer_binding_off", Mutant::kIssuerBindingOff},
+    {"roster_ignored", Mutant::kRosterIgnored},
     {"no_sealing", Mutant::kNoSealing},
 }};
 

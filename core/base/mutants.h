@@ -8,13 +8,15 @@
 namespace keystead {
 
 enum class Mutant {
-  kAadOmitsStream,   // external AAD of a record leaves the stream id out
-  kConstantNonce,    // every record of a stream has the nonce of sequence 0
-  kOneKeyForAll,     // the stream key does not depend on instantiation, topic, sender or stream
-  kReplayWindowOff,  // a reader delivers what it has already seen
-  kAckBeforeSync,    // a hop acknowledges before its log is durable
-  kTenantFilterOff,  // the backend does not compare the tenant of a request with that of the peer
-  kFairQueueOff,     // the backend's writer takes tasks as they come, whoever brings them
+  kAadOmitsStream,    // external AAD of a record leaves the stream id out
+  kConstantNonce,     // every record of a stream has the nonce of sequence 0
+  kOneKeyForAll,      // the stream key does not depend on instantiation, topic, sender or stream
+  kReplayWindowOff,   // a reader delivers what it has already seen
+  kAckBeforeSync,     // a hop acknowledges before its log is durable
+  kTenantFilterOff,   // the backend does not compare the tenant of a request with that of the peer
+  kFairQueueOff,      // the backend's writer takes tasks as they come, whoever brings them
+  kIssuerBindingOff,  // a leaf counts whichever registered CA signed it, not only its own tenant's
+  kRosterIgnored,     // the rosters of a peer's own tenant let everybody publish and read everything
   kNoSealing,  // records carry their plaintext: the unprotected control of every "nothing leaked" search
 };
 

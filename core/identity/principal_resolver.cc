@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/identity/principal.h"
 #include "core/identity/x509.h"
@@ -184,6 +185,14 @@ absl::StatusOr<std::shared_ptr<const Principal>> PrincipalResolver::Establish(
     claim.issuer_key_id_ = ca->key_id;
     claim.registered_key_id_ = entry.key_id;
     return std::make_shared<const Principal>(std::move(claim));
+  }
+  for (const TenantName& any :
+       MutantActive(Mutant::kIssuerBindingOff) ? directory_->Tenants() : std::vector<TenantName>()) {
+    for (const TenantDirectory::Entry& entry : directory_->KeysOf(any)) {
+      if (!x509::IsSignedBy(leaf, entry.key->get())) continue;
+      claim.issuer_key_id_ = claim.registered_key_id_ = keys.front().key_id;
+      return std::make_shared<const Principal>(std::move(claim));
+    }
   }
   return Refuse(SecurityEventKind::kIssuerMismatch,
                 "the CA registered for this tenant did not issue the certificate", claim);

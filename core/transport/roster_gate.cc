@@ -13,9 +13,10 @@ namespace {
 
 bool IsOfTenant(const Principal& principal, const TenantName& tenant) { return principal.tenant() == tenant; }
 
-// The mutant's hole: where the tenant is not compared, apps and gateways of any tenant are let in, as if the
-// roster had been looked up under their own.
+// The mutants' holes. Where the tenant is not compared, apps and gateways of any tenant are let in, as if the
+// roster had been looked up under their own; where the roster is ignored, everybody of the tenant is.
 bool LetInByMutant(const Principal& principal, const TenantName& tenant) {
+  if (MutantActive(Mutant::kRosterIgnored)) return IsOfTenant(principal, tenant);
   return MutantActive(Mutant::kTenantFilterOff) && !IsOfTenant(principal, tenant) &&
          (principal.role() == Role::kApp || principal.role() == Role::kGateway);
 }

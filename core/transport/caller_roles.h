@@ -1,0 +1,17 @@
+// Who calls the services that gateway and backend both serve, by kind of caller. Their policy tables are
+// written in these words.
+#pragma once
+
+#include "core/identity/spiffe_id.h"
+
+namespace keystead {
+
+// Everybody who can stand in a roster. What each may then publish and read, the roster says.
+inline constexpr RoleSet kMemberRoles =
+    RoleSet::Of(Role::kDevice, Role::kGateway, Role::kApp, Role::kThirdParty, Role::kService);
+// Owners are apps; a gateway or balancer between hands on what the owner signed.
+inline constexpr RoleSet kOwnerRoles = RoleSet::Of(Role::kApp, Role::kGateway);
+// A product that has nothing but its factory identity yet, and who carries for it.
+inline constexpr RoleSet kEnrolleeRoles = RoleSet::Of(Role::kFactory, Role::kDevice, Role::kGateway);
+
+}  // namespace keystead
