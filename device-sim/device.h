@@ -17,6 +17,7 @@
 #include "core/sealing/joining.h"
 #include "core/sealing/lease.h"
 #include "core/sealing/member.h"
+#include "core/transport/hop_channel.h"
 #include "device-sim/command_link.h"
 #include "device-sim/device_store.h"
 #include "device-sim/factory.h"
@@ -46,7 +47,7 @@ struct DeviceConfig {
   std::string kind;
   std::string transport;  // SPIFFE id of its certificate
   TenantName tenant;
-  std::shared_ptr<grpc::Channel> channel;  // of its own
+  HopChannel channel;  // of its own
   std::unique_ptr<Signal> signal;
 };
 

@@ -27,8 +27,7 @@ PublisherOptions WithRoom(PublisherOptions options, const Outbox::Options& outbo
 
 }  // namespace
 
-Forwarder::Forwarder(storage::LogStore* store, RecordLog* log, std::shared_ptr<grpc::Channel> channel,
-                     const Options& options)
+Forwarder::Forwarder(storage::LogStore* store, RecordLog* log, HopChannel channel, const Options& options)
     : options_(options),
       store_(store),
       log_(log),

@@ -16,8 +16,8 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/transport/executor.h"
-#include "core/transport/grpc_names.h"
 #include "core/transport/hop.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/publisher.h"
 #include "core/transport/record_log.h"
 #include "gateway/outbox.h"
@@ -40,8 +40,7 @@ class Forwarder {
   };
 
   // The store and log outlive it.
-  Forwarder(storage::LogStore* store, RecordLog* log, std::shared_ptr<grpc::Channel> channel,
-            const Options& options);
+  Forwarder(storage::LogStore* store, RecordLog* log, HopChannel channel, const Options& options);
   ~Forwarder();  // Stop()
 
   // Finds in the store what the last run left. Once, before Start. Errors are the store's.

@@ -150,14 +150,15 @@ absl::Status CheckPut(const v1::PutRequest& request) {
 class RendezvousProxy final : public v1::Rendezvous::CallbackService, private ServiceProxy {
  public:
   RendezvousProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : ServiceProxy(options, calls, shares), stub_(v1::Rendezvous::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares) {}
 
   grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context, const v1::PutRequest* request,
                                 v1::PutResponse* response) override {
-    return Pass(*context, CheckPut(*request), shares_.calls, options_.call_limit,
-                [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Put(out, request, response, std::move(done));
-                });
+    return Pass(
+        *context, CheckPut(*request), shares_.calls, options_.call_limit,
+        [&](grpc::ClientContext* out, auto done) {
+          v1::Rendezvous::Stub(options_.channel.get()).async()->Put(out, request, response, std::move(done));
+        });
   }
 
   grpc::ServerUnaryReactor* Await(grpc::CallbackServerContext* context, const v1::AwaitRequest* request,
@@ -167,18 +168,17 @@ class RendezvousProxy final : public v1::Rendezvous::CallbackService, private Se
                                     : absl::InvalidArgumentError("a mailbox name of another size");
     return Pass(*context, status, shares_.awaits, options_.await_limit,
                 [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Await(out, request, response, std::move(done));
+                  v1::Rendezvous::Stub(options_.channel.get())
+                      .async()
+                      ->Await(out, request, response, std::move(done));
                 });
   }
-
- private:
-  const std::unique_ptr<v1::Rendezvous::Stub> stub_;
 };
 
 class RegistryProxy final : public v1::Registry::CallbackService, private ServiceProxy {
  public:
   RegistryProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : ServiceProxy(options, calls, shares), stub_(v1::Registry::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares) {}
 
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
                                    const v1::SubmitCommitRequest* request,
@@ -186,10 +186,10 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
     absl::Status status = CheckPlace(request->tenant(), request->instantiation());
     if (status.ok() && request->bundle().size() > limits::kMaxCommitBytes)
       status = absl::InvalidArgumentError("a commit larger than the limit");
-    return Pass(*context, status, shares_.calls, options_.call_limit,
-                [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Submit(out, request, response, std::move(done));
-                });
+    return Pass(
+        *context, status, shares_.calls, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+          v1::Registry::Stub(options_.channel.get()).async()->Submit(out, request, response, std::move(done));
+        });
   }
 
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
@@ -213,7 +213,9 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
         [this, call, request, response, deadline = context->deadline()](const absl::Status& may) {
           if (!may.ok()) return call->Refuse(may);
           call->Start(deadline, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
-            stub_->async()->Fetch(out, request, response, std::move(done));
+            v1::Registry::Stub(options_.channel.get())
+                .async()
+                ->Fetch(out, request, response, std::move(done));
           });
         });
     return call;
@@ -226,15 +228,13 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
     if (tenant != options_.tenant.str() || !options_.carries(*id)) return NoSuchInstantiation();
     return absl::OkStatus();
   }
-
-  const std::unique_ptr<v1::Registry::Stub> stub_;
 };
 
 // A request to enroll proves itself, so it matters nothing that the next hop sees the gateway's certificate.
 class EnrollmentProxy final : public v1::Enrollment::CallbackService, private ServiceProxy {
  public:
   EnrollmentProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : ServiceProxy(options, calls, shares), stub_(v1::Enrollment::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares) {}
 
   grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
                                    v1::EnrollResponse* response) override {
@@ -244,12 +244,11 @@ class EnrollmentProxy final : public v1::Enrollment::CallbackService, private Se
       status = absl::InvalidArgumentError("an enrollment request larger than the limit");
     return Pass(*context, status, shares_.calls, options_.call_limit,
                 [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Enroll(out, request, response, std::move(done));
+                  v1::Enrollment::Stub(options_.channel.get())
+                      .async()
+                      ->Enroll(out, request, response, std::move(done));
                 });
   }
-
- private:
-  const std::unique_ptr<v1::Enrollment::Stub> stub_;
 };
 
 }  // namespace

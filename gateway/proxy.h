@@ -15,11 +15,12 @@
 #include "core/base/rate_limiter.h"
 #include "core/identity/principal.h"
 #include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 
 namespace keystead::gateway {
 
 struct ProxyOptions {
-  std::shared_ptr<grpc::Channel> channel;
+  HopChannel channel;
   TenantName tenant;
   // Whether Registry calls about this instantiation pass; another than the gateway's own is "not there".
   std::function<bool(const InstantiationId&)> carries;
