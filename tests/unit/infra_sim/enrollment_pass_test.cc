@@ -4,6 +4,7 @@
 
 #include "core/identity/certificate_files.h"
 #include "core/identity/enrollment.h"
+#include "core/transport/enroller.h"
 #include "tests/unit/infra_sim/fixtures.h"
 #include "tests/unit/infra_sim/hop_fixture.h"
 
@@ -130,6 +131,34 @@ TEST_F(EnrollmentPassTest, AChainForAnotherKeyIsNotInstalled) {
   std::string cut;
   ASSERT_TRUE(Enroll(prepared, cut).ok());
   EXPECT_NE(cut, first);
+}
+
+TEST_F(EnrollmentPassTest, AProductBehindALyingCourierKeepsWhatItHasAndComesThroughLater) {
+  const std::string folder = pki_.NewFolder();
+  EnrollingIdentity bulb;
+  bulb.factory = pki_.Leaf(kAcme, Role::kFactory, "device.one");
+  bulb.operational = {folder + "/chain.pem", folder + "/key.pem", pki_.provider_roots()};
+  ManualClock clock(absl::Now());
+  Enroller::Options options;
+  options.next_hop = "127.0.0.1:" + std::to_string(balancer_->port());
+  options.server = *PeerExpectation::Parse("spiffe://provider-one.example/service/backend");
+  options.clock = &clock;
+  const auto enroller = *Enroller::Create(options, {bulb});
+  const auto turn = [&] { return enroller->AwaitAll(absl::ZeroDuration(), [] { return false; }); };
+  ASSERT_TRUE(turn());
+  const std::string first = testing::ReadAll(bulb.operational.chain);
+
+  clock.Advance(absl::Hours(19));  // of the 24 for which certificates of this fixture are good
+  const auto info = ValidateCertificateFiles(bulb.operational, clock.Now());
+  ASSERT_TRUE(info.ok()) << info.status();
+  ArmOnce(v1::ATTACK_REPLAY, chain_);  // a genuine chain for the key before
+  EXPECT_TRUE(turn()) << "it still has a good one";
+  EXPECT_EQ(enroller->GetStats().failed, 1u);
+  EXPECT_EQ(testing::ReadAll(bulb.operational.chain), first);
+  clock.Advance(absl::Minutes(10));
+  EXPECT_TRUE(turn());
+  EXPECT_EQ(enroller->GetStats().installed, 2u);
+  EXPECT_NE(testing::ReadAll(bulb.operational.chain), first);
 }
 
 TEST_F(EnrollmentPassTest, ATenantWithoutAnUpstreamHereEnrollsNowhere) {
