@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -49,6 +50,7 @@ struct DeviceConfig {
   TenantName tenant;
   HopChannel channel;  // of its own
   std::unique_ptr<Signal> signal;
+  std::function<void()> on_refused;  // the hop does not accept the certificate; may be empty
 };
 
 struct DeviceTotals {
@@ -128,6 +130,7 @@ class Device {
   const FactoryIdentity factory_;
   const BootId boot_;
   std::atomic<bool> running_ = false;  // senders stand and the device belongs
+  std::atomic<int> refused_ = 0;       // times in a row that the hop did not accept the certificate
   std::atomic<int> connected_ = -1;    // not known yet, no, yes: of telemetry
 
   mutable absl::Mutex mutex_;

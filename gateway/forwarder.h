@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -31,6 +32,8 @@ class Forwarder {
     Outbox::Options outbox;
     PublisherOptions publisher;
     const Clock* clock = &Clock::System();
+    std::function<void()> on_connected;  // THREAD: gRPC's; likewise the other
+    std::function<void(const absl::Status&)> on_disconnected;
   };
   struct Stats {
     Outbox::Stats outbox;

@@ -13,7 +13,6 @@
 #include "core/program/deny_file.h"
 #include "core/program/files.h"
 #include "core/program/state_folder.h"
-#include "core/transport/channel_options.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 #include "gateway/keeper.h"
@@ -21,6 +20,7 @@
 #include "gateway/membership.h"
 #include "gateway/policy.h"
 #include "gateway/proxy.h"
+#include "gateway/upstream.h"
 
 namespace keystead::gateway {
 namespace {
@@ -51,7 +51,6 @@ class Gateway::Impl {
   absl::Status OpenStore();
   void Connect();
   absl::Status Serve();
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial() const;
   void OnChain(std::shared_ptr<const MembershipChain> chain, bool belongs);
   void RunHousekeeping();  // THREAD: housekeeper_
 
@@ -59,7 +58,7 @@ class Gateway::Impl {
   SpiffeId self_;
   std::optional<StateFolder> folder_;
   StateFolder::Lock lock_;
-  std::shared_ptr<grpc::ChannelCredentials> upstream_credentials_;
+  std::unique_ptr<Upstream> upstream_;
   TenantDirectory directory_;
   DenyList deny_list_;
   std::unique_ptr<DenyFile> deny_file_;
@@ -94,27 +93,15 @@ absl::Status Gateway::Impl::Start() {
   KS_RETURN_IF_ERROR(keeper_->Restore());
   KS_RETURN_IF_ERROR(membership_->Start(keyring_.get()));
   KS_RETURN_IF_ERROR(Serve());
+  upstream_->Start();
   forwarder_->Start();
   housekeeper_ = std::thread([this] { RunHousekeeping(); });
   return absl::OkStatus();
 }
 
 absl::Status Gateway::Impl::LoadIdentity() {
-  const absl::Time now = absl::Now();
-  KS_ASSIGN_OR_RETURN(const CertificateInfo info, ValidateCertificateFiles(options_.files, now));
-  self_ = info.id;
-  if (self_.role() != Role::kGateway) {
-    return absl::InvalidArgumentError(absl::StrCat(options_.files.chain, " is for ", self_.str(),
-                                                   ", not for a gateway: give one of role gateway"));
-  }
-  absl::StatusOr<PeerExpectation> upstream = PeerExpectation::Parse(options_.upstream_id);
-  if (!upstream.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--upstream-id: ", upstream.status().message()));
-  }
-  KS_ASSIGN_OR_RETURN(
-      upstream_credentials_,
-      MakeChannelCredentials({.files = {options_.files.chain, options_.files.key, options_.upstream_roots}},
-                             *upstream));
+  KS_ASSIGN_OR_RETURN(upstream_, Upstream::Open(options_));
+  self_ = upstream_->self();
   // The LAN's only tenant is the gateway's own.
   KS_ASSIGN_OR_RETURN(const std::string roots, ReadFile(options_.files.roots, kMaxRootsBytes));
   if (absl::Status status = directory_.Register(self_.tenant(), roots); !status.ok()) {
@@ -124,10 +111,6 @@ absl::Status Gateway::Impl::LoadIdentity() {
   KS_RETURN_IF_ERROR(deny_file_->Refresh().status());
   resolver_ = std::make_shared<PrincipalResolver>(&directory_, &deny_list_);
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Gateway::Impl::Dial() const {
-  return DialChannel(options_.upstream, upstream_credentials_, {.own_connection = true});
 }
 
 absl::Status Gateway::Impl::OpenState() {
@@ -142,7 +125,7 @@ absl::Status Gateway::Impl::OpenState() {
   Membership::Options options;
   options.self = self_;
   options.folder = &*folder_;
-  KS_ASSIGN_OR_RETURN(options.channel, Dial());
+  options.channel = upstream_->Dial();
   options.executor = executor_.get();
   options.clock = options_.clock;
   options.follow = [this](const InstantiationId& id) { downlink_->Follow(id); };
@@ -183,10 +166,12 @@ void Gateway::Impl::Connect() {
   up.outbox.retry_after = options_.retry_refused;
   up.publisher.backoff = options_.backoff;
   up.publisher.linger = absl::Milliseconds(1);
-  forwarder_ = std::make_unique<Forwarder>(store_.get(), log_.get(), *Dial(), up);
+  up.on_connected = [this] { upstream_->OnConnected(); };
+  up.on_disconnected = [this](const absl::Status& why) { upstream_->OnEnded(why); };
+  forwarder_ = std::make_unique<Forwarder>(store_.get(), log_.get(), upstream_->Dial(), up);
   keeper_ = std::make_unique<Keeper>(store_.get(), log_.get(), forwarder_.get(), options_.history_bytes);
   Downlink::Options down;
-  down.channel = *Dial();
+  down.channel = upstream_->Dial();
   down.tenant = self_.tenant();
   down.backoff = options_.backoff;
   down.on_keyring = [this] { membership_->KeyringGrew(); };
@@ -212,7 +197,7 @@ void Gateway::Impl::Connect() {
   service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get(), service);
   hop_->SetService(service_.get());
   ProxyOptions proxy;
-  proxy.channel = *Dial();
+  proxy.channel = upstream_->Dial();
   proxy.tenant = self_.tenant();
   proxy.resolver = resolver_.get();
   proxy.clock = options_.clock;
@@ -281,6 +266,7 @@ void Gateway::Impl::RunHousekeeping() {
 // Also after a Start that went only part of the way.
 void Gateway::Impl::Stop(absl::Duration flush) {
   if (std::exchange(stopped_, true)) return;
+  if (upstream_ != nullptr) upstream_->Stop();
   if (server_ != nullptr) {
     server_->SetServing(false);
     service_->Stop();
@@ -360,7 +346,12 @@ void Gateway::LogStats() const { impl_->LogStats(); }
 void Gateway::Stop(absl::Duration flush) { impl_->Stop(flush); }
 
 absl::Status RunGateway(const GatewayOptions& options, Program& program) {
-  KS_ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway, Gateway::Start(options));
+  GatewayOptions stoppable = options;
+  stoppable.stop = [&program] { return program.termination().WaitFor(absl::ZeroDuration()); };
+  absl::StatusOr<std::unique_ptr<Gateway>> started = Gateway::Start(stoppable);
+  if (absl::IsCancelled(started.status())) return absl::OkStatus();
+  if (!started.ok()) return started.status();
+  const std::unique_ptr<Gateway> gateway = *std::move(started);
   KS_RETURN_IF_ERROR(program.AnnouncePorts({{"lan", gateway->port()}}));
   Log(LogLevel::kInfo, "serving", {{"port", gateway->port()}});
   program.termination().Wait();

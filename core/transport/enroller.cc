@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <optional>
 #include <utility>
 
@@ -41,6 +42,14 @@ bool HopIsAway(const absl::Status& status) {
 
 }  // namespace
 
+absl::Status DialWithNewCertificate(HopChannel channel, const std::string& next_hop,
+                                    const CertificateFiles& files, const PeerExpectation& server) {
+  KS_ASSIGN_OR_RETURN(const auto credentials,
+                      MakeChannelCredentials({.files = files, .refresh_seconds = 0}, server));
+  channel.Exchange(DialChannel(next_hop, credentials, {.own_connection = true}));
+  return absl::OkStatus();
+}
+
 // One identity and when it is looked at again.
 struct Enroller::Entry {
   explicit Entry(const Options& options) : backoff(options.backoff, options.random) {}
@@ -72,6 +81,10 @@ absl::StatusOr<std::unique_ptr<Enroller>> Enroller::Create(const Options& option
                                                         info->id.str(), ", ", identity.factory.chain, " for ",
                                                         prepared.enrollee.str()));
     out->enrollees_.push_back(prepared.enrollee);
+    const std::filesystem::path folder = std::filesystem::path(identity.operational.chain).parent_path();
+    std::error_code error;
+    std::filesystem::create_directories(folder, error);
+    if (error) return absl::PermissionDeniedError(absl::StrCat(folder.string(), ": ", error.message()));
     auto entry = std::make_unique<Entry>(options);
     entry->enrollee = prepared.enrollee;
     entry->identity = std::move(identity);

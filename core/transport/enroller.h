@@ -18,8 +18,14 @@
 #include "core/identity/spiffe_id.h"
 #include "core/transport/backoff.h"
 #include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 
 namespace keystead {
+
+// Exchanges `channel` for one with a connection of its own that shows the certificate in `files` as it is
+// now. The statuses of ValidateCertificateFiles; then the channel stays.
+absl::Status DialWithNewCertificate(HopChannel channel, const std::string& next_hop,
+                                    const CertificateFiles& files, const PeerExpectation& server);
 
 struct EnrollingIdentity {
   CertificateFiles factory;      // its roots are not looked at
@@ -49,7 +55,7 @@ class Enroller {
     uint64_t failed = 0;  // attempts
   };
 
-  // Nothing is asked for yet. The statuses of PrepareEnrollment for a factory identity that is not one, or
+  // Nothing is asked for yet; the folders of the operational certificates are made. The statuses of PrepareEnrollment for a factory identity that is not one, or
   // not any more; FAILED_PRECONDITION when an operational certificate is somebody else's.
   static absl::StatusOr<std::unique_ptr<Enroller>> Create(const Options& options,
                                                           std::vector<EnrollingIdentity> identities);
