@@ -1,5 +1,6 @@
 #include "backend/backend.h"
 
+#include <atomic>
 #include <optional>
 #include <thread>
 
@@ -10,6 +11,7 @@
 #include "backend/policy.h"
 #include "backend/registry_service.h"
 #include "backend/rendezvous_service.h"
+#include "backend/revocation_service.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
@@ -85,7 +87,9 @@ struct Backend::Parts {
         intake({store.get(), &log, &executor, &instantiations, &hop}, WithClock(options.intake, options)),
         mailboxes(WithClock(options.mailboxes, options)),
         registry_service(resolver.get(), tenants.get(), &intake),
-        rendezvous_service(resolver.get(), tenants.get(), &mailboxes) {
+        rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
+        revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
+        revocation_service({resolver.get(), tenants.get(), &revocations, store.get(), &executor}, clock) {
     hop.Attach(&transport);
   }
 
@@ -101,10 +105,22 @@ struct Backend::Parts {
     const absl::StatusOr<bool> denied = deny_file.Refresh();
     if (!denied.ok())
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
-    if (!denied.ok() || !*denied) return;
-    transport.EndCalls(
-        [this](const OpenCall& call) { return !resolver->CheckStillValid(call.principal).ok(); },
-        absl::UnauthenticatedError("the certificate counts no longer"));
+    // Once more for calls that were let in just before a change and had not begun when the others were ended.
+    if ((denied.ok() && *denied) || look_again.exchange(false)) EndRefused();
+  }
+
+  void OnRevocations() {
+    EndRefused();
+    look_again = true;
+  }
+
+  // Whose certificate counts no longer has no open call any more.
+  void EndRefused() {
+    const auto refused = [this](const Principal& peer) { return !resolver->CheckStillValid(peer).ok(); };
+    transport.EndCalls([&](const OpenCall& call) { return refused(call.principal); },
+                       absl::UnauthenticatedError("the certificate counts no longer"));
+    mailboxes.EndWaiting(refused);
+    revocations.EndWaiting(refused);
   }
 
   const absl::Duration grace;
@@ -124,9 +140,12 @@ struct Backend::Parts {
   Mailboxes mailboxes;
   RegistryService registry_service;
   RendezvousService rendezvous_service;
+  RevocationKeeper revocations;
+  RevocationService revocation_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
   std::optional<RunningServer> server;
+  std::atomic<bool> look_again = false;
   absl::Notification stopping;
   std::thread housekeeper;
 };
@@ -147,6 +166,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
 
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(store), std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
+  KS_RETURN_IF_ERROR(parts->revocation_service.Restore());
   Enrollment::Options enrollment = options.enrollment;
   enrollment.clock = options.clock;
   KS_RETURN_IF_ERROR(parts->OpenEnrollment(enrollment));
@@ -156,7 +176,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   server.resolver = parts->resolver;
   server.policy = MakePolicy();
   server.services = {parts->transport.service(), &parts->registry_service, &parts->rendezvous_service,
-                     &*parts->enrollment_service};
+                     &*parts->enrollment_service, &parts->revocation_service};
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
   KS_ASSIGN_OR_RETURN(RunningServer running, StartServer(server));
@@ -179,6 +199,7 @@ void Backend::Stop() {
   parts_->housekeeper.join();
   parts_->transport.Stop();
   parts_->mailboxes.Stop();
+  parts_->revocations.Stop();
   parts_->server->Shutdown(parts_->grace);
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.

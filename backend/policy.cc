@@ -3,6 +3,7 @@
 #include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
+#include "keystead/v1/revocation.pb.h"
 #include "keystead/v1/transport.pb.h"
 
 namespace keystead::backend {
@@ -16,6 +17,9 @@ constexpr RoleSet kEnrollees = RoleSet::Of(Role::kFactory, Role::kDevice, Role::
 // Owners are apps; a gateway or balancer between hands on what the owner signed.
 constexpr RoleSet kOwners = RoleSet::Of(Role::kApp, Role::kGateway);
 
+// Hops refuse whom their tenant revoked; an administrator looks.
+constexpr RoleSet kFollowers = RoleSet::Of(Role::kGateway, Role::kAdmin);
+
 }  // namespace
 
 AuthorizationPolicy MakePolicy() {
@@ -23,6 +27,8 @@ AuthorizationPolicy MakePolicy() {
       {kHealthCheckMethod, RoleSet::Operational()},
       {kHealthWatchMethod, RoleSet::Operational()},
       {"/keystead.v1.Enrollment/Enroll", kEnrollees},
+      {"/keystead.v1.Revocation/Put", RoleSet::Operational()},  // the object proves itself
+      {"/keystead.v1.Revocation/Fetch", kFollowers},
       {"/keystead.v1.Transport/Publish", kMembers},
       {"/keystead.v1.Transport/Subscribe", kMembers},
       {"/keystead.v1.Registry/Submit", kOwners},
@@ -36,6 +42,7 @@ std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
   return {v1::EnrollRequest::descriptor()->file()->FindServiceByName("Enrollment"),
           v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
           v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
+          v1::PutRevocationsRequest::descriptor()->file()->FindServiceByName("Revocation"),
           v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous")};
 }
 

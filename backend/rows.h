@@ -6,6 +6,7 @@
 //   n       kDeviceTable   ckt(32)                    reset counter(8) instantiation(16) acceptance
 //   digest(32) n       kEvictedTable  instantiation(16) ckt(32)  empty n       kCountTable "instantiations"
 //   number(8)
+//   n       kRevocationTable  "newest"                   the signed revocations that count
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,8 @@ inline constexpr storage::Table kCommitTable{17};
 inline constexpr storage::Table kDeviceTable{18};
 inline constexpr storage::Table kEvictedTable{19};
 inline constexpr storage::Table kCountTable{20};
+inline constexpr storage::Table kRevocationTable{21};
+inline constexpr std::string_view kRevocationKey = "newest";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 
 // DATA_LOSS from every Decode: the store holds what this program did not write.

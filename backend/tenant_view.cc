@@ -57,6 +57,10 @@ absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store,
   return tenants;
 }
 
+void Tenants::ForEachNumber(const std::function<void(const TenantName&, uint32_t)>& visit) const {
+  for (const auto& [name, record] : records_) visit(name, record->number);
+}
+
 absl::StatusOr<TenantView> Tenants::Of(const Principal& principal) const {
   const auto found = records_.find(principal.tenant());
   if (found == records_.end()) return NoSuchInstantiation();

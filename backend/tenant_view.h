@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -43,6 +44,8 @@ class Tenants {
   absl::StatusOr<TenantView> For(const Principal& principal, const TenantName& named) const;
 
   size_t size() const { return records_.size(); }
+  // For what the backend itself does at its start, before there is a caller.
+  void ForEachNumber(const std::function<void(const TenantName&, uint32_t number)>& visit) const;
 
  private:
   Tenants() = default;

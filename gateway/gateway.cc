@@ -1,5 +1,6 @@
 #include "gateway/gateway.h"
 
+#include <atomic>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -20,6 +21,7 @@
 #include "gateway/membership.h"
 #include "gateway/policy.h"
 #include "gateway/proxy.h"
+#include "gateway/revocation_link.h"
 #include "gateway/upstream.h"
 
 namespace keystead::gateway {
@@ -52,6 +54,7 @@ class Gateway::Impl {
   void Connect();
   absl::Status Serve();
   void OnChain(std::shared_ptr<const MembershipChain> chain, bool belongs);
+  void EndRefused();
   void RunHousekeeping();  // THREAD: housekeeper_
 
   const GatewayOptions options_;
@@ -75,9 +78,12 @@ class Gateway::Impl {
   std::unique_ptr<Downlink> downlink_;
   std::unique_ptr<LanHop> hop_;
   std::unique_ptr<TransportService> service_;
+  std::unique_ptr<RevocationKeeper> revocations_;
+  std::unique_ptr<RevocationLink> revocation_link_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<RunningServer> server_;
   int port_ = 0;
+  std::atomic<bool> look_again_ = false;
   absl::Notification stopping_;
   std::thread housekeeper_;
   bool stopped_ = false;
@@ -88,7 +94,13 @@ absl::Status Gateway::Impl::Start() {
   KS_RETURN_IF_ERROR(LoadIdentity());
   KS_RETURN_IF_ERROR(OpenState());
   KS_RETURN_IF_ERROR(OpenStore());
+  revocations_ =
+      std::make_unique<RevocationKeeper>(RevocationKeeper::Options{&directory_, &deny_list_, [this] {
+                                                                     EndRefused();
+                                                                     look_again_ = true;
+                                                                   }});
   Connect();
+  KS_RETURN_IF_ERROR(revocation_link_->Restore());
   KS_RETURN_IF_ERROR(forwarder_->Restore());
   KS_RETURN_IF_ERROR(keeper_->Restore());
   KS_RETURN_IF_ERROR(membership_->Start(keyring_.get()));
@@ -196,7 +208,17 @@ void Gateway::Impl::Connect() {
   service.max_bytes_per_call = kBytesPerCall;
   service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get(), service);
   hop_->SetService(service_.get());
+  RevocationLink::Options link;
+  link.channel = upstream_->Dial();
+  link.tenant = self_.tenant();
+  link.next_hop = options_.upstream_id;
+  link.folder = &*folder_;
+  link.keeper = revocations_.get();
+  link.executor = executor_.get();
+  link.backoff = options_.backoff;
+  revocation_link_ = std::make_unique<RevocationLink>(link);
   ProxyOptions proxy;
+  proxy.revocations = revocations_.get();
   proxy.channel = upstream_->Dial();
   proxy.tenant = self_.tenant();
   proxy.resolver = resolver_.get();
@@ -237,6 +259,15 @@ void Gateway::Impl::OnChain(std::shared_ptr<const MembershipChain> chain, bool b
   hop_->SetChain(belongs ? std::move(chain) : nullptr);
 }
 
+// Whose certificate counts no longer has no open call any more.
+void Gateway::Impl::EndRefused() {
+  const auto refused = [this](const Principal& peer) { return !resolver_->CheckStillValid(peer).ok(); };
+  service_->EndCalls([&](const OpenCall& call) { return refused(call.principal); },
+                     absl::UnauthenticatedError("the certificate counts no longer"));
+  proxy_->EndCalls(refused);
+  revocations_->EndWaiting(refused);
+}
+
 void Gateway::Impl::RunHousekeeping() {
   absl::Time next_second = absl::Now();
   absl::Time next_stats = absl::Now() + absl::Seconds(options_.stats_seconds);
@@ -244,16 +275,14 @@ void Gateway::Impl::RunHousekeeping() {
     forwarder_->Tick();
     downlink_->Tick();
     hop_->Tick();
+    revocation_link_->Tick();
     keeper_->Tick();  // often: what is trimmed before the store flushes it is never written a second time
     const absl::Time now = absl::Now();
     if (now < next_second) continue;
     next_second = now + absl::Seconds(1);
     const absl::StatusOr<bool> denied = deny_file_->Refresh();
-    if (denied.ok() && *denied) {
-      service_->EndCalls(
-          [this](const OpenCall& call) { return !resolver_->CheckStillValid(call.principal).ok(); },
-          absl::UnauthenticatedError("the certificate counts no longer"));
-    }
+    // Once more for calls that were let in just before a change and had not begun when the others were ended.
+    if ((denied.ok() && *denied) || look_again_.exchange(false)) EndRefused();
     if (!denied.ok()) {
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
     }
@@ -271,6 +300,7 @@ void Gateway::Impl::Stop(absl::Duration flush) {
     server_->SetServing(false);
     service_->Stop();
     proxy_->Stop();
+    revocations_->Stop();
     server_->Shutdown(absl::Seconds(1));
   }
   if (server_ != nullptr && flush > absl::ZeroDuration() && !forwarder_->Flush(flush)) {
@@ -280,6 +310,7 @@ void Gateway::Impl::Stop(absl::Duration flush) {
     stopping_.Notify();
     housekeeper_.join();
   }
+  if (revocation_link_ != nullptr) revocation_link_->Stop();
   if (downlink_ != nullptr) downlink_->Stop();
   if (membership_ != nullptr) membership_->Stop();
   if (forwarder_ != nullptr) forwarder_->Stop();
@@ -287,6 +318,8 @@ void Gateway::Impl::Stop(absl::Duration flush) {
   server_.reset();
   store_.reset();  // ends every task; their owners are still there
   proxy_.reset();
+  revocation_link_.reset();
+  revocations_.reset();
   service_.reset();
   hop_.reset();
   downlink_.reset();

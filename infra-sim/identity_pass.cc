@@ -14,8 +14,7 @@ namespace {
 constexpr size_t kMaxChains = 64;
 constexpr std::string_view kRequest = "enroll";  // first element of the pair around a proof
 
-v1::StreamHeader EnrollmentHeader(const TenantName& tenant, std::string_view topic,
-                                  const std::string& sender) {
+v1::StreamHeader HeaderOf(const TenantName& tenant, std::string_view topic, const std::string& sender) {
   v1::StreamHeader header;
   header.set_tenant(tenant.str());
   header.set_topic(std::string(topic));
@@ -69,7 +68,7 @@ grpc::ServerUnaryReactor* EnrollmentPass::Enroll(grpc::CallbackServerContext* co
         Call::Shape shape;
         shape.plan = [this, tenant = caller.tenant](const v1::EnrollRequest& r) {
           return PlanUnary(hop_, Direction::kUp,
-                           EnrollmentHeader(tenant, kEnrollmentRequestTopic, Remember(r.factory_chain())), 0,
+                           HeaderOf(tenant, kEnrollmentRequestTopic, Remember(r.factory_chain())), 0,
                            {PairOf(kRequest, r.proof())});
         };
         shape.rebuild = [this](const v1::EnrollRequest& came, const UnaryPlan::Out& out) {
@@ -80,16 +79,65 @@ grpc::ServerUnaryReactor* EnrollmentPass::Enroll(grpc::CallbackServerContext* co
         };
         shape.fabricate = [](const v1::EnrollRequest&, v1::EnrollResponse&) {};
         shape.edit = [this, tenant = caller.tenant](const v1::EnrollRequest& r, v1::EnrollResponse& answer) {
-          UnaryPlan plan =
-              PlanUnary(hop_, Direction::kDown,
-                        EnrollmentHeader(tenant, kEnrollmentChainTopic, Remember(r.factory_chain())), 0,
-                        {answer.chain()});
+          UnaryPlan plan = PlanUnary(hop_, Direction::kDown,
+                                     HeaderOf(tenant, kEnrollmentChainTopic, Remember(r.factory_chain())), 0,
+                                     {answer.chain()});
           if (plan.attacked)
             answer.set_chain(plan.messages.empty() ? std::string() : plan.messages.back().message);
           return plan;
         };
         shape.call = [upstream = caller.upstream](auto* ctx, const auto* req, auto* resp, Call::Done done) {
           upstream->enrollment->async()->Enroll(ctx, req, resp, std::move(done));
+        };
+        return shape;
+      });
+}
+
+grpc::ServerUnaryReactor* RevocationPass::Put(grpc::CallbackServerContext* context,
+                                              const v1::PutRevocationsRequest* request,
+                                              v1::PutRevocationsResponse* response) {
+  using Call = UnaryCall<v1::PutRevocationsRequest, v1::PutRevocationsResponse>;
+  return StartUnary<v1::PutRevocationsRequest, v1::PutRevocationsResponse>(
+      hop_, *context, *request, response, [this](const Caller& caller) {
+        Call::Shape shape;
+        shape.plan = [this, tenant = caller.tenant](const v1::PutRevocationsRequest& r) {
+          return PlanUnary(hop_, Direction::kUp, HeaderOf(tenant, kRevocationTopic, ""), 0,
+                           {PairOf(kRevocationTopic, r.object())});
+        };
+        shape.rebuild = [](const v1::PutRevocationsRequest&, const UnaryPlan::Out& out) {
+          v1::PutRevocationsRequest r;
+          r.set_object(ObjectOf(out.message));
+          return r;
+        };
+        shape.fabricate = [](const v1::PutRevocationsRequest&, v1::PutRevocationsResponse&) {};
+        shape.edit = [](const v1::PutRevocationsRequest&, v1::PutRevocationsResponse&) {
+          return UnaryPlan();
+        };
+        shape.call = [upstream = caller.upstream](auto* ctx, const auto* req, auto* resp, Call::Done done) {
+          upstream->revocation->async()->Put(ctx, req, resp, std::move(done));
+        };
+        return shape;
+      });
+}
+
+grpc::ServerUnaryReactor* RevocationPass::Fetch(grpc::CallbackServerContext* context,
+                                                const v1::FetchRevocationsRequest* request,
+                                                v1::FetchRevocationsResponse* response) {
+  using Call = UnaryCall<v1::FetchRevocationsRequest, v1::FetchRevocationsResponse>;
+  return StartUnary<v1::FetchRevocationsRequest, v1::FetchRevocationsResponse>(
+      hop_, *context, *request, response, [this](const Caller& caller) {
+        Call::Shape shape;
+        shape.plan = [](const v1::FetchRevocationsRequest&) { return UnaryPlan(); };
+        shape.edit = [this, tenant = caller.tenant](const v1::FetchRevocationsRequest&,
+                                                    v1::FetchRevocationsResponse& answer) {
+          UnaryPlan plan = PlanUnary(hop_, Direction::kDown, HeaderOf(tenant, kRevocationTopic, ""), 0,
+                                     {PairOf(kRevocationTopic, answer.object())});
+          if (plan.attacked)
+            answer.set_object(plan.messages.empty() ? std::string() : ObjectOf(plan.messages.back().message));
+          return plan;
+        };
+        shape.call = [upstream = caller.upstream](auto* ctx, const auto* req, auto* resp, Call::Done done) {
+          upstream->revocation->async()->Fetch(ctx, req, resp, std::move(done));
         };
         return shape;
       });

@@ -1,5 +1,5 @@
-// Enrollment through a balancer. The proof of a request and the chain of its answer are shown to the attacks
-// as records of two pseudo-topics, so that a courier who lies can be played.
+// Enrollment and Revocation through a balancer. The proof of a request and the chain of its answer are shown
+// to the attacks as records of two pseudo-topics, so that a courier who lies can be played.
 #pragma once
 
 #include <deque>
@@ -30,6 +30,22 @@ class EnrollmentPass final : public v1::Enrollment::CallbackService {
   const Hop& hop_;
   mutable absl::Mutex mutex_;
   std::deque<std::pair<std::string, std::string>> chains_ ABSL_GUARDED_BY(mutex_);  // by sender, oldest first
+};
+
+// Objects are records of the pseudo-topic "revocations", as CBOR ["revocations", object]. ACK_AND_DROP
+// answers a Put with number 0, a Fetch with nothing.
+class RevocationPass final : public v1::Revocation::CallbackService {
+ public:
+  explicit RevocationPass(const Hop& hop) : hop_(hop) {}
+  grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context,
+                                const v1::PutRevocationsRequest* request,
+                                v1::PutRevocationsResponse* response) override;
+  grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
+                                  const v1::FetchRevocationsRequest* request,
+                                  v1::FetchRevocationsResponse* response) override;
+
+ private:
+  const Hop& hop_;
 };
 
 }  // namespace keystead::infra

@@ -55,8 +55,9 @@ class Enroller {
     uint64_t failed = 0;  // attempts
   };
 
-  // Nothing is asked for yet; the folders of the operational certificates are made. The statuses of PrepareEnrollment for a factory identity that is not one, or
-  // not any more; FAILED_PRECONDITION when an operational certificate is somebody else's.
+  // Nothing is asked for yet; the folders of the operational certificates are made. The statuses of
+  // PrepareEnrollment for a factory identity that is not one, or not any more; FAILED_PRECONDITION when an
+  // operational certificate is somebody else's.
   static absl::StatusOr<std::unique_ptr<Enroller>> Create(const Options& options,
                                                           std::vector<EnrollingIdentity> identities);
   ~Enroller();  // Stop()
