@@ -90,6 +90,11 @@ class Pki:
         """What a product gets when it is made."""
         return self.leaf(tenant, "factory", f"{role}.{name}", "--days", "3650")
 
+    def revoke(self, tenant, *lines):
+        """Signs the tenant's revocations with these lines added; the file that goes to the provider."""
+        self._issue("--tenant", tenant, *[word for line in lines for word in ("--revoke", line)])
+        return os.path.join(self.tenants, tenant, "revocations.cbor")
+
     def provider_leaf(self, name, *options):
         self._issue("--provider", "--id", name, "--server", *options)
         return Leaf(os.path.join(self.folder, "provider", name), f"spiffe://{self.provider_name}/service/{name}")
