@@ -13,6 +13,7 @@
 #include "backend/rendezvous_service.h"
 #include "backend/revocation_service.h"
 #include "core/base/status.h"
+#include "core/identity/tenant_folder.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
 #include "core/program/files.h"
@@ -75,6 +76,7 @@ struct Backend::Parts {
       : grace(options.grace),
         clock(options.clock),
         directory(std::move(tenant_keys)),
+        tenant_folder(options.tenants_folder, directory.get()),
         deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         store(std::move(opened)),
@@ -105,8 +107,18 @@ struct Backend::Parts {
     const absl::StatusOr<bool> denied = deny_file.Refresh();
     if (!denied.ok())
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
+    const bool tenants_changed = TenantsChanged();
     // Once more for calls that were let in just before a change and had not begun when the others were ended.
-    if ((denied.ok() && *denied) || look_again.exchange(false)) EndRefused();
+    if ((denied.ok() && *denied) || look_again.exchange(false) || tenants_changed) EndRefused();
+  }
+
+  bool TenantsChanged() {
+    const absl::Status keys = enrollment->Refresh();
+    if (!keys.ok()) Log(LogLevel::kError, "enrollment_key_unusable", {{"reason", Std(keys.message())}});
+    const absl::StatusOr<bool> changed = tenant_folder.Refresh();
+    if (!changed.ok())
+      Log(LogLevel::kError, "tenants_unreadable", {{"reason", Std(changed.status().message())}});
+    return changed.ok() ? *changed : !absl::IsNotFound(changed.status());
   }
 
   void OnRevocations() {
@@ -126,6 +138,7 @@ struct Backend::Parts {
   const absl::Duration grace;
   const Clock* const clock;
   const std::unique_ptr<TenantDirectory> directory;
+  TenantFolder tenant_folder;
   DenyList deny_list;
   DenyFile deny_file;
   const std::shared_ptr<PrincipalResolver> resolver;

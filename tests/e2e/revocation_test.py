@@ -73,17 +73,21 @@ class RevocationTest(unittest.TestCase):
         home = self.home
         devices = {"behind": home.add_device("behind", "temperature", "--interval", "0.05"),
                    "direct": home.add_device("direct", "temperature", "--interval", "0.05", hop=self.backend),
+                   # Nothing is sent on these: nobody but the hop itself can end them.
+                   "quiet": home.add_device("quiet", "temperature", "--interval", "3600"),
+                   "quiet-direct": home.add_device("quiet-direct", "temperature", "--interval", "3600", hop=self.backend),
                    "innocent": home.add_device("innocent", "temperature", "--interval", "0.05")}
         home.pair_devices()
         watch = home.app.watch()
         for name in devices:
-            watch.wait_readings(name, 3)
-        file = self.pki.revoke(ACME, "name device/behind", "name device/direct")
+            watch.wait_readings(name, 1)
+        revoked = ("behind", "direct", "quiet", "quiet-direct")
+        file = self.pki.revoke(ACME, *[f"name device/{name}" for name in revoked])
         marks = {name: device.process.log.mark() for name, device in devices.items()}
         gateway_mark, backend_mark = self.gateway.log.mark(), self.backend.process.log.mark()
         asked = time.monotonic()
         self.assertEqual(self.put(file).returncode, 0)
-        for name in ("behind", "direct"):
+        for name in revoked:
             devices[name].process.wait_for("disconnected", start=marks[name])
             took = time.monotonic() - asked
             print(f"{name}: its stream ended {took:.3f} s after the revocation was on its way", flush=True)

@@ -1,0 +1,34 @@
+// The folder of tenants' CA certificates while a program runs: a ca.pem that is exchanged or taken away
+// counts with the next look.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/base/ids.h"
+#include "core/identity/principal.h"
+
+namespace keystead {
+
+// Thread-compatible.
+class TenantFolder {
+ public:
+  TenantFolder(std::string folder, TenantDirectory* directory)
+      : folder_(std::move(folder)), directory_(directory) {}
+
+  // Looks at <folder>/<tenant>/ca.pem of each tenant that the directory had at the first look. A file that
+  // is exchanged is registered anew, one that is gone takes its tenant's registration away until it is back;
+  // one that is malformed changes nothing. An empty folder name does nothing. Whether anything changed: open
+  // calls should then be looked at again. NOT_FOUND when the folder itself is not there: then nothing
+  // changes; otherwise the first error, after all others were looked at.
+  absl::StatusOr<bool> Refresh();
+
+ private:
+  const std::string folder_;
+  TenantDirectory* const directory_;
+  bool looked_ = false;
+  std::map<TenantName, std::string> stamps_;  // of the ca.pem that is registered; empty: there is none
+};
+
+}  // namespace keystead
