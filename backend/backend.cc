@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -48,6 +49,16 @@ absl::Status RegisterTenants(const BackendOptions& options, TenantDirectory& dir
   return absl::OkStatus();
 }
 
+// The tenants of --tenant, which outdoes the folder.
+std::set<TenantName> NamedAlone(const BackendOptions& options) {
+  std::set<TenantName> out;
+  for (const std::string& pair : options.tenants) {
+    const auto name = TenantName::Parse(std::string_view(pair).substr(0, pair.find('=')));
+    if (name.ok()) out.insert(*name);
+  }
+  return out;
+}
+
 Instantiations::Options WithClock(Instantiations::Options options, const BackendOptions& all) {
   options.gate.clock = all.clock;
   options.gate.drain = all.drain;
@@ -76,7 +87,7 @@ struct Backend::Parts {
       : grace(options.grace),
         clock(options.clock),
         directory(std::move(tenant_keys)),
-        tenant_folder(options.tenants_folder, directory.get()),
+        tenant_folder(options.tenants_folder, directory.get(), NamedAlone(options)),
         deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         store(std::move(opened)),

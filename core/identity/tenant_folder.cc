@@ -17,7 +17,8 @@ absl::StatusOr<bool> TenantFolder::Refresh() {
     looked_ = true;
     // What was there at the start counts already; the first look finds out what has changed since then.
     for (const TenantName& tenant : directory_->Tenants()) {
-      if (std::filesystem::exists(std::filesystem::path(folder_) / tenant.str(), error))
+      if (!others_.contains(tenant) &&
+          std::filesystem::exists(std::filesystem::path(folder_) / tenant.str(), error))
         stamps_[tenant] = "not looked at yet";
     }
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -14,8 +15,9 @@ namespace keystead {
 // Thread-compatible.
 class TenantFolder {
  public:
-  TenantFolder(std::string folder, TenantDirectory* directory)
-      : folder_(std::move(folder)), directory_(directory) {}
+  // `others`: tenants whose registration came from elsewhere, and is none of the folder's.
+  TenantFolder(std::string folder, TenantDirectory* directory, std::set<TenantName> others = {})
+      : folder_(std::move(folder)), directory_(directory), others_(std::move(others)) {}
 
   // Looks at <folder>/<tenant>/ca.pem of each tenant that the directory had at the first look. A file that
   // is exchanged is registered anew, one that is gone takes its tenant's registration away until it is back;
@@ -27,6 +29,7 @@ class TenantFolder {
  private:
   const std::string folder_;
   TenantDirectory* const directory_;
+  const std::set<TenantName> others_;
   bool looked_ = false;
   std::map<TenantName, std::string> stamps_;  // of the ca.pem that is registered; empty: there is none
 };
