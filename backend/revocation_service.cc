@@ -53,7 +53,7 @@ grpc::ServerUnaryReactor* RevocationService::Put(grpc::CallbackServerContext* co
   absl::Status status = tenant.status();
   if (status.ok() && request->object().size() > kMaxRevocationBytes)
     status = absl::InvalidArgumentError("revocations larger than the limit");
-  if (status.ok() && !puts_.Take(tenant->name().str())) {
+  if (status.ok() && !puts_.Take((*caller)->uri())) {
     Report({.kind = SecurityEventKind::kLimitExceeded,
             .tenant = (*caller)->tenant().str(),
             .peer = (*caller)->uri(),

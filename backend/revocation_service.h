@@ -39,7 +39,8 @@ class RevocationService final : public v1::Revocation::CallbackService {
   absl::StatusOr<uint64_t> Take(const Principal& caller, const TenantView& tenant, std::string_view object);
 
   const Parts parts_;
-  RateLimiter puts_;  // by tenant: an object may be large, and is verified twice on its way
+  // By caller, never by tenant: whoever shall be revoked must not be able to use up what its tenant has.
+  RateLimiter puts_;
   RevocationShares shares_;
 };
 

@@ -74,7 +74,7 @@ class Enroller {
   void Stop();  // idempotent; not from a callback
 
   // The hop does not accept this certificate, although it has not lapsed: its issuer may have been withdrawn.
-  // Asks for another with the factory identity, if the present one is a minute old. Thread-safe.
+  // Asks for another with the factory identity, once a minute at most. Thread-safe.
   void Suspect(size_t identity);
 
   Stats GetStats() const;

@@ -89,6 +89,28 @@ class LifeTest(unittest.TestCase):
             self.assertTrue(os.path.exists(leaf.chain))
 
 
+class FleetTest(unittest.TestCase):
+    def test_many_devices_in_one_process_each_get_their_own(self):
+        count = 40  # above what a process watches certificate files for
+        with Stack("enrollment-fleet") as stack:
+            pki = Pki(stack)
+            backend = product.start_backend(stack, pki, "backend", "--enrollment", pki.tenants, "--certificate-hours", HOURS)
+            factory = pki.leaves(ACME, "factory", "device.d-", count)
+            certs = stack.path("certs")
+            words = ["--state", stack.path("devices"), "--ids", "d-", "--count", count, "--certs", certs, "--factory-certs", factory,
+                     "--roots", backend.roots, "--next-hop", backend.address, "--next-hop-id", backend.spiffe]
+            devices = stack.start("devices", "keystead-device-sim", *words, ports=False)
+
+            def peers(times):
+                installed = [entry["peer"] for entry in devices.log.find("certificate_installed")]
+                return [peer for peer in set(installed) if installed.count(peer) >= times]
+            wait_until(lambda: len(peers(1)) == count, "a certificate for each device")
+            self.assertEqual(sorted(os.listdir(certs)), sorted(f"d-{number}" for number in range(count)))
+            wait_until(lambda: len(peers(2)) == count, "all to be renewed", 2 * LIFE_S)
+            self.assertEqual(devices.log.find("enrollment_failed"), [])
+            self.assertEqual(devices.terminate(), 0)
+
+
 class AttackerTest(unittest.TestCase):
     def setUp(self):
         self.stack = Stack("enrollment-attack")
