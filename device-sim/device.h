@@ -130,7 +130,6 @@ class Device {
   const FactoryIdentity factory_;
   const BootId boot_;
   std::atomic<bool> running_ = false;  // senders stand and the device belongs
-  std::atomic<int> refused_ = 0;       // times in a row that the hop did not accept the certificate
   std::atomic<int> connected_ = -1;    // not known yet, no, yes: of telemetry
 
   mutable absl::Mutex mutex_;
@@ -152,6 +151,7 @@ class Device {
   uint64_t commands_done_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t commands_refused_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<bool> fresh_ = false;       // first power-up, or reset
+  std::atomic<int> refused_ = 0;          // times in a row that the hop did not accept the certificate
   std::unique_ptr<KeyringLink> keyring_;  // Join, Start and Stop only
   bool stopped_ = false;                  // likewise
 };

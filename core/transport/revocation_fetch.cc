@@ -23,10 +23,11 @@ class FetchCall final : public grpc::ServerUnaryReactor {
   void Start(const Principal& peer, uint64_t above, CallPlaces::Place place) {
     place_ = std::move(place);
     const uint64_t ticket = keeper_.Await(peer, above, [this](absl::StatusOr<std::string> object) {
-      if (object.ok()) response_->set_object(*std::move(object));
+      const absl::Status status = object.status();
+      if (status.ok()) response_->set_object(*std::move(object));
       // Being cancelled is how most of these end.
-      Finish(absl::IsCancelled(object.status()) ? grpc::Status::CANCELLED
-                                                : ToPeer(object.status(), "fetch_revocations_refused"));
+      Finish(absl::IsCancelled(status) ? grpc::Status::CANCELLED
+                                       : ToPeer(status, "fetch_revocations_refused"));
     });
     if (ticket == 0) return;
     bool cancelled = false;
