@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <optional>
+#include <set>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +16,9 @@
 #include "backend/registry_service.h"
 #include "backend/rendezvous_service.h"
 #include "backend/retention.h"
+#include "backend/revocation_service.h"
 #include "core/base/status.h"
+#include "core/identity/tenant_folder.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
 #include "core/program/files.h"
@@ -70,6 +73,16 @@ absl::Status RegisterTenants(const BackendOptions& options, TenantDirectory& dir
         "that "
         "an operator can create one");
   return absl::OkStatus();
+}
+
+// The tenants of --tenant, which outdoes the folder.
+std::set<TenantName> NamedAlone(const BackendOptions& options) {
+  std::set<TenantName> out;
+  for (const std::string& pair : options.tenants) {
+    const auto name = TenantName::Parse(std::string_view(pair).substr(0, pair.find('=')));
+    if (name.ok()) out.insert(*name);
+  }
+  return out;
 }
 
 Instantiations::Options WithClock(Instantiations::Options options, const BackendOptions& all) {
@@ -135,6 +148,7 @@ struct Backend::Parts {
         retention_interval(options.retention_interval),
         clock(options.clock),
         directory(std::move(tenant_keys)),
+        tenant_folder(options.tenants_folder, directory.get(), NamedAlone(options)),
         deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         vault(std::move(opened)),
@@ -163,7 +177,9 @@ struct Backend::Parts {
                  .clock = options.clock}),
         retention({.tenants = tenants.get(), .store = store, .log = &log, .clock = options.clock}),
         admin_service(
-            {resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure, &admin_executor}) {
+            {resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure, &admin_executor}),
+        revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
+        revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock) {
     hop.Attach(&transport);
   }
 
@@ -199,16 +215,39 @@ struct Backend::Parts {
     const absl::StatusOr<bool> denied = deny_file.Refresh();
     if (!denied.ok())
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
-    if (!denied.ok() || !*denied) return;
-    transport.EndCalls(
-        [this](const OpenCall& call) { return !resolver->CheckStillValid(call.principal).ok(); },
-        absl::UnauthenticatedError("the certificate counts no longer"));
+    const bool tenants_changed = TenantsChanged();
+    // Once more for calls that were let in just before a change and had not begun when the others were ended.
+    if ((denied.ok() && *denied) || look_again.exchange(false) || tenants_changed) EndRefused();
+  }
+
+  bool TenantsChanged() {
+    const absl::Status keys = enrollment->Refresh();
+    if (!keys.ok()) Log(LogLevel::kError, "enrollment_key_unusable", {{"reason", Std(keys.message())}});
+    const absl::StatusOr<bool> changed = tenant_folder.Refresh();
+    if (!changed.ok())
+      Log(LogLevel::kError, "tenants_unreadable", {{"reason", Std(changed.status().message())}});
+    return changed.ok() ? *changed : !absl::IsNotFound(changed.status());
+  }
+
+  void OnRevocations() {
+    EndRefused();
+    look_again = true;
+  }
+
+  // Whose certificate counts no longer has no open call any more.
+  void EndRefused() {
+    const auto refused = [this](const Principal& peer) { return !resolver->CheckStillValid(peer).ok(); };
+    transport.EndCalls([&](const OpenCall& call) { return refused(call.principal); },
+                       absl::UnauthenticatedError("the certificate counts no longer"));
+    mailboxes.EndWaiting(refused);
+    revocations.EndWaiting(refused);
   }
 
   const absl::Duration grace;
   const absl::Duration retention_interval;
   const Clock* const clock;
   const std::unique_ptr<TenantDirectory> directory;
+  TenantFolder tenant_folder;
   DenyList deny_list;
   DenyFile deny_file;
   const std::shared_ptr<PrincipalResolver> resolver;
@@ -231,9 +270,12 @@ struct Backend::Parts {
   std::atomic<bool> trimming = false;
   absl::Duration trimmed_at = -absl::InfiniteDuration();  // housekeeper's
   AdminService admin_service;
+  RevocationKeeper revocations;
+  RevocationService revocation_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
   std::optional<RunningServer> server;
+  std::atomic<bool> look_again = false;
   absl::Notification stopping;
   std::thread housekeeper;
 };
@@ -254,6 +296,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
 
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
+  KS_RETURN_IF_ERROR(parts->revocation_service.Restore());
   Enrollment::Options enrollment = options.enrollment;
   enrollment.clock = options.clock;
   KS_RETURN_IF_ERROR(parts->OpenEnrollment(enrollment));
@@ -262,8 +305,8 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   server.credentials = *std::move(credentials);
   server.resolver = parts->resolver;
   server.policy = MakePolicy();
-  server.services = {parts->transport.service(), &parts->registry_service, &parts->rendezvous_service,
-                     &*parts->enrollment_service, &parts->admin_service};
+  server.services = {parts->transport.service(),  &parts->registry_service,   &parts->rendezvous_service,
+                     &*parts->enrollment_service, &parts->revocation_service, &parts->admin_service};
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
   KS_ASSIGN_OR_RETURN(RunningServer running, StartServer(server));
@@ -286,6 +329,7 @@ void Backend::Stop() {
   parts_->housekeeper.join();
   parts_->transport.Stop();
   parts_->mailboxes.Stop();
+  parts_->revocations.Stop();
   parts_->server->Shutdown(parts_->grace);
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.

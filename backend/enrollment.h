@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/clock.h"
 #include "core/base/rate_limiter.h"
@@ -29,17 +30,27 @@ class Enrollment {
   static absl::StatusOr<std::unique_ptr<Enrollment>> Open(const Options& options,
                                                           const PrincipalResolver* resolver);
 
+  // Looks at the keys again: one that is new or exchanged counts, one of which a file is gone is withdrawn;
+  // one that does not fit together is left as it was, and the first such error returned. About once a second,
+  // always from one thread.
+  absl::Status Refresh();
+
   // A chain for whom the request proves to be; it need not be the caller's own, who may be a courier, but is
   // of the caller's tenant: a product of another is UNAUTHENTICATED, as one of a tenant that is not here is.
   // NOT_FOUND, RESOURCE_EXHAUSTED or INVALID_ARGUMENT. THREAD: an executor's; takes some 0.4 ms.
   absl::StatusOr<std::string> Enroll(const Principal& caller, const EnrollmentRequest& request);
 
  private:
+  struct KeyFiles;
+  absl::Status Load(const std::string& name, const KeyFiles& files);
+  std::shared_ptr<const CertificateIssuer> IssuerOf(const TenantName& tenant) const;
   Enrollment(const Options& options, const PrincipalResolver* resolver);
 
   const Options options_;
   const PrincipalResolver* const resolver_;
-  absl::flat_hash_map<TenantName, CertificateIssuer> issuers_;
+  absl::flat_hash_map<std::string, std::string> stamps_;  // of each folder's files. Refresh only
+  mutable absl::Mutex mutex_;
+  absl::flat_hash_map<TenantName, std::shared_ptr<const CertificateIssuer>> issuers_ ABSL_GUARDED_BY(mutex_);
   RateLimiter requests_;
   RateLimiter certificates_;
 };

@@ -101,7 +101,7 @@ absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, con
     std::vector<uint64_t> tickets;
     if (const auto found = waiting_for_.find(key); found != waiting_for_.end()) tickets = found->second;
     for (const uint64_t ticket : tickets) {
-      const size_t after = waiters_[ticket].after;
+      const size_t after = waiters_.find(ticket)->second.after;
       if (after >= messages.size()) continue;
       answers.emplace_back(TakeWaiter(ticket).answer,
                            std::vector(messages.begin() + static_cast<ptrdiff_t>(after), messages.end()));
@@ -136,7 +136,7 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
       ++shares_[key.first].waiting;
       ++waiting_peers_[peer.uri()];
       waiting_for_[key].push_back(ticket);
-      waiters_[ticket] = {key, peer.uri(), after, std::move(answer)};
+      waiters_.emplace(ticket, Waiter{key, peer, after, std::move(answer)});
       return ticket;
     }
   }
@@ -153,7 +153,7 @@ Mailboxes::Waiter Mailboxes::TakeWaiter(uint64_t ticket) {
   Waiter waiter = std::move(found->second);
   waiters_.erase(found);
   --shares_[waiter.key.first].waiting;
-  if (--waiting_peers_[waiter.peer] == 0) waiting_peers_.erase(waiter.peer);
+  if (--waiting_peers_[waiter.peer.uri()] == 0) waiting_peers_.erase(waiter.peer.uri());
   std::vector<uint64_t>& others = waiting_for_[waiter.key];
   std::erase(others, ticket);
   if (others.empty()) waiting_for_.erase(waiter.key);
@@ -168,6 +168,23 @@ void Mailboxes::Cancel(uint64_t ticket) {
     answer = TakeWaiter(ticket).answer;
   }
   answer(absl::CancelledError("the peer has gone"));
+}
+
+void Mailboxes::EndWaiting(const std::function<bool(const Principal&)>& refused) {
+  std::vector<std::pair<uint64_t, Principal>> waiting;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [ticket, waiter] : waiters_) waiting.emplace_back(ticket, waiter.peer);
+  }
+  std::erase_if(waiting, [&](const auto& one) { return !refused(one.second); });
+  std::vector<Answer> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [ticket, peer] : waiting) {
+      if (waiters_.contains(ticket)) answers.push_back(TakeWaiter(ticket).answer);
+    }
+  }
+  for (const Answer& answer : answers) answer(absl::UnauthenticatedError("the certificate counts no longer"));
 }
 
 void Mailboxes::Stop() {

@@ -52,8 +52,10 @@ class Mailboxes {
   uint64_t Await(const TenantView& tenant, const Principal& peer, const MailboxName& box, size_t after,
                  Answer answer);
   void Cancel(uint64_t ticket);  // CANCELLED, unless answered already
-  void Stop();                   // UNAVAILABLE for all who wait and come
-  void DropExpired();            // also done on demand; regularly, so that memory is given back
+  // UNAUTHENTICATED for each who waits and is `refused`, which is asked without a lock.
+  void EndWaiting(const std::function<bool(const Principal&)>& refused);
+  void Stop();         // UNAVAILABLE for all who wait and come
+  void DropExpired();  // also done on demand; regularly, so that memory is given back
 
  private:
   struct Box {
@@ -65,7 +67,7 @@ class Mailboxes {
   using Key = std::pair<uint32_t, MailboxName>;
   struct Waiter {
     Key key;
-    std::string peer;
+    Principal peer;
     size_t after = 0;
     Answer answer;
   };

@@ -34,7 +34,7 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
          "--certificate-hours",
          [&options](double hours) { options.enrollment.lifetime = hours * absl::Hours(1); },
          "How long those are good")
-      ->check(CLI::Range(0.01, 8784.0));
+      ->check(CLI::Range(0.001, 8784.0));
   app.add_option("--deny-list", options.deny_list, "Certificates that count no longer; may change");
   app.add_option("--max-instantiations", options.intake.instantiations_per_tenant,
                  "Instantiations that one tenant may have")

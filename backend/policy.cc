@@ -5,6 +5,7 @@
 #include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
+#include "keystead/v1/revocation.pb.h"
 #include "keystead/v1/transport.pb.h"
 
 namespace keystead::backend {
@@ -21,6 +22,8 @@ AuthorizationPolicy MakePolicy() {
       {kHealthCheckMethod, RoleSet::Operational()},
       {kHealthWatchMethod, RoleSet::Operational()},
       {"/keystead.v1.Enrollment/Enroll", kEnrolleeRoles},
+      {"/keystead.v1.Revocation/Put", kSignatureBringerRoles},
+      {"/keystead.v1.Revocation/Fetch", kRevocationFollowerRoles},
       {"/keystead.v1.Transport/Publish", kMemberRoles},
       {"/keystead.v1.Transport/Subscribe", kMemberRoles},
       {"/keystead.v1.Registry/Submit", kOwnerRoles},
@@ -42,6 +45,7 @@ std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
   return {v1::EnrollRequest::descriptor()->file()->FindServiceByName("Enrollment"),
           v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
           v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
+          v1::PutRevocationsRequest::descriptor()->file()->FindServiceByName("Revocation"),
           v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous"),
           v1::UsageRequest::descriptor()->file()->FindServiceByName("TenantAdmin")};
 }

@@ -7,6 +7,7 @@
 //                                                 digest(32)
 //   n       kEvictedTable  instantiation(16) ckt(32)  empty
 //   n       kCountTable    "instantiations"           number(8)
+//   n       kRevocationTable "newest"                 the signed revocations that count
 //   n       kUsageTable    "stored"                   groups(8) bytes(8) of all its topics
 //   0       kLimitsTable   tenant name                serialized keystead.v1.TenantLimits
 //   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
@@ -35,6 +36,8 @@ inline constexpr storage::Table kUsageTable{21};
 inline constexpr storage::Table kLimitsTable{22};
 inline constexpr storage::Table kAdmittedTable{23};  // tenants that an operator created
 inline constexpr storage::Table kErasedTable{24};
+inline constexpr storage::Table kRevocationTable{25};
+inline constexpr std::string_view kRevocationKey = "newest";
 inline constexpr std::string_view kStoredUsage = "stored";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 

@@ -12,6 +12,7 @@
 #include "core/member/job_queue.h"
 #include "core/sealing/member.h"
 #include "core/sealing/reader.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/subscriber.h"
 
 namespace keystead::device_sim {
@@ -26,7 +27,7 @@ struct ReceivedCommand {
 class CommandLink : private ReaderListener {
  public:
   struct Options {
-    std::shared_ptr<grpc::Channel> channel;
+    HopChannel channel;
     Executor* executor = nullptr;    // one job at a time per link; outlives it
     absl::Mutex* mutex = nullptr;    // guards the member; held around every use of the reader
     const Member* member = nullptr;  // belongs to an instantiation; outlives the link

@@ -393,6 +393,9 @@ Freshness Device::MakeFreshness() {
 
 // THREAD: gRPC's.
 void Device::OnConnection(const absl::Status& status) {
+  // Once is what happens when a certificate lapses on a connection that is older than the next one.
+  refused_ = absl::IsUnauthenticated(status) ? refused_ + 1 : 0;
+  if (refused_ > 1 && config_.on_refused) config_.on_refused();
   const int now = status.ok() ? 1 : 0;
   if (connected_.exchange(now) == now) return;
   if (status.ok()) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,6 +18,7 @@
 #include "core/sealing/joining.h"
 #include "core/sealing/lease.h"
 #include "core/sealing/member.h"
+#include "core/transport/hop_channel.h"
 #include "device-sim/command_link.h"
 #include "device-sim/device_store.h"
 #include "device-sim/factory.h"
@@ -46,8 +48,9 @@ struct DeviceConfig {
   std::string kind;
   std::string transport;  // SPIFFE id of its certificate
   TenantName tenant;
-  std::shared_ptr<grpc::Channel> channel;  // of its own
+  HopChannel channel;  // of its own
   std::unique_ptr<Signal> signal;
+  std::function<void()> on_refused;  // the hop does not accept the certificate; may be empty
 };
 
 struct DeviceTotals {
@@ -148,6 +151,7 @@ class Device {
   uint64_t commands_done_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t commands_refused_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<bool> fresh_ = false;       // first power-up, or reset
+  std::atomic<int> refused_ = 0;          // times in a row that the hop did not accept the certificate
   std::unique_ptr<KeyringLink> keyring_;  // Join, Start and Stop only
   bool stopped_ = false;                  // likewise
 };

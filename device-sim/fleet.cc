@@ -68,25 +68,65 @@ absl::Status Fleet::OpenState() {
   return absl::OkStatus();
 }
 
-absl::StatusOr<DeviceConfig> Fleet::ConfigFor(const std::string& id, const SignalOptions& signals,
-                                              uint64_t seed) const {
-  const CertificateFiles files = CertificatesOf(options_, id);
-  KS_ASSIGN_OR_RETURN(const CertificateInfo info, ValidateCertificateFiles(files, clock_.Now()));
-  if (info.id.role() != Role::kDevice || info.id.id() != id) {
-    return absl::FailedPreconditionError(absl::StrCat("certificate ", files.chain, " is for ", info.id.str(),
-                                                      ", not for device ", id,
-                                                      ": issue one with certs/issue"));
-  }
+// Devices get their certificates here if the hop is there, otherwise when it is: until then their channels
+// lead nowhere.
+absl::Status Fleet::StartEnrolling() {
   KS_ASSIGN_OR_RETURN(const PeerExpectation hop, PeerExpectation::Parse(options_.next_hop_id));
-  const TlsOptions tls{.files = files, .refresh_seconds = options_.Ids().size() > kManyDevices ? 0u : 1u};
-  KS_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
-                      MakeChannelCredentials(tls, hop));
+  std::vector<EnrollingIdentity> identities;
+  for (const std::string& id : options_.Ids()) {
+    channels_.emplace_back(ChannelToNowhere());
+    EnrollingIdentity& identity = identities.emplace_back();
+    identity.factory = FactoryCertificatesOf(options_, id);
+    identity.operational = CertificatesOf(options_, id);
+    identity.on_certificate = [this, hop, channel = channels_.back(),
+                               files = identity.operational](const CertificateInfo& info) {
+      const absl::Status status = DialWithNewCertificate(channel, options_.next_hop, files, hop);
+      if (!status.ok())
+        Log(LogLevel::kError, "certificate_unusable",
+            {{"peer", info.id.str()}, {"reason", Std(status.message())}});
+    };
+  }
+  Enroller::Options options;
+  options.next_hop = options_.next_hop;
+  options.server = hop;
+  KS_ASSIGN_OR_RETURN(enroller_, Enroller::Create(options, std::move(identities)));
+  enroller_->AwaitAll(absl::ZeroDuration(), [] { return false; });
+  enroller_->Start();
+  return absl::OkStatus();
+}
+
+// Whom the certificate of a device names, and the channel that shows it.
+absl::StatusOr<SpiffeId> Fleet::Identify(size_t index, const std::string& id, HopChannel& channel) {
+  const CertificateFiles files = CertificatesOf(options_, id);
+  SpiffeId named;
+  std::string named_by = files.chain;
+  if (enroller_ != nullptr) {
+    channel = channels_[index];
+    named = enroller_->enrollees()[index];
+    named_by = FactoryCertificatesOf(options_, id).chain;
+  } else {
+    KS_ASSIGN_OR_RETURN(const CertificateInfo info, ValidateCertificateFiles(files, clock_.Now()));
+    named = info.id;
+    KS_ASSIGN_OR_RETURN(const PeerExpectation hop, PeerExpectation::Parse(options_.next_hop_id));
+    const TlsOptions tls{.files = files, .refresh_seconds = options_.count > kManyDevices ? 0u : 1u};
+    KS_ASSIGN_OR_RETURN(const std::shared_ptr<grpc::ChannelCredentials> credentials,
+                        MakeChannelCredentials(tls, hop));
+    channel = DialChannel(options_.next_hop, credentials, {.own_connection = true});
+  }
+  if (named.role() == Role::kDevice && named.id() == id) return named;
+  return absl::FailedPreconditionError(absl::StrCat("certificate ", named_by, " is for ", named.str(),
+                                                    ", not for device ", id, ": issue one with certs/issue"));
+}
+
+absl::StatusOr<DeviceConfig> Fleet::ConfigFor(size_t index, const std::string& id,
+                                              const SignalOptions& signals, uint64_t seed) {
   DeviceConfig config;
+  KS_ASSIGN_OR_RETURN(const SpiffeId named, Identify(index, id, config.channel));
   config.id = id;
   config.kind = options_.replay_file.empty() ? options_.kind : "replay";
-  config.transport = info.id.str();
-  config.tenant = info.id.tenant();
-  config.channel = DialChannel(options_.next_hop, credentials, {.own_connection = true});
+  config.transport = named.str();
+  config.tenant = named.tenant();
+  if (enroller_ != nullptr) config.on_refused = [this, index] { enroller_->Suspect(index); };
   KS_ASSIGN_OR_RETURN(config.signal, MakeSignal(config.kind, seed, signals));
   return config;
 }
@@ -94,9 +134,10 @@ absl::StatusOr<DeviceConfig> Fleet::ConfigFor(const std::string& id, const Signa
 absl::Status Fleet::MakeDevices() {
   const std::vector<std::string> ids = options_.Ids();
   KS_ASSIGN_OR_RETURN(const SignalOptions signals, SignalOptionsOf(options_));
+  if (Enrolls(options_)) KS_RETURN_IF_ERROR(StartEnrolling());
   std::vector<DeviceConfig> configs;  // all certificates are looked at before anything is made
   for (size_t i = 0; i < ids.size(); ++i) {
-    KS_ASSIGN_OR_RETURN(DeviceConfig config, ConfigFor(ids[i], signals, options_.seed + i));
+    KS_ASSIGN_OR_RETURN(DeviceConfig config, ConfigFor(i, ids[i], signals, options_.seed + i));
     configs.push_back(std::move(config));
   }
   KS_ASSIGN_OR_RETURN(const std::vector<uint64_t> slots, AssignSlots(*store_, ids));
@@ -214,6 +255,7 @@ void Fleet::RunSchedule() {
 
 void Fleet::Stop(absl::Duration patience) {
   if (stopping_.exchange(true)) return;
+  if (enroller_ != nullptr) enroller_->Stop();
   {
     absl::MutexLock lock(&mutex_);
     woken_ = true;
@@ -262,6 +304,7 @@ void Fleet::Stop(absl::Duration patience) {
   }
   executor_.reset();  // before the devices: a job may still touch one
   devices_.clear();
+  channels_.clear();
   store_.reset();
 }
 

@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "core/transport/enroller.h"
+#include "core/transport/hop_channel.h"
 #include "device-sim/device.h"
 #include "device-sim/device_clock.h"
 #include "device-sim/options.h"
@@ -33,8 +35,10 @@ class Fleet {
   explicit Fleet(const Options& options) : options_(options) {}
   absl::Status OpenState();
   absl::Status MakeDevices();
-  absl::StatusOr<DeviceConfig> ConfigFor(const std::string& id, const SignalOptions& signals,
-                                         uint64_t seed) const;
+  absl::Status StartEnrolling();
+  absl::StatusOr<SpiffeId> Identify(size_t index, const std::string& id, HopChannel& channel);
+  absl::StatusOr<DeviceConfig> ConfigFor(size_t index, const std::string& id, const SignalOptions& signals,
+                                         uint64_t seed);
   absl::Status WriteLabels() const;
   void RunSchedule();
   void SyncWhenDue(absl::Duration now);
@@ -49,6 +53,8 @@ class Fleet {
   StateFolder::Lock lock_;
   std::unique_ptr<storage::LogStore> store_;
   std::unique_ptr<Executor> executor_;
+  std::vector<HopChannel> channels_;    // of devices that enroll
+  std::unique_ptr<Enroller> enroller_;  // of those; null when they do not
   std::vector<std::unique_ptr<Device>> devices_;
   std::atomic<bool> stopping_ = false;
   absl::Duration synced_at_;   // THREAD: scheduler

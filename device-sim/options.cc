@@ -26,6 +26,10 @@ void AddIdentityOptions(CLI::App& app, Options& o) {
   app.add_option("--certs", o.certs, "Folder with <id>/chain.pem and <id>/key.pem for each device");
   app.add_option("--tls-chain", o.tls.chain, "The one device's certificate chain (PEM)");
   app.add_option("--tls-key", o.tls.key, "The one device's private key (PEM, mode 0600)");
+  app.add_option("--factory-certs", o.factory_certs,
+                 "Folder with device.<id>/{chain,key}.pem: each device gets its certificate with these");
+  app.add_option("--factory-chain", o.factory.chain, "The one device's factory certificate (PEM)");
+  app.add_option("--factory-key", o.factory.key, "The key of that (PEM, mode 0600)");
   app.add_option("--next-hop", o.next_hop, "host:port of the gateway, balancer or backend")->required();
   app.add_option("--next-hop-id", o.next_hop_id, "Whom to meet there: spiffe://<domain>/<role>/<id or *>")
       ->required();
@@ -126,6 +130,11 @@ absl::Status CheckOptions(const Options& o) {
   if (pair && (o.tls.chain.empty() || o.tls.key.empty()))
     return wrong("--tls-chain and --tls-key go together");
   const bool many = !o.id_prefix.empty();
+  const bool factory_pair = !o.factory.chain.empty() || !o.factory.key.empty();
+  if (factory_pair && (o.factory.chain.empty() || o.factory.key.empty()))
+    return wrong("--factory-chain and --factory-key go together");
+  if (factory_pair && (many || !o.factory_certs.empty()))
+    return wrong("--factory-chain is for one device; several need --factory-certs");
   if (many && pair) return wrong("several devices need --certs: each has a certificate of its own");
   if (many && !o.label_out.empty()) return wrong("several devices write their labels with --labels-out");
   if (many && o.show_label) return wrong("--show-label shows one label: use it with --id");
@@ -143,6 +152,14 @@ CertificateFiles CertificatesOf(const Options& o, const std::string& id) {
   if (o.certs.empty()) return {o.tls.chain, o.tls.key, o.roots};
   const std::string folder = absl::StrCat(o.certs, "/", id);
   return {folder + "/chain.pem", folder + "/key.pem", o.roots};
+}
+
+bool Enrolls(const Options& o) { return !o.factory_certs.empty() || !o.factory.chain.empty(); }
+
+CertificateFiles FactoryCertificatesOf(const Options& o, const std::string& id) {
+  if (o.factory_certs.empty()) return o.factory;
+  const std::string folder = absl::StrCat(o.factory_certs, "/device.", id);
+  return {folder + "/chain.pem", folder + "/key.pem", ""};
 }
 
 absl::StatusOr<SignalOptions> SignalOptionsOf(const Options& o) {

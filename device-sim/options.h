@@ -35,6 +35,8 @@ struct Options {
   std::string roots;
   std::string certs;
   CertificateFiles tls;
+  std::string factory_certs;
+  CertificateFiles factory;  // of the one device; roots unused
 
   std::string label_out;
   std::string labels_out;
@@ -63,6 +65,10 @@ void AddOptions(CLI::App& app, Options& options);
 absl::Status CheckOptions(const Options& options);
 // <certs>/<id>/{chain,key}.pem, or the one pair that was named.
 CertificateFiles CertificatesOf(const Options& options, const std::string& id);
+// Whether devices get their certificates by themselves, and with what:
+// <factory-certs>/device.<id>/{chain,key}.pem, or the one pair that was named.
+bool Enrolls(const Options& options);
+CertificateFiles FactoryCertificatesOf(const Options& options, const std::string& id);
 // For the device numbered `index` in this process; a CSV file is read once for all.
 absl::StatusOr<SignalOptions> SignalOptionsOf(const Options& options);
 

@@ -22,9 +22,9 @@ struct CommitFetch::Call {
   v1::FetchCommitsResponse response;
 };
 
-CommitFetch::CommitFetch(const std::shared_ptr<grpc::Channel>& channel, TenantName tenant,
+CommitFetch::CommitFetch(HopChannel channel, TenantName tenant,
                          std::function<void(const InstantiationId&, std::vector<std::string>)> on_bundles)
-    : stub_(v1::Registry::NewStub(channel)), tenant_(std::move(tenant)), on_bundles_(std::move(on_bundles)) {}
+    : channel_(std::move(channel)), tenant_(std::move(tenant)), on_bundles_(std::move(on_bundles)) {}
 CommitFetch::~CommitFetch() { Stop(); }
 
 void CommitFetch::Begin(const InstantiationId& id, uint64_t from_epoch) {
@@ -39,8 +39,10 @@ void CommitFetch::Begin(const InstantiationId& id, uint64_t from_epoch) {
     if (stopped_ || call_ != nullptr) return;
     call_ = call;
   }
-  stub_->async()->Fetch(&call->context, &call->request, &call->response,
-                        [this, call](const grpc::Status& status) { Finished(call, status); });
+  v1::Registry::Stub(channel_.get())
+      .async()
+      ->Fetch(&call->context, &call->request, &call->response,
+              [this, call](const grpc::Status& status) { Finished(call, status); });
 }
 
 void CommitFetch::Finished(const std::shared_ptr<Call>& call, const grpc::Status& status) {

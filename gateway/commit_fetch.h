@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/ids.h"
+#include "core/transport/hop_channel.h"
 #include "keystead/v1/registry.grpc.pb.h"
 
 namespace keystead::gateway {
@@ -21,7 +22,7 @@ namespace keystead::gateway {
 class CommitFetch {
  public:
   // `on_bundles` runs on gRPC's thread, with what came; not when the call failed.
-  CommitFetch(const std::shared_ptr<grpc::Channel>& channel, TenantName tenant,
+  CommitFetch(HopChannel channel, TenantName tenant,
               std::function<void(const InstantiationId&, std::vector<std::string>)> on_bundles);
   ~CommitFetch();  // Stop()
 
@@ -32,7 +33,7 @@ class CommitFetch {
   struct Call;
   void Finished(const std::shared_ptr<Call>& call, const grpc::Status& status);
 
-  const std::unique_ptr<v1::Registry::Stub> stub_;
+  const HopChannel channel_;
   const TenantName tenant_;
   const std::function<void(const InstantiationId&, std::vector<std::string>)> on_bundles_;
   absl::Mutex mutex_;

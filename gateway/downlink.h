@@ -17,7 +17,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "core/transport/executor.h"
-#include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/record_log.h"
 #include "core/transport/subscriber.h"
 #include "gateway/commit_book.h"
@@ -29,7 +29,7 @@ namespace keystead::gateway {
 class Downlink {
  public:
   struct Options {
-    std::shared_ptr<grpc::Channel> channel;
+    HopChannel channel;
     TenantName tenant;
     BackoffOptions backoff;
     absl::Duration ask_after = absl::Seconds(1);  // for a commit that is missing; doubles while none comes

@@ -27,8 +27,7 @@ PublisherOptions WithRoom(PublisherOptions options, const Outbox::Options& outbo
 
 }  // namespace
 
-Forwarder::Forwarder(storage::LogStore* store, RecordLog* log, std::shared_ptr<grpc::Channel> channel,
-                     const Options& options)
+Forwarder::Forwarder(storage::LogStore* store, RecordLog* log, HopChannel channel, const Options& options)
     : options_(options),
       store_(store),
       log_(log),
@@ -37,9 +36,14 @@ Forwarder::Forwarder(storage::LogStore* store, RecordLog* log, std::shared_ptr<g
           std::move(channel),
           {.on_durable = [this](uint64_t up_to) { OnDurable(up_to); },
            .on_refused = [this](uint64_t ticket, const GroupRefusal& refusal) { OnRefused(ticket, refusal); },
-           .on_connected = [] { Log(LogLevel::kInfo, "upstream_connected"); },
+           .on_connected =
+               [this] {
+                 Log(LogLevel::kInfo, "upstream_connected");
+                 if (options_.on_connected) options_.on_connected();
+               },
            .on_disconnected =
-               [](const absl::Status& why) {
+               [this](const absl::Status& why) {
+                 if (options_.on_disconnected) options_.on_disconnected(why);
                  Log(LogLevel::kWarning, "upstream_disconnected",
                      {{"code", Std(absl::StatusCodeToString(why.code()))}, {"reason", Std(why.message())}});
                }},

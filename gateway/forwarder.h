@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -16,8 +17,8 @@
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
 #include "core/transport/executor.h"
-#include "core/transport/grpc_names.h"
 #include "core/transport/hop.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/publisher.h"
 #include "core/transport/record_log.h"
 #include "gateway/outbox.h"
@@ -31,6 +32,8 @@ class Forwarder {
     Outbox::Options outbox;
     PublisherOptions publisher;
     const Clock* clock = &Clock::System();
+    std::function<void()> on_connected;  // THREAD: gRPC's; likewise the other
+    std::function<void(const absl::Status&)> on_disconnected;
   };
   struct Stats {
     Outbox::Stats outbox;
@@ -40,8 +43,7 @@ class Forwarder {
   };
 
   // The store and log outlive it.
-  Forwarder(storage::LogStore* store, RecordLog* log, std::shared_ptr<grpc::Channel> channel,
-            const Options& options);
+  Forwarder(storage::LogStore* store, RecordLog* log, HopChannel channel, const Options& options);
   ~Forwarder();  // Stop()
 
   // Finds in the store what the last run left. Once, before Start. Errors are the store's.

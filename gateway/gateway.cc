@@ -1,5 +1,6 @@
 #include "gateway/gateway.h"
 
+#include <atomic>
 #include <filesystem>
 #include <thread>
 #include <utility>
@@ -13,7 +14,6 @@
 #include "core/program/deny_file.h"
 #include "core/program/files.h"
 #include "core/program/state_folder.h"
-#include "core/transport/channel_options.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 #include "gateway/keeper.h"
@@ -21,6 +21,8 @@
 #include "gateway/membership.h"
 #include "gateway/policy.h"
 #include "gateway/proxy.h"
+#include "gateway/revocation_link.h"
+#include "gateway/upstream.h"
 
 namespace keystead::gateway {
 namespace {
@@ -51,15 +53,15 @@ class Gateway::Impl {
   absl::Status OpenStore();
   void Connect();
   absl::Status Serve();
-  absl::StatusOr<std::shared_ptr<grpc::Channel>> Dial() const;
   void OnChain(std::shared_ptr<const MembershipChain> chain, bool belongs);
+  void EndRefused();
   void RunHousekeeping();  // THREAD: housekeeper_
 
   const GatewayOptions options_;
   SpiffeId self_;
   std::optional<StateFolder> folder_;
   StateFolder::Lock lock_;
-  std::shared_ptr<grpc::ChannelCredentials> upstream_credentials_;
+  std::unique_ptr<Upstream> upstream_;
   TenantDirectory directory_;
   DenyList deny_list_;
   std::unique_ptr<DenyFile> deny_file_;
@@ -76,9 +78,12 @@ class Gateway::Impl {
   std::unique_ptr<Downlink> downlink_;
   std::unique_ptr<LanHop> hop_;
   std::unique_ptr<TransportService> service_;
+  std::unique_ptr<RevocationKeeper> revocations_;
+  std::unique_ptr<RevocationLink> revocation_link_;
   std::unique_ptr<Proxy> proxy_;
   std::unique_ptr<RunningServer> server_;
   int port_ = 0;
+  std::atomic<bool> look_again_ = false;
   absl::Notification stopping_;
   std::thread housekeeper_;
   bool stopped_ = false;
@@ -89,32 +94,26 @@ absl::Status Gateway::Impl::Start() {
   KS_RETURN_IF_ERROR(LoadIdentity());
   KS_RETURN_IF_ERROR(OpenState());
   KS_RETURN_IF_ERROR(OpenStore());
+  revocations_ =
+      std::make_unique<RevocationKeeper>(RevocationKeeper::Options{&directory_, &deny_list_, [this] {
+                                                                     EndRefused();
+                                                                     look_again_ = true;
+                                                                   }});
   Connect();
+  KS_RETURN_IF_ERROR(revocation_link_->Restore());
   KS_RETURN_IF_ERROR(forwarder_->Restore());
   KS_RETURN_IF_ERROR(keeper_->Restore());
   KS_RETURN_IF_ERROR(membership_->Start(keyring_.get()));
   KS_RETURN_IF_ERROR(Serve());
+  upstream_->Start();
   forwarder_->Start();
   housekeeper_ = std::thread([this] { RunHousekeeping(); });
   return absl::OkStatus();
 }
 
 absl::Status Gateway::Impl::LoadIdentity() {
-  const absl::Time now = absl::Now();
-  KS_ASSIGN_OR_RETURN(const CertificateInfo info, ValidateCertificateFiles(options_.files, now));
-  self_ = info.id;
-  if (self_.role() != Role::kGateway) {
-    return absl::InvalidArgumentError(absl::StrCat(options_.files.chain, " is for ", self_.str(),
-                                                   ", not for a gateway: give one of role gateway"));
-  }
-  absl::StatusOr<PeerExpectation> upstream = PeerExpectation::Parse(options_.upstream_id);
-  if (!upstream.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--upstream-id: ", upstream.status().message()));
-  }
-  KS_ASSIGN_OR_RETURN(
-      upstream_credentials_,
-      MakeChannelCredentials({.files = {options_.files.chain, options_.files.key, options_.upstream_roots}},
-                             *upstream));
+  KS_ASSIGN_OR_RETURN(upstream_, Upstream::Open(options_));
+  self_ = upstream_->self();
   // The LAN's only tenant is the gateway's own.
   KS_ASSIGN_OR_RETURN(const std::string roots, ReadFile(options_.files.roots, kMaxRootsBytes));
   if (absl::Status status = directory_.Register(self_.tenant(), roots); !status.ok()) {
@@ -124,10 +123,6 @@ absl::Status Gateway::Impl::LoadIdentity() {
   KS_RETURN_IF_ERROR(deny_file_->Refresh().status());
   resolver_ = std::make_shared<PrincipalResolver>(&directory_, &deny_list_);
   return absl::OkStatus();
-}
-
-absl::StatusOr<std::shared_ptr<grpc::Channel>> Gateway::Impl::Dial() const {
-  return DialChannel(options_.upstream, upstream_credentials_, {.own_connection = true});
 }
 
 absl::Status Gateway::Impl::OpenState() {
@@ -142,7 +137,7 @@ absl::Status Gateway::Impl::OpenState() {
   Membership::Options options;
   options.self = self_;
   options.folder = &*folder_;
-  KS_ASSIGN_OR_RETURN(options.channel, Dial());
+  options.channel = upstream_->Dial();
   options.executor = executor_.get();
   options.clock = options_.clock;
   options.follow = [this](const InstantiationId& id) { downlink_->Follow(id); };
@@ -183,10 +178,12 @@ void Gateway::Impl::Connect() {
   up.outbox.retry_after = options_.retry_refused;
   up.publisher.backoff = options_.backoff;
   up.publisher.linger = absl::Milliseconds(1);
-  forwarder_ = std::make_unique<Forwarder>(store_.get(), log_.get(), *Dial(), up);
+  up.on_connected = [this] { upstream_->OnConnected(); };
+  up.on_disconnected = [this](const absl::Status& why) { upstream_->OnEnded(why); };
+  forwarder_ = std::make_unique<Forwarder>(store_.get(), log_.get(), upstream_->Dial(), up);
   keeper_ = std::make_unique<Keeper>(store_.get(), log_.get(), forwarder_.get(), options_.history_bytes);
   Downlink::Options down;
-  down.channel = *Dial();
+  down.channel = upstream_->Dial();
   down.tenant = self_.tenant();
   down.backoff = options_.backoff;
   down.on_keyring = [this] { membership_->KeyringGrew(); };
@@ -211,8 +208,18 @@ void Gateway::Impl::Connect() {
   service.max_bytes_per_call = kBytesPerCall;
   service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get(), service);
   hop_->SetService(service_.get());
+  RevocationLink::Options link;
+  link.channel = upstream_->Dial();
+  link.tenant = self_.tenant();
+  link.next_hop = options_.upstream_id;
+  link.folder = &*folder_;
+  link.keeper = revocations_.get();
+  link.executor = executor_.get();
+  link.backoff = options_.backoff;
+  revocation_link_ = std::make_unique<RevocationLink>(link);
   ProxyOptions proxy;
-  proxy.channel = *Dial();
+  proxy.revocations = revocations_.get();
+  proxy.channel = upstream_->Dial();
   proxy.tenant = self_.tenant();
   proxy.resolver = resolver_.get();
   proxy.clock = options_.clock;
@@ -252,6 +259,15 @@ void Gateway::Impl::OnChain(std::shared_ptr<const MembershipChain> chain, bool b
   hop_->SetChain(belongs ? std::move(chain) : nullptr);
 }
 
+// Whose certificate counts no longer has no open call any more.
+void Gateway::Impl::EndRefused() {
+  const auto refused = [this](const Principal& peer) { return !resolver_->CheckStillValid(peer).ok(); };
+  service_->EndCalls([&](const OpenCall& call) { return refused(call.principal); },
+                     absl::UnauthenticatedError("the certificate counts no longer"));
+  proxy_->EndCalls(refused);
+  revocations_->EndWaiting(refused);
+}
+
 void Gateway::Impl::RunHousekeeping() {
   absl::Time next_second = absl::Now();
   absl::Time next_stats = absl::Now() + absl::Seconds(options_.stats_seconds);
@@ -259,16 +275,14 @@ void Gateway::Impl::RunHousekeeping() {
     forwarder_->Tick();
     downlink_->Tick();
     hop_->Tick();
+    revocation_link_->Tick();
     keeper_->Tick();  // often: what is trimmed before the store flushes it is never written a second time
     const absl::Time now = absl::Now();
     if (now < next_second) continue;
     next_second = now + absl::Seconds(1);
     const absl::StatusOr<bool> denied = deny_file_->Refresh();
-    if (denied.ok() && *denied) {
-      service_->EndCalls(
-          [this](const OpenCall& call) { return !resolver_->CheckStillValid(call.principal).ok(); },
-          absl::UnauthenticatedError("the certificate counts no longer"));
-    }
+    // Once more for calls that were let in just before a change and had not begun when the others were ended.
+    if ((denied.ok() && *denied) || look_again_.exchange(false)) EndRefused();
     if (!denied.ok()) {
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
     }
@@ -281,10 +295,12 @@ void Gateway::Impl::RunHousekeeping() {
 // Also after a Start that went only part of the way.
 void Gateway::Impl::Stop(absl::Duration flush) {
   if (std::exchange(stopped_, true)) return;
+  if (upstream_ != nullptr) upstream_->Stop();
   if (server_ != nullptr) {
     server_->SetServing(false);
     service_->Stop();
     proxy_->Stop();
+    revocations_->Stop();
     server_->Shutdown(absl::Seconds(1));
   }
   if (server_ != nullptr && flush > absl::ZeroDuration() && !forwarder_->Flush(flush)) {
@@ -294,6 +310,7 @@ void Gateway::Impl::Stop(absl::Duration flush) {
     stopping_.Notify();
     housekeeper_.join();
   }
+  if (revocation_link_ != nullptr) revocation_link_->Stop();
   if (downlink_ != nullptr) downlink_->Stop();
   if (membership_ != nullptr) membership_->Stop();
   if (forwarder_ != nullptr) forwarder_->Stop();
@@ -301,6 +318,8 @@ void Gateway::Impl::Stop(absl::Duration flush) {
   server_.reset();
   store_.reset();  // ends every task; their owners are still there
   proxy_.reset();
+  revocation_link_.reset();
+  revocations_.reset();
   service_.reset();
   hop_.reset();
   downlink_.reset();
@@ -360,7 +379,12 @@ void Gateway::LogStats() const { impl_->LogStats(); }
 void Gateway::Stop(absl::Duration flush) { impl_->Stop(flush); }
 
 absl::Status RunGateway(const GatewayOptions& options, Program& program) {
-  KS_ASSIGN_OR_RETURN(const std::unique_ptr<Gateway> gateway, Gateway::Start(options));
+  GatewayOptions stoppable = options;
+  stoppable.stop = [&program] { return program.termination().WaitFor(absl::ZeroDuration()); };
+  absl::StatusOr<std::unique_ptr<Gateway>> started = Gateway::Start(stoppable);
+  if (absl::IsCancelled(started.status())) return absl::OkStatus();
+  if (!started.ok()) return started.status();
+  const std::unique_ptr<Gateway> gateway = *std::move(started);
   KS_RETURN_IF_ERROR(program.AnnouncePorts({{"lan", gateway->port()}}));
   Log(LogLevel::kInfo, "serving", {{"port", gateway->port()}});
   program.termination().Wait();

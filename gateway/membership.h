@@ -15,7 +15,7 @@
 #include "core/membership/chain.h"
 #include "core/program/state_folder.h"
 #include "core/transport/executor.h"
-#include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 #include "gateway/local_keyring.h"
 
 namespace keystead::gateway {
@@ -25,7 +25,7 @@ class Membership {
   struct Options {
     SpiffeId self;
     const StateFolder* folder = nullptr;
-    std::shared_ptr<grpc::Channel> channel;  // to the next hop's rendezvous
+    HopChannel channel;  // to the next hop's rendezvous
     Executor* executor = nullptr;
     const Clock* clock = &Clock::System();  // of the offer
     // Follow this keyring. THREAD: the joining thread, or the caller of Start.

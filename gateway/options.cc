@@ -11,6 +11,9 @@ void AddOptions(CLI::App& app, GatewayOptions& options) {
   app.add_option("--listen", options.listen, "Address for the LAN; port 0 lets the system choose")
       ->capture_default_str();
   AddCertificateOptions(app, options.files);
+  app.add_option("--factory-chain", options.factory.chain,
+                 "Factory certificate (PEM): with it the gateway gets --tls-chain and --tls-key itself");
+  app.add_option("--factory-key", options.factory.key, "The key of that (PEM, mode 0600)");
   app.add_option("--upstream", options.upstream, "host:port of the next hop")->required();
   app.add_option("--upstream-id", options.upstream_id,
                  "Who the next hop must be: spiffe://<domain>/<role>/<id>, <id> may be *")

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,8 +23,9 @@ namespace keystead::gateway {
 
 struct GatewayOptions {
   std::string listen = "127.0.0.1:7443";
-  CertificateFiles files;  // chain and key for both sides; roots: the tenant's CA, for the LAN
-  std::string upstream;    // host:port of the next hop
+  CertificateFiles files;    // chain and key for both sides; roots: the tenant's CA, for the LAN
+  CertificateFiles factory;  // with it the gateway gets chain and key itself; roots unused; may be empty
+  std::string upstream;      // host:port of the next hop
   std::string upstream_id;
   std::string upstream_roots;
   std::string state;
@@ -41,6 +43,7 @@ struct GatewayOptions {
   size_t queue_memory_bytes = 16 << 20;              // of the queue kept in memory as well
   std::shared_ptr<rocksdb::FileSystem> file_system;  // for tests of the store
   const Clock* clock = &Clock::System();             // of offers, terms, drains and rates
+  std::function<bool()> stop;                        // asked while Start waits for a certificate
 };
 
 void AddOptions(CLI::App& app, GatewayOptions& options);

@@ -15,11 +15,13 @@
 #include "core/identity/enrollment.h"
 #include "core/observe/security_event.h"
 #include "core/transport/authorization.h"
+#include "core/transport/revocation_fetch.h"
 #include "core/transport/roster_gate.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/enrollment.grpc.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
+#include "keystead/v1/revocation.grpc.pb.h"
 
 namespace keystead::gateway {
 namespace {
@@ -39,6 +41,7 @@ class OpenCalls {
     absl::MutexLock lock(&mutex_);
     calls_.erase(call);
   }
+  void End(const std::function<bool(const Principal&)>& refused);
   void Stop();
 
  private:
@@ -66,7 +69,10 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
                                                          CallPlaces& places, RateLimiter& rate) {
     KS_ASSIGN_OR_RETURN(std::shared_ptr<const Principal> peer, PrincipalOf(caller, resolver));
     if (rate.Take(peer->uri())) place_ = places.Enter("", peer->uri());
-    if (place_ != nullptr) return peer;
+    if (place_ != nullptr) {
+      peer_ = peer;
+      return peer;
+    }
     Report({.kind = SecurityEventKind::kLimitExceeded,
             .tenant = peer->tenant().str(),
             .peer = peer->uri(),
@@ -83,6 +89,7 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
   }
 
   void Abandon() { context_.TryCancel(); }
+  const Principal& peer() const { return *peer_; }  // of one that was started
   void OnCancel() override { context_.TryCancel(); }
   void OnDone() override {
     calls_.Remove(self_);
@@ -92,6 +99,7 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
  private:
   OpenCalls& calls_;
   std::shared_ptr<ProxiedCall> self_;  // until OnDone
+  std::shared_ptr<const Principal> peer_;
   CallPlaces::Place place_;
   grpc::ClientContext context_;
 };
@@ -104,6 +112,17 @@ struct Shares {
   CallPlaces calls;
   RateLimiter rate;
 };
+
+void OpenCalls::End(const std::function<bool(const Principal&)>& refused) {
+  absl::flat_hash_set<std::shared_ptr<ProxiedCall>> calls;
+  {
+    absl::MutexLock lock(&mutex_);
+    calls = calls_;
+  }
+  for (const std::shared_ptr<ProxiedCall>& call : calls) {
+    if (refused(call->peer())) call->Abandon();
+  }
+}
 
 void OpenCalls::Stop() {
   absl::flat_hash_set<std::shared_ptr<ProxiedCall>> calls;
@@ -150,14 +169,15 @@ absl::Status CheckPut(const v1::PutRequest& request) {
 class RendezvousProxy final : public v1::Rendezvous::CallbackService, private ServiceProxy {
  public:
   RendezvousProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : ServiceProxy(options, calls, shares), stub_(v1::Rendezvous::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares) {}
 
   grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context, const v1::PutRequest* request,
                                 v1::PutResponse* response) override {
-    return Pass(*context, CheckPut(*request), shares_.calls, options_.call_limit,
-                [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Put(out, request, response, std::move(done));
-                });
+    return Pass(
+        *context, CheckPut(*request), shares_.calls, options_.call_limit,
+        [&](grpc::ClientContext* out, auto done) {
+          v1::Rendezvous::Stub(options_.channel.get()).async()->Put(out, request, response, std::move(done));
+        });
   }
 
   grpc::ServerUnaryReactor* Await(grpc::CallbackServerContext* context, const v1::AwaitRequest* request,
@@ -167,18 +187,17 @@ class RendezvousProxy final : public v1::Rendezvous::CallbackService, private Se
                                     : absl::InvalidArgumentError("a mailbox name of another size");
     return Pass(*context, status, shares_.awaits, options_.await_limit,
                 [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Await(out, request, response, std::move(done));
+                  v1::Rendezvous::Stub(options_.channel.get())
+                      .async()
+                      ->Await(out, request, response, std::move(done));
                 });
   }
-
- private:
-  const std::unique_ptr<v1::Rendezvous::Stub> stub_;
 };
 
 class RegistryProxy final : public v1::Registry::CallbackService, private ServiceProxy {
  public:
   RegistryProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : ServiceProxy(options, calls, shares), stub_(v1::Registry::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares) {}
 
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
                                    const v1::SubmitCommitRequest* request,
@@ -186,10 +205,10 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
     absl::Status status = CheckPlace(request->tenant(), request->instantiation());
     if (status.ok() && request->bundle().size() > limits::kMaxCommitBytes)
       status = absl::InvalidArgumentError("a commit larger than the limit");
-    return Pass(*context, status, shares_.calls, options_.call_limit,
-                [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Submit(out, request, response, std::move(done));
-                });
+    return Pass(
+        *context, status, shares_.calls, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+          v1::Registry::Stub(options_.channel.get()).async()->Submit(out, request, response, std::move(done));
+        });
   }
 
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
@@ -213,7 +232,9 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
         [this, call, request, response, deadline = context->deadline()](const absl::Status& may) {
           if (!may.ok()) return call->Refuse(may);
           call->Start(deadline, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
-            stub_->async()->Fetch(out, request, response, std::move(done));
+            v1::Registry::Stub(options_.channel.get())
+                .async()
+                ->Fetch(out, request, response, std::move(done));
           });
         });
     return call;
@@ -226,15 +247,13 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
     if (tenant != options_.tenant.str() || !options_.carries(*id)) return NoSuchInstantiation();
     return absl::OkStatus();
   }
-
-  const std::unique_ptr<v1::Registry::Stub> stub_;
 };
 
 // A request to enroll proves itself, so it matters nothing that the next hop sees the gateway's certificate.
 class EnrollmentProxy final : public v1::Enrollment::CallbackService, private ServiceProxy {
  public:
   EnrollmentProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
-      : ServiceProxy(options, calls, shares), stub_(v1::Enrollment::NewStub(options.channel)) {}
+      : ServiceProxy(options, calls, shares) {}
 
   grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
                                    v1::EnrollResponse* response) override {
@@ -244,12 +263,40 @@ class EnrollmentProxy final : public v1::Enrollment::CallbackService, private Se
       status = absl::InvalidArgumentError("an enrollment request larger than the limit");
     return Pass(*context, status, shares_.calls, options_.call_limit,
                 [&](grpc::ClientContext* out, auto done) {
-                  stub_->async()->Enroll(out, request, response, std::move(done));
+                  v1::Enrollment::Stub(options_.channel.get())
+                      .async()
+                      ->Enroll(out, request, response, std::move(done));
                 });
+  }
+};
+
+// An object of revocations proves itself, so it goes on to the backend; what counts here comes back from
+// there, verified (revocation_link.h).
+class RevocationProxy final : public v1::Revocation::CallbackService, private ServiceProxy {
+ public:
+  RevocationProxy(const ProxyOptions& options, OpenCalls& calls, Shares& shares)
+      : ServiceProxy(options, calls, shares), fetches_(options.clock) {}
+
+  grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context,
+                                const v1::PutRevocationsRequest* request,
+                                v1::PutRevocationsResponse* response) override {
+    absl::Status status;
+    if (request->object().size() > kMaxRevocationBytes)
+      status = absl::InvalidArgumentError("revocations larger than the limit");
+    return Pass(
+        *context, status, shares_.calls, options_.call_limit, [&](grpc::ClientContext* out, auto done) {
+          v1::Revocation::Stub(options_.channel.get()).async()->Put(out, request, response, std::move(done));
+        });
+  }
+  grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
+                                  const v1::FetchRevocationsRequest* request,
+                                  v1::FetchRevocationsResponse* response) override {
+    return StartRevocationFetch(*context, *request, response, *options_.resolver, *options_.revocations,
+                                fetches_);
   }
 
  private:
-  const std::unique_ptr<v1::Enrollment::Stub> stub_;
+  RevocationShares fetches_;
 };
 
 }  // namespace
@@ -261,7 +308,8 @@ class Proxy::Impl {
         shares_(options),
         rendezvous_(options_, calls_, shares_),
         registry_(options_, calls_, shares_),
-        enrollment_(options_, calls_, shares_) {}
+        enrollment_(options_, calls_, shares_),
+        revocation_(options_, calls_, shares_) {}
 
   const ProxyOptions options_;
   OpenCalls calls_;
@@ -269,13 +317,15 @@ class Proxy::Impl {
   RendezvousProxy rendezvous_;
   RegistryProxy registry_;
   EnrollmentProxy enrollment_;
+  RevocationProxy revocation_;
 };
 
 Proxy::Proxy(const ProxyOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Proxy::~Proxy() = default;
 std::vector<grpc::Service*> Proxy::services() {
-  return {&impl_->rendezvous_, &impl_->registry_, &impl_->enrollment_};
+  return {&impl_->rendezvous_, &impl_->registry_, &impl_->enrollment_, &impl_->revocation_};
 }
+void Proxy::EndCalls(const std::function<bool(const Principal&)>& refused) { impl_->calls_.End(refused); }
 void Proxy::Stop() { impl_->calls_.Stop(); }
 
 }  // namespace keystead::gateway

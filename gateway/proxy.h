@@ -15,11 +15,13 @@
 #include "core/base/rate_limiter.h"
 #include "core/identity/principal.h"
 #include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
+#include "core/transport/revocation_keeper.h"
 
 namespace keystead::gateway {
 
 struct ProxyOptions {
-  std::shared_ptr<grpc::Channel> channel;
+  HopChannel channel;
   TenantName tenant;
   // Whether Registry calls about this instantiation pass; another than the gateway's own is "not there".
   std::function<bool(const InstantiationId&)> carries;
@@ -34,6 +36,7 @@ struct ProxyOptions {
       .total = 64, .of_group = 64, .of_caller = 8, .of_caller_alone = 32};  // of everything else
   Rate rate{.per_second = 20, .burst = 120};  // of one caller; the next hop allows 50 and 200
   const Clock* clock = &Clock::System();
+  RevocationKeeper* revocations = nullptr;         // what Revocation.Fetch answers from
   absl::Duration await_limit = absl::Seconds(60);  // of Rendezvous.Await, which waits for the other side
   absl::Duration call_limit = absl::Seconds(15);   // of everything else
 };
@@ -44,6 +47,8 @@ class Proxy {
   explicit Proxy(const ProxyOptions& options);
   ~Proxy();
   std::vector<grpc::Service*> services();
+  // Gives up the calls of peers that are `refused`, which is asked without a lock.
+  void EndCalls(const std::function<bool(const Principal&)>& refused);
   void Stop();  // cancels what is under way, so that the server can end
 
  private:

@@ -21,7 +21,12 @@ namespace keystead::infra {
 // attack whose topic_prefix names them.
 inline constexpr std::string_view kRegistryTopic = "registry";  // bundles of Registry.Submit and Fetch
 inline constexpr std::string_view kRendezvousTopic =
-    "rendezvous";                                     // messages of Rendezvous; sender is the box
+    "rendezvous";  // messages of Rendezvous; sender is the box
+// The proofs and the chains of Enrollment.Enroll (identity_pass.h).
+inline constexpr std::string_view kEnrollmentRequestTopic = "enrollment/request";
+inline constexpr std::string_view kEnrollmentChainTopic = "enrollment/chain";
+inline constexpr std::string_view kRevocationTopic =
+    "revocations";                                    // the objects of Revocation.Put and Fetch
 inline constexpr std::string_view kTlsTopic = "tls";  // TLS records; see tls_attacks.h
 
 // Whether the attack's topic_prefix and instantiation fit.

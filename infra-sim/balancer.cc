@@ -8,13 +8,19 @@
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 #include "infra-sim/hop.h"
+#include "infra-sim/identity_pass.h"
 #include "infra-sim/services.h"
 
 namespace keystead::infra {
 namespace {
 
 AuthorizationPolicy BalancerPolicy() {
-  return {{"/keystead.v1.Transport/Publish", RoleSet::Operational()},
+  // Who has nothing but a factory identity, and who carries for it.
+  constexpr RoleSet kEnrollees = RoleSet::Of(Role::kFactory, Role::kDevice, Role::kGateway);
+  return {{"/keystead.v1.Enrollment/Enroll", kEnrollees},
+          {"/keystead.v1.Revocation/Put", RoleSet::Operational()},
+          {"/keystead.v1.Revocation/Fetch", RoleSet::Of(Role::kGateway, Role::kAdmin)},
+          {"/keystead.v1.Transport/Publish", RoleSet::Operational()},
           {"/keystead.v1.Transport/Subscribe", RoleSet::Operational()},
           {"/keystead.v1.Registry/Submit", RoleSet::Operational()},
           {"/keystead.v1.Registry/Fetch", RoleSet::Operational()},
@@ -46,6 +52,8 @@ struct Balancer::State {
   TransportPass transport{hop};
   RegistryPass registry{hop};
   RendezvousPass rendezvous{hop};
+  EnrollmentPass enrollment{hop};
+  RevocationPass revocation{hop};
   std::optional<RunningServer> server;
 };
 
@@ -78,7 +86,8 @@ absl::StatusOr<std::unique_ptr<Balancer>> Balancer::Start(const BalancerOptions&
   // The resolver outlives the server; the options want to share it.
   server.resolver = std::shared_ptr<const PrincipalResolver>(std::shared_ptr<void>(), resolver);
   server.policy = BalancerPolicy();
-  server.services = {&state->transport, &state->registry, &state->rendezvous};
+  server.services = {&state->transport, &state->registry, &state->rendezvous, &state->enrollment,
+                     &state->revocation};
   server.max_concurrent_streams = 4096;
   auto running = StartServer(server);
   if (!running.ok()) return Named(running.status(), who);

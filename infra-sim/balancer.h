@@ -31,8 +31,9 @@ struct BalancerOptions {
   std::vector<UpstreamOptions> upstreams;  // each tenant once
 };
 
-// Serves Transport, Registry, Rendezvous and health to any role of a tenant with an upstream; others get
-// PERMISSION_DENIED. Thread-safe. `engine`, `timer` and `resolver` outlive it.
+// Serves Transport, Registry, Rendezvous and health to any operational role of a tenant with an upstream, and
+// Enrollment to whom it is for; others get PERMISSION_DENIED. Thread-safe. `engine`, `timer` and `resolver`
+// outlive it.
 class Balancer {
  public:
   // UNAVAILABLE when the port is taken; the statuses of ValidateCertificateFiles, naming the listener;

@@ -122,7 +122,8 @@ bool Lends(const v1::SealedGroup& donor, const v1::StreamHeader& own, uint64_t s
 }  // namespace
 
 bool IsPseudoTopic(std::string_view topic) {
-  return topic == kRegistryTopic || topic == kRendezvousTopic || topic.starts_with(kTlsTopic);
+  return topic == kRegistryTopic || topic == kRendezvousTopic || topic == kEnrollmentRequestTopic ||
+         topic == kEnrollmentChainTopic || topic == kRevocationTopic || topic.starts_with(kTlsTopic);
 }
 
 std::string ModifyHeader(v1::StreamHeader& header, v1::AttackTarget target, RandomSource& random) {

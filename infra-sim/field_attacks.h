@@ -13,7 +13,7 @@
 
 namespace keystead::infra {
 
-bool IsPseudoTopic(std::string_view topic);  // attacks.h: kRegistryTopic, kRendezvousTopic, kTlsTopic
+bool IsPseudoTopic(std::string_view topic);  // attacks.h names them
 
 // Gives exactly the field `target` (TARGET_TENANT … TARGET_STREAM) another value of the same form: a tenant
 // stays a DNS name, a topic keeps its kind and names another member, ids keep their length. Returns what was

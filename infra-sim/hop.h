@@ -15,8 +15,10 @@
 #include "infra-sim/engine.h"
 #include "infra-sim/offsets.h"
 #include "infra-sim/timer.h"
+#include "keystead/v1/enrollment.grpc.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
+#include "keystead/v1/revocation.grpc.pb.h"
 #include "keystead/v1/transport.grpc.pb.h"
 
 namespace keystead::infra {
@@ -27,11 +29,15 @@ struct Upstream {
       : channel(std::move(to)),
         transport(v1::Transport::NewStub(channel)),
         registry(v1::Registry::NewStub(channel)),
-        rendezvous(v1::Rendezvous::NewStub(channel)) {}
+        rendezvous(v1::Rendezvous::NewStub(channel)),
+        enrollment(v1::Enrollment::NewStub(channel)),
+        revocation(v1::Revocation::NewStub(channel)) {}
   const std::shared_ptr<grpc::Channel> channel;
   const std::unique_ptr<v1::Transport::Stub> transport;
   const std::unique_ptr<v1::Registry::Stub> registry;
   const std::unique_ptr<v1::Rendezvous::Stub> rendezvous;
+  const std::unique_ptr<v1::Enrollment::Stub> enrollment;
+  const std::unique_ptr<v1::Revocation::Stub> revocation;
 };
 
 // Counts calls under way, so that a channel is never destroyed by the last of them inside a callback.

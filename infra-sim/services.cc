@@ -3,19 +3,11 @@
 #include "absl/status/statusor.h"
 #include "core/crypto/hash.h"
 #include "core/transport/authorization.h"
-#include "core/transport/status_mapping.h"
+#include "infra-sim/caller.h"
 #include "infra-sim/publish_pass.h"
 #include "infra-sim/subscribe_pass.h"
-#include "infra-sim/unary_pass.h"
 
 namespace keystead::infra {
-namespace {
-
-struct Caller {
-  TenantName tenant;
-  const Upstream* upstream = nullptr;
-  std::string id;  // SPIFFE
-};
 
 absl::StatusOr<Caller> FindUpstream(const Hop& hop, const grpc::CallbackServerContext& context) {
   const auto principal = PrincipalOf(context, *hop.resolver);
@@ -27,22 +19,7 @@ absl::StatusOr<Caller> FindUpstream(const Hop& hop, const grpc::CallbackServerCo
   return Caller{found->first, found->second.get(), (*principal)->id().str()};
 }
 
-template <class Base>
-class Refusing final : public Base {
- public:
-  explicit Refusing(const absl::Status& status) { this->Finish(ToPeer(status, "balancer_refused")); }
-  void OnDone() override { delete this; }
-};
-
-template <class Request, class Response>
-grpc::ServerUnaryReactor* StartUnary(
-    const Hop& hop, grpc::CallbackServerContext& context, const Request& request, Response* response,
-    const std::function<typename UnaryCall<Request, Response>::Shape(const Caller&)>& shape) {
-  const auto caller = FindUpstream(hop, context);
-  if (!caller.ok()) return new Refusing<grpc::ServerUnaryReactor>(caller.status());
-  return std::make_shared<UnaryCall<Request, Response>>(hop, shape(*caller))
-      ->Start(context, request, response);
-}
+namespace {
 
 v1::StreamHeader RegistryHeader(const std::string& tenant, const std::string& instantiation) {
   v1::StreamHeader header;

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/identity/principal.h"
@@ -21,49 +23,57 @@ std::string NameOf(Role role, std::string_view id) {
 
 }  // namespace
 
-void DenyList::Replace(const TenantName& tenant, Entries entries) {
+void DenyList::Replace(const TenantName& tenant, Entries entries, Source source) {
   absl::flat_hash_set<std::string> serials;
   for (const std::string& serial : entries.serials) serials.insert(Canonical(serial));
   entries.serials = std::move(serials);
   absl::MutexLock lock(&mutex_);
-  entries_[tenant] = std::move(entries);
+  entries_[tenant][static_cast<size_t>(source)] = std::move(entries);
+}
+
+DenyList::Entries& DenyList::OfOperator(const TenantName& tenant) {
+  return entries_[tenant][static_cast<size_t>(Source::kOperator)];
 }
 
 void DenyList::DenySerial(const TenantName& tenant, std::string_view serial_hex) {
   absl::MutexLock lock(&mutex_);
-  entries_[tenant].serials.insert(Canonical(serial_hex));
+  OfOperator(tenant).serials.insert(Canonical(serial_hex));
 }
 
 void DenyList::DenyFingerprint(const TenantName& tenant, const Digest& fingerprint) {
   absl::MutexLock lock(&mutex_);
-  entries_[tenant].fingerprints.insert(fingerprint);
+  OfOperator(tenant).fingerprints.insert(fingerprint);
 }
 
 void DenyList::DenyIssuer(const TenantName& tenant, const Digest& key_id) {
   absl::MutexLock lock(&mutex_);
-  entries_[tenant].issuers.insert(key_id);
+  OfOperator(tenant).issuers.insert(key_id);
 }
 
 void DenyList::DenyName(const TenantName& tenant, Role role, std::string_view id) {
   absl::MutexLock lock(&mutex_);
-  entries_[tenant].names.insert(NameOf(role, id));
+  OfOperator(tenant).names.insert(NameOf(role, id));
 }
 
 bool DenyList::Denies(const Principal& principal) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = entries_.find(principal.tenant());
   if (found == entries_.end()) return false;
-  const Entries& entries = found->second;
-  return entries.serials.contains(principal.serial()) ||
-         entries.fingerprints.contains(principal.fingerprint()) ||
-         entries.issuers.contains(principal.issuer_key_id()) ||
-         (!entries.names.empty() && entries.names.contains(NameOf(principal.role(), principal.name())));
+  return std::any_of(found->second.begin(), found->second.end(), [&](const Entries& entries) {
+    return entries.serials.contains(principal.serial()) ||
+           entries.fingerprints.contains(principal.fingerprint()) ||
+           entries.issuers.contains(principal.issuer_key_id()) ||
+           (!entries.names.empty() && entries.names.contains(NameOf(principal.role(), principal.name())));
+  });
 }
 
 bool DenyList::DeniesName(const SpiffeId& id) const {
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = entries_.find(id.tenant());
-  return found != entries_.end() && found->second.names.contains(NameOf(id.role(), id.id()));
+  return found != entries_.end() &&
+         std::any_of(found->second.begin(), found->second.end(), [&](const Entries& entries) {
+           return entries.names.contains(NameOf(id.role(), id.id()));
+         });
 }
 
 }  // namespace keystead

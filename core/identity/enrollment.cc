@@ -63,12 +63,17 @@ absl::Status Refused(const Principal& factory, const absl::Status& why) {
   return why;
 }
 
-// The factory certificate itself, without what follows it: what Resolve is asked about.
-absl::StatusOr<std::string> LeafOf(std::string_view chain) {
+// A certificate and what follows it in a chain.
+struct Shown {
+  std::string leaf;
+  std::string above;
+};
+absl::StatusOr<Shown> Split(std::string_view chain) {
   constexpr std::string_view kEnd = "-----END CERTIFICATE-----";
   const size_t end = chain.find(kEnd);
-  if (end == std::string_view::npos) return absl::InvalidArgumentError("no certificate in the factory chain");
-  return absl::StrCat(Absl(chain.substr(0, end + kEnd.size())), "\n");
+  if (end == std::string_view::npos) return absl::InvalidArgumentError("no certificate in the chain");
+  return Shown{absl::StrCat(Absl(chain.substr(0, end + kEnd.size())), "\n"),
+               std::string(chain.substr(end + kEnd.size()))};
 }
 
 }  // namespace
@@ -108,15 +113,35 @@ absl::StatusOr<PreparedEnrollment> PrepareEnrollment(const CertificateFiles& fac
   return out;
 }
 
+absl::StatusOr<CertificateInfo> CheckEnrolled(const PreparedEnrollment& prepared, std::string_view chain_pem,
+                                              absl::Time now) {
+  KS_ASSIGN_OR_RETURN(CertificateInfo info, ValidateCertificatePair(chain_pem, prepared.key_pem, now));
+  if (info.id != prepared.enrollee)
+    return absl::UnauthenticatedError(
+        absl::StrCat("the certificate is for ", info.id.str(), ", not for ", prepared.enrollee.str()));
+  // The cross-certificate beside the factory certificate holds the key of the tenant's CA; that it is the one
+  // is shown by the factory certificate, which bears its signature.
+  KS_ASSIGN_OR_RETURN(const Shown factory, Split(prepared.request.factory_chain));
+  TenantDirectory directory;
+  KS_RETURN_IF_ERROR(directory.Register(info.id.tenant(), factory.above));
+  const DenyList nobody;
+  const ManualClock clock(now);
+  const PrincipalResolver resolver(&directory, &nobody, &clock, 0);
+  KS_RETURN_IF_ERROR(resolver.Resolve(factory.leaf).status());
+  KS_ASSIGN_OR_RETURN(const Shown enrolled, Split(chain_pem));
+  KS_RETURN_IF_ERROR(resolver.Resolve(enrolled.leaf, enrolled.above).status());
+  return info;
+}
+
 absl::StatusOr<Enrollee> VerifyEnrollment(const EnrollmentRequest& request,
                                           const PrincipalResolver& resolver) {
   if (request.factory_chain.size() > kMaxFactoryChainBytes || request.proof.size() > kMaxEnrollmentProofBytes)
     return absl::InvalidArgumentError("an enrollment request larger than the limit");
-  KS_ASSIGN_OR_RETURN(const std::string leaf, LeafOf(request.factory_chain));
-  KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, x509::ParseCertificates(leaf, 1));
+  KS_ASSIGN_OR_RETURN(const Shown shown, Split(request.factory_chain));
+  KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> certificates, x509::ParseCertificates(shown.leaf, 1));
   Enrollee out;
   // Without the rest of its chain: a factory identity below an enrollment CA counts for nothing.
-  KS_ASSIGN_OR_RETURN(out.factory, resolver.Resolve(leaf));
+  KS_ASSIGN_OR_RETURN(out.factory, resolver.Resolve(shown.leaf));
   absl::StatusOr<SpiffeId> id = EnrolleeOf(out.factory->id());
   if (!id.ok()) return Refused(*out.factory, absl::UnauthenticatedError(id.status().message()));
   out.id = *std::move(id);

@@ -43,6 +43,13 @@ struct PreparedEnrollment {
 // the certificate is no factory identity.
 absl::StatusOr<PreparedEnrollment> PrepareEnrollment(const CertificateFiles& factory, absl::Time now);
 
+// Whether the chain that came back is what was asked for: for this name and this key, and issued under the
+// tenant's CA, which is the one that issued the factory certificate. Whoever carried the request saw the new
+// key and could have put a chain of his own making in place of the answer. The statuses of
+// ValidateCertificatePair; UNAUTHENTICATED when the tenant's CA does not stand behind it.
+absl::StatusOr<CertificateInfo> CheckEnrolled(const PreparedEnrollment& prepared, std::string_view chain_pem,
+                                              absl::Time now);
+
 // The issuer's side.
 struct Enrollee {
   SpiffeId id;

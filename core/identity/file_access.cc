@@ -113,4 +113,10 @@ absl::Status PendingFile::Commit() {
   return absl::OkStatus();
 }
 
+std::string FileStamp(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return {};
+  return absl::StrCat(info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec);
+}
+
 }  // namespace keystead

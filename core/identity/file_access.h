@@ -19,6 +19,9 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 // owner is neither this process's user nor root.
 absl::StatusOr<SecretBytes> ReadSecretFile(const std::string& path);
 
+// Tells one state of a file from another (inode, size, time of change); empty when it is not there.
+std::string FileStamp(const std::string& path);
+
 // New content for `path`, written under a temporary name beside it; Commit renames it. Destroying it
 // uncommitted removes the temporary file.
 class PendingFile {

@@ -15,6 +15,7 @@
 #include "core/identity/certificate_files.h"
 #include "core/identity/file_access.h"
 #include "core/identity/issuer.h"
+#include "core/identity/revocation_files.h"
 
 namespace keystead {
 namespace {
@@ -35,6 +36,8 @@ struct Arguments {
   std::string not_before;
   std::string not_after;
   bool force = false;
+  std::vector<std::string> revoke;
+  bool sign_revocations = false;
 };
 
 struct Issuing {
@@ -129,8 +132,19 @@ absl::StatusOr<bool> IssueOne(const Arguments& arguments, const Issuing& plan,
   return true;
 }
 
+absl::Status Revoke(const Arguments& arguments) {
+  KS_ASSIGN_OR_RETURN(const TenantName tenant, TenantName::Parse(arguments.tenant));
+  const std::filesystem::path folder = std::filesystem::path(arguments.out) / "tenants" / arguments.tenant;
+  KS_ASSIGN_OR_RETURN(const uint64_t number, AddRevocations(folder.string(), tenant, arguments.revoke));
+  std::puts(absl::StrFormat("%s: revocations number %d in %s", tenant.str(), number,
+                            (folder / "revocations.cbor").string())
+                .c_str());
+  return absl::OkStatus();
+}
+
 absl::Status Run(const Arguments& arguments) {
   umask(077);  // folders 0700; files have their own modes
+  if (!arguments.revoke.empty() || arguments.sign_revocations) return Revoke(arguments);
   KS_ASSIGN_OR_RETURN(const Issuing plan, Plan(arguments));
   KS_ASSIGN_OR_RETURN(const CertificateIssuer issuer, LoadIssuer(plan));
   size_t issued = 0;
@@ -173,12 +187,22 @@ int main(int argc, char** argv) {
   app.add_option("--not-before", arguments.not_before, "RFC 3339, instead of five minutes ago");
   app.add_option("--not-after", arguments.not_after, "RFC 3339, instead of --days");
   app.add_flag("--force", arguments.force, "Replace certificates that are still good");
+  CLI::Option* revoke =
+      app.add_option(
+             "--revoke", arguments.revoke,
+             "Add this line (\"name device/x\", \"serial <hex>\", …) to the tenant's revocations, and sign "
+             "them; repeatable")
+          ->allow_extra_args(false);
+  CLI::Option* sign = app.add_flag("--sign-revocations", arguments.sign_revocations,
+                                   "Sign revocations.txt as it stands now, with the next number");
+  for (CLI::Option* other : {id, prefix, provider}) other->excludes(revoke)->excludes(sign);
   CLI11_PARSE(app, argc, argv);
   if (arguments.tenant.empty() && !arguments.provider) {
     std::fputs("keystead-issue: --tenant or --provider is needed\n", stderr);
     return 2;
   }
-  if (arguments.id.empty() && arguments.id_prefix.empty()) {
+  const bool revokes = !arguments.revoke.empty() || arguments.sign_revocations;
+  if (!revokes && arguments.id.empty() && arguments.id_prefix.empty()) {
     std::fputs("keystead-issue: --id or --id-prefix is needed\n", stderr);
     return 2;
   }

@@ -1,6 +1,7 @@
 // Who is calling, established from the certificate of a finished TLS handshake, and who is so no longer.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/bytes.h"
 #include "core/base/clock.h"
 #include "core/base/ids.h"
 #include "core/identity/spiffe_id.h"
@@ -74,6 +76,10 @@ class TenantDirectory {
   bool IsProvider(const TenantName& name) const;
   std::vector<TenantName> Tenants() const;  // sorted, without the provider
 
+  // Whether one of the tenant's CA keys signed this (core/cose/sign1.h); the payload is a view into `object`.
+  // UNAUTHENTICATED when none did or the tenant is not registered; INVALID_ARGUMENT when it is no COSE_Sign1.
+  absl::StatusOr<ByteView> OpenSigned(const TenantName& tenant, ByteView object, std::string_view typ) const;
+
   // Registers <directory>/<tenant name>/ca.pem for each subfolder that has one. The first error is returned,
   // with the path in it; tenants registered until then stay. NOT_FOUND when there is none at all.
   absl::Status LoadFolder(const std::string& directory);
@@ -106,7 +112,10 @@ class DenyList {
     absl::flat_hash_set<Digest> issuers;  // SHA-256 of an enrollment CA's SubjectPublicKeyInfo: all below it
     absl::flat_hash_set<std::string> names;  // "<role>/<id>": whatever certificate it shows
   };
-  void Replace(const TenantName& tenant, Entries entries);
+  // Whoever operates the process, and the tenant itself (core/identity/revocations.h), each have a list of
+  // their own: neither takes back what the other denies.
+  enum class Source : uint8_t { kOperator, kTenant };
+  void Replace(const TenantName& tenant, Entries entries, Source source = Source::kOperator);
   void DenySerial(const TenantName& tenant,
                   std::string_view serial_hex);  // case and leading zeros do not matter
   void DenyFingerprint(const TenantName& tenant, const Digest& fingerprint);
@@ -116,8 +125,10 @@ class DenyList {
   bool DeniesName(const SpiffeId& id) const;
 
  private:
+  Entries& OfOperator(const TenantName& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable absl::Mutex mutex_;
-  absl::flat_hash_map<TenantName, Entries> entries_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<TenantName, std::array<Entries, 2>> entries_ ABSL_GUARDED_BY(mutex_);  // by source
 };
 
 // From a peer's certificate to a Principal. TLS has already verified the chain against the root bundle; with

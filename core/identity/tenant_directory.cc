@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/cose/sign1.h"
 #include "core/identity/file_access.h"
 #include "core/identity/principal.h"
 #include "core/identity/x509.h"
@@ -108,6 +109,17 @@ std::vector<TenantDirectory::Entry> TenantDirectory::KeysOf(const TenantName& te
   absl::ReaderMutexLock lock(&mutex_);
   const auto found = keys_.find(tenant);
   return found == keys_.end() ? std::vector<Entry>() : found->second;
+}
+
+absl::StatusOr<ByteView> TenantDirectory::OpenSigned(const TenantName& tenant, ByteView object,
+                                                     std::string_view typ) const {
+  KS_RETURN_IF_ERROR(cose::ParseSign1(object).status());
+  for (const Entry& entry : KeysOf(tenant)) {
+    KS_ASSIGN_OR_RETURN(const crypto::EcdsaPublicKey key, x509::ToEcdsa(entry.key->get()));
+    absl::StatusOr<ByteView> payload = cose::OpenSign1(object, key, typ, {});
+    if (payload.ok()) return payload;
+  }
+  return absl::UnauthenticatedError("no key of the tenant signed this");
 }
 
 bool TenantDirectory::HasKey(const TenantName& tenant, const Digest& key_id) const {

@@ -22,7 +22,6 @@ struct ClaimWatch::Call {
 
 ClaimWatch::ClaimWatch(Options options, absl::Duration uptime)
     : options_(std::move(options)),
-      stub_(v1::Rendezvous::NewStub(options_.channel)),
       next_(uptime + options_.first + options_.every * (options_.box.view()[0] / 256.0)) {}
 
 ClaimWatch::~ClaimWatch() {
@@ -53,8 +52,10 @@ void ClaimWatch::Tick(absl::Duration uptime) {
   }
   call->context.set_deadline(absl::ToChronoTime(absl::Now() + kCall));
   call->request.set_box(options_.box.ToString());
-  stub_->async()->Await(&call->context, &call->request, &call->response,
-                        [this](const grpc::Status& status) { Done(status.ok()); });
+  v1::Rendezvous::Stub(options_.channel.get())
+      .async()
+      ->Await(&call->context, &call->request, &call->response,
+              [this](const grpc::Status& status) { Done(status.ok()); });
 }
 
 // THREAD: gRPC's.

@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/ids.h"
+#include "core/transport/hop_channel.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
 
 namespace keystead {
@@ -20,7 +21,7 @@ namespace keystead {
 class ClaimWatch {
  public:
   struct Options {
-    std::shared_ptr<grpc::Channel> channel;
+    HopChannel channel;
     MailboxName box;     // JoinResponder::m1_box
     std::string tenant;  // for the event
     std::string device;
@@ -43,7 +44,6 @@ class ClaimWatch {
   void Done(bool ok);
 
   const Options options_;
-  const std::unique_ptr<v1::Rendezvous::Stub> stub_;
   mutable absl::Mutex mutex_;
   absl::Duration next_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<Call> call_ ABSL_GUARDED_BY(mutex_);

@@ -66,7 +66,6 @@ class Session {
       : options_(options),
         mutex_(options.mutex != nullptr ? *options.mutex : own_mutex_),
         responder_(*options.responder),
-        stub_(v1::Rendezvous::NewStub(options.channel)),
         retry_(options.retry) {}
 
   absl::Status Run() {
@@ -130,7 +129,9 @@ class Session {
     request.set_box(box.ToString());
     request.set_message(message.data(), message.size());
     v1::PutResponse response;
-    stub_->async()->Put(call.context(), &request, &response, call.Done());
+    v1::Rendezvous::Stub(options_.channel.get())
+        .async()
+        ->Put(call.context(), &request, &response, call.Done());
     return call.Wait(options_.stop);
   }
 
@@ -165,7 +166,9 @@ class Session {
     request.set_box(m1_box_.ToString());
     request.set_after(seen_);
     v1::AwaitResponse response;
-    stub_->async()->Await(call.context(), &request, &response, call.Done());
+    v1::Rendezvous::Stub(options_.channel.get())
+        .async()
+        ->Await(call.context(), &request, &response, call.Done());
     const absl::Status got = call.Wait(options_.stop);
     if (got.code() == absl::StatusCode::kDeadlineExceeded) return absl::OkStatus();
     if (!got.ok()) {
@@ -234,7 +237,6 @@ class Session {
   mutable absl::Mutex own_mutex_;
   absl::Mutex& mutex_;
   JoinResponder& responder_;
-  const std::unique_ptr<v1::Rendezvous::Stub> stub_;
   MailboxName m1_box_;
   MailboxName m2_box_;
   MailboxName announcement_box_;

@@ -11,12 +11,12 @@
 #include "core/base/clock.h"
 #include "core/sealing/joining.h"
 #include "core/transport/backoff.h"
-#include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 
 namespace keystead {
 
 struct JoinSessionOptions {
-  std::shared_ptr<grpc::Channel> channel;
+  HopChannel channel;
   JoinResponder* responder = nullptr;  // outlives the call
   // Held around every use of the responder and around `store`; null where nobody else uses the responder.
   // Needed where another thread says BecomeOwned.

@@ -9,7 +9,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/member/job_queue.h"
 #include "core/sealing/member.h"
-#include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/subscriber.h"
 
 namespace keystead {
@@ -20,7 +20,7 @@ StreamPlace PlaceOf(const GroupHeader& header);
 class KeyringLink {
  public:
   struct Options {
-    std::shared_ptr<grpc::Channel> channel;
+    HopChannel channel;
     TenantName tenant;
     InstantiationId id;
     SubscriberTopic start{.topic = Topic::Keyring()};  // where an earlier run's Position() had come to

@@ -21,8 +21,7 @@ StreamSender::StreamSender(const Options& options, Callbacks callbacks)
     : options_(options), callbacks_(std::move(callbacks)) {}
 
 absl::StatusOr<std::unique_ptr<StreamSender>> StreamSender::Create(const Options& options,
-                                                                   Callbacks callbacks,
-                                                                   std::shared_ptr<grpc::Channel> channel) {
+                                                                   Callbacks callbacks, HopChannel channel) {
   std::unique_ptr<StreamSender> sender(new StreamSender(options, std::move(callbacks)));
   KS_RETURN_IF_ERROR(sender->LoadJournal());
   StreamSender* raw = sender.get();

@@ -19,6 +19,7 @@
 #include "core/member/last_stream.h"
 #include "core/sealing/stream_writer.h"
 #include "core/storage/log_store.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/publisher.h"
 
 namespace keystead {
@@ -76,7 +77,7 @@ class StreamSender {
   // Loads what the last run left unsent and sends it again as it was. Opens no stream yet. INVALID_ARGUMENT
   // or DATA_LOSS: the journal is damaged.
   static absl::StatusOr<std::unique_ptr<StreamSender>> Create(const Options& options, Callbacks callbacks,
-                                                              std::shared_ptr<grpc::Channel> channel);
+                                                              HopChannel channel);
   ~StreamSender();  // Stop(0)
 
   // Seals one record. Opens or renews the stream first where that is due, and checkpoints after it where that

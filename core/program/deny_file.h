@@ -1,8 +1,5 @@
-// The deny list as a file that an operator may change at any time. One entry a line, '#' begins a
-// comment: "serial <hex>", "sha256 <64 hex digits of the leaf in DER>", "issuer <64 hex digits of an
-// enrollment CA's SubjectPublicKeyInfo>" for all that this CA issued, or "name <role>/<id>" for whatever
-// certificate shows that name; of the tenant that the last line "tenant <name>" before it named. A program of
-// one tenant needs no such line.
+// The deny list as a file that an operator may change at any time; core/identity/deny_list_text.h says what
+// is in it. A program of one tenant needs no line "tenant <name>".
 #pragma once
 
 #include <ctime>
@@ -14,14 +11,11 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "core/identity/deny_list_text.h"
 #include "core/identity/principal.h"
 
 namespace keystead {
 
-// The content of such a file; `path` is for messages only. The rest as below.
-absl::StatusOr<std::map<TenantName, DenyList::Entries>> ParseDenyList(std::string_view content,
-                                                                      std::string_view path,
-                                                                      const std::optional<TenantName>& own);
 // By tenant; `own` is whose the lines before the first "tenant" are, none: there may be none.
 // INVALID_ARGUMENT names file and line.
 absl::StatusOr<std::map<TenantName, DenyList::Entries>> ReadDenyFile(const std::string& path,

@@ -13,5 +13,10 @@ inline constexpr RoleSet kMemberRoles =
 inline constexpr RoleSet kOwnerRoles = RoleSet::Of(Role::kApp, Role::kGateway);
 // A product that has nothing but its factory identity yet, and who carries for it.
 inline constexpr RoleSet kEnrolleeRoles = RoleSet::Of(Role::kFactory, Role::kDevice, Role::kGateway);
+// What a tenant has signed proves itself, whoever of the tenant's brings it.
+inline constexpr RoleSet kSignatureBringerRoles =
+    RoleSet::Of(Role::kDevice, Role::kGateway, Role::kApp, Role::kThirdParty, Role::kService, Role::kAdmin);
+// Hops refuse whom their tenant revoked; an administrator looks.
+inline constexpr RoleSet kRevocationFollowerRoles = RoleSet::Of(Role::kGateway, Role::kAdmin);
 
 }  // namespace keystead

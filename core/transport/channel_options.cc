@@ -1,6 +1,7 @@
 #include "core/transport/channel_options.h"
 
 #include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include "core/base/limits.h"
 
@@ -29,6 +30,12 @@ std::shared_ptr<grpc::Channel> DialChannel(const std::string& address,
                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials,
                                            const ChannelOptions& options) {
   return grpc::CreateCustomChannel(address, credentials, MakeChannelArguments(options));
+}
+
+std::shared_ptr<grpc::Channel> ChannelToNowhere() {
+  // No path can lie below a device file.
+  return grpc::CreateCustomChannel("unix:/dev/null/nowhere", grpc::InsecureChannelCredentials(),
+                                   MakeChannelArguments({.own_connection = true}));
 }
 
 }  // namespace keystead

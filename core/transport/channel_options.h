@@ -24,4 +24,7 @@ std::shared_ptr<grpc::Channel> DialChannel(const std::string& address,
                                            const std::shared_ptr<grpc::ChannelCredentials>& credentials,
                                            const ChannelOptions& options = ChannelOptions());
 
+// Leads nowhere: every call fails like one to a hop that is not there. For who has nothing to show yet.
+std::shared_ptr<grpc::Channel> ChannelToNowhere();
+
 }  // namespace keystead

@@ -8,6 +8,7 @@ class ByteBuffer;
 class Channel;
 class ChannelArguments;
 class ChannelCredentials;
+class ClientContext;
 class Server;
 class ServerContextBase;
 class ServerCredentials;

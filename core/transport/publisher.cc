@@ -8,8 +8,7 @@
 
 namespace keystead {
 
-Publisher::Publisher(std::shared_ptr<grpc::Channel> channel, PublisherCallbacks callbacks,
-                     const PublisherOptions& options)
+Publisher::Publisher(HopChannel channel, PublisherCallbacks callbacks, const PublisherOptions& options)
     : impl_(std::make_shared<Impl>(std::move(channel), std::move(callbacks), options)) {}
 Publisher::~Publisher() { Stop(); }
 void Publisher::Start() { impl_->Start(); }
@@ -48,7 +47,7 @@ void Publisher::Impl::Start() {
 }
 
 void Publisher::Impl::Stop() {
-  std::shared_ptr<grpc::Channel> channel;  // goes on this thread: never inside a callback of its own
+  HopChannel channel;  // goes on this thread: never inside a callback of its own
   std::unique_ptr<PublishStream> stream;
   PublishStream* release = nullptr;
   {
@@ -318,7 +317,7 @@ void Publisher::Impl::WatchdogFired(bool ok) {
 // -----------------------------------------------------------------------------------------------------
 
 void PublishStream::Open() {
-  grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::PublishResponse> stub(impl->channel());
+  grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::PublishResponse> stub(impl->channel().get());
   stub.PrepareBidiStreamingCall(&context, "/keystead.v1.Transport/Publish", grpc::StubOptions(), this);
   AddHold();
   StartRead(&response);

@@ -13,7 +13,7 @@
 #include "core/base/random.h"
 #include "core/transport/backoff.h"
 #include "core/transport/group_view.h"
-#include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 
 namespace keystead {
 
@@ -57,7 +57,7 @@ struct PublisherOptions {
 // Thread-safe. No thread of its own: thousands in one process are cheap.
 class Publisher {
  public:
-  Publisher(std::shared_ptr<grpc::Channel> channel, PublisherCallbacks callbacks,
+  Publisher(HopChannel channel, PublisherCallbacks callbacks,
             const PublisherOptions& options = PublisherOptions());
   ~Publisher();  // Stop()
   Publisher(const Publisher&) = delete;

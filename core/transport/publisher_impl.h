@@ -13,6 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/publisher.h"
 #include "core/transport/response_writer.h"
 #include "core/transport/status_mapping.h"
@@ -43,7 +44,7 @@ struct PublishStream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1
 
 class Publisher::Impl : public std::enable_shared_from_this<Publisher::Impl> {
  public:
-  Impl(std::shared_ptr<grpc::Channel> channel, PublisherCallbacks callbacks, const PublisherOptions& options)
+  Impl(HopChannel channel, PublisherCallbacks callbacks, const PublisherOptions& options)
       : callbacks_(std::move(callbacks)),
         options_(options),
         channel_(std::move(channel)),
@@ -59,7 +60,7 @@ class Publisher::Impl : public std::enable_shared_from_this<Publisher::Impl> {
   bool Acknowledged(const v1::PublishResponse& response);  // false: give the stream up
   void Broken(bool protocol_error);
   void Closed(const grpc::Status& status);
-  std::shared_ptr<grpc::Channel> channel() const {
+  HopChannel channel() const {
     absl::MutexLock lock(&mutex_);
     return channel_;
   }
@@ -92,7 +93,7 @@ class Publisher::Impl : public std::enable_shared_from_this<Publisher::Impl> {
   const PublisherOptions options_;
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mutex_);
+  HopChannel channel_ ABSL_GUARDED_BY(mutex_);
   Backoff backoff_ ABSL_GUARDED_BY(mutex_);
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

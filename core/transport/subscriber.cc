@@ -10,8 +10,7 @@
 
 namespace keystead {
 
-Subscriber::Subscriber(std::shared_ptr<grpc::Channel> channel, SubscriberCallbacks callbacks,
-                       const SubscriberOptions& options)
+Subscriber::Subscriber(HopChannel channel, SubscriberCallbacks callbacks, const SubscriberOptions& options)
     : impl_(std::make_shared<Impl>(std::move(channel), std::move(callbacks), options)) {}
 Subscriber::~Subscriber() { Stop(); }
 void Subscriber::Start() { impl_->Start(); }
@@ -79,7 +78,7 @@ void Subscriber::Impl::Start() {
 }
 
 void Subscriber::Impl::Stop() {
-  std::shared_ptr<grpc::Channel> channel;  // goes on this thread: never inside a callback of its own
+  HopChannel channel;  // goes on this thread: never inside a callback of its own
   {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
@@ -145,12 +144,12 @@ SubscribeStream* Subscriber::Impl::OpenLocked() {
 
 void Subscriber::Impl::Open(SubscribeStream* stream) {
   if (stream == nullptr) return;
-  std::shared_ptr<grpc::Channel> channel;
+  HopChannel channel;
   {
     absl::MutexLock lock(&mutex_);
     channel = channel_;
   }
-  v1::Transport::Stub stub(channel);
+  v1::Transport::Stub stub(channel.get());
   stream->Open(stub);
 }
 

@@ -15,7 +15,7 @@
 #include "core/base/topic.h"
 #include "core/transport/backoff.h"
 #include "core/transport/group_view.h"
-#include "core/transport/grpc_names.h"
+#include "core/transport/hop_channel.h"
 
 namespace keystead {
 
@@ -57,8 +57,7 @@ struct SubscriberOptions {
 // Thread-safe. No thread of its own.
 class Subscriber {
  public:
-  Subscriber(std::shared_ptr<grpc::Channel> channel, SubscriberCallbacks callbacks,
-             const SubscriberOptions& options);
+  Subscriber(HopChannel channel, SubscriberCallbacks callbacks, const SubscriberOptions& options);
   ~Subscriber();  // Stop()
   Subscriber(const Subscriber&) = delete;
   Subscriber& operator=(const Subscriber&) = delete;

@@ -10,6 +10,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
+#include "core/transport/hop_channel.h"
 #include "core/transport/subscriber.h"
 #include "core/transport/timer.h"
 #include "keystead/v1/transport.grpc.pb.h"
@@ -37,8 +38,7 @@ struct SubscribeStream final : public grpc::ClientReadReactor<v1::SubscribeRespo
 
 class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
  public:
-  Impl(std::shared_ptr<grpc::Channel> channel, SubscriberCallbacks callbacks,
-       const SubscriberOptions& options)
+  Impl(HopChannel channel, SubscriberCallbacks callbacks, const SubscriberOptions& options)
       : callbacks_(std::move(callbacks)),
         options_(options),
         channel_(std::move(channel)),
@@ -71,7 +71,7 @@ class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
   const SubscriberOptions options_;
 
   mutable absl::Mutex mutex_;
-  std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mutex_);
+  HopChannel channel_ ABSL_GUARDED_BY(mutex_);
   Backoff backoff_ ABSL_GUARDED_BY(mutex_);
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;

@@ -19,6 +19,7 @@ DEVICES = [  # home, name, kind
     ("cabin", "stove", "temperature"),
     ("globex", "cuff", "blood-pressure"), ("globex", "field", "soil-moisture"),
 ]
+FACTORY_FRESH = ("stove", "cuff")  # made with a factory identity only: they get their certificates over the same path
 INTERVALS = {"acme": "0.1"}  # seconds between readings; the others, which nobody watches as closely, are slower
 SLOW = "0.3"
 
@@ -74,7 +75,8 @@ def join(demo):
                  "other that they know it, through everybody's equipment, which learns nothing: the code never travels.")
     for name, device, kind in DEVICES:
         home = demo.homes[name]
-        home.add_device(device, kind, "--interval", INTERVALS.get(name, SLOW), hop=home.device_hop)
+        home.add_device(device, kind, "--interval", INTERVALS.get(name, SLOW), hop=home.device_hop,
+                        enrolls=device in FACTORY_FRESH)
     for name in PLANTED:
         plant(demo, demo.homes[name])
     screen.say(f"{sum(len(home.devices) for home in demo.homes.values())} devices are switched on and show their labels; each owner's "

@@ -113,10 +113,16 @@ class Watch:
 class Device:
     """A device process; `label` is its label file once it runs."""
 
-    def __init__(self, stack, pki, tenant, name, kind, hop, *options, env=None, state=None, process_name=None, log=None):
+    def __init__(self, stack, pki, tenant, name, kind, hop, *options, env=None, state=None, process_name=None, log=None,
+                 enrolls=False):
         self.stack = stack
         self.name = name
-        leaf = pki.leaf(tenant, "device", name)
+        if enrolls:
+            leaf, more = product.enrolling(stack, pki, tenant, "device", name)
+            options = (*options, *more)
+        else:
+            leaf = pki.leaf(tenant, "device", name)
+        self.leaf = leaf
         self.label = stack.path(f"{name}.label")
         words = ["--state", state or stack.path(f"{name}-state"), "--id", name, "--tls-chain", leaf.chain, "--tls-key",
                  leaf.key, "--next-hop", hop.address, "--next-hop-id", hop.spiffe, "--roots", hop.roots, "--label-out",
@@ -140,7 +146,7 @@ class Home:
     of everyday life (default: the backend itself)."""
 
     def __init__(self, stack, pki, tenant, name, backend, gateway_hop=None, app_hop=None, gateway_options=(), env=None,
-                 gateway_state=None):
+                 gateway_state=None, enrolls=False):
         self.stack = stack
         self.pki = pki
         self.tenant = tenant
@@ -150,7 +156,7 @@ class Home:
         self.env = env
         self.gateway_label = stack.path(f"{name}-gateway.label")
         self.gateway = product.start_gateway(stack, pki, tenant, f"{name}-gateway", gateway_hop or backend, "--label-out",
-                                             self.gateway_label, *gateway_options, state=gateway_state, env=env)
+                                             self.gateway_label, *gateway_options, state=gateway_state, env=env, enrolls=enrolls)
         self.app = App(stack, pki, tenant, f"{name}-phone", app_hop or backend)
         self.instantiation = None
 
@@ -163,12 +169,12 @@ class Home:
             self.app.add_courier(courier, hop=self.backend)
         return paired
 
-    def start_device(self, name, kind, *options, hop=None, env=None):
+    def start_device(self, name, kind, *options, hop=None, env=None, enrolls=False):
         """A device that is not, or not yet, one of the home's."""
-        return Device(self.stack, self.pki, self.tenant, name, kind, hop or self.gateway, *options, env=env)
+        return Device(self.stack, self.pki, self.tenant, name, kind, hop or self.gateway, *options, env=env, enrolls=enrolls)
 
-    def add_device(self, name, kind, *options, hop=None, env=None):
-        device = self.start_device(name, kind, *options, hop=hop, env=env)
+    def add_device(self, name, kind, *options, hop=None, env=None, enrolls=False):
+        device = self.start_device(name, kind, *options, hop=hop, env=env, enrolls=enrolls)
         self.devices[name] = device
         return device
 

@@ -86,6 +86,15 @@ class Pki:
                        env=self._env)
         return twin
 
+    def factory(self, tenant, role, name):
+        """What a product gets when it is made."""
+        return self.leaf(tenant, "factory", f"{role}.{name}", "--days", "3650")
+
+    def revoke(self, tenant, *lines):
+        """Signs the tenant's revocations with these lines added; the file that goes to the provider."""
+        self._issue("--tenant", tenant, *[word for line in lines for word in ("--revoke", line)])
+        return os.path.join(self.tenants, tenant, "revocations.cbor")
+
     def provider_leaf(self, name, *options):
         self._issue("--provider", "--id", name, "--server", *options)
         return Leaf(os.path.join(self.folder, "provider", name), f"spiffe://{self.provider_name}/service/{name}")
@@ -121,9 +130,20 @@ def gateway_arguments(pki, tenant, leaf, upstream, state, listen=LISTEN):
             upstream.spiffe, "--upstream-roots", upstream.roots, "--state", state]
 
 
-def start_gateway(stack, pki, tenant, name, upstream, *options, state=None, process_name=None, env=None):
+def enrolling(stack, pki, tenant, role, name):
+    """Where a product of this name will put the certificates that it gets itself, and the options that say with what."""
+    factory = pki.factory(tenant, role, name)
+    leaf = Leaf(stack.path("enrolled", role, name), f"spiffe://{tenant}/{role}/{name}")
+    return leaf, ["--factory-chain", factory.chain, "--factory-key", factory.key]
+
+
+def start_gateway(stack, pki, tenant, name, upstream, *options, state=None, process_name=None, env=None, enrolls=False):
     """A gateway called `name` in the tenant; it joins by label where options say --label-out."""
-    leaf = pki.leaf(tenant, "gateway", name, "--server")
+    if enrolls:
+        leaf, more = enrolling(stack, pki, tenant, "gateway", name)
+        options = (*options, *more)
+    else:
+        leaf = pki.leaf(tenant, "gateway", name, "--server")
     process_name = process_name or name
     process = stack.start(process_name, "keystead-gateway",
                           *gateway_arguments(pki, tenant, leaf, upstream, state or stack.path(process_name)), *options,

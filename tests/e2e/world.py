@@ -28,7 +28,7 @@ class World:
         tenants = list(dict.fromkeys(homes.values()))
         self.pki = pki = Pki(stack, tenants)
         say("authorities made: the provider's, the admission CA, one per tenant")
-        self.backend = product.start_backend(stack, pki, "backend", *backend_options, env=env)
+        self.backend = product.start_backend(stack, pki, "backend", "--enrollment", pki.tenants, *backend_options, env=env)
         say(f"backend listens on {self.backend.address}")
         balancer = pki.provider_leaf("balancer")
         self.couriers = {tenant: [pki.leaf(tenant, "gateway", name, "--server")

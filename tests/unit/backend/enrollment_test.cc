@@ -1,6 +1,7 @@
 // A product's way from its factory identity to an operational certificate, at a real backend over mutual TLS.
 #include <gmock/gmock.h>
 
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -188,6 +189,67 @@ TEST_F(BackendEnrollmentTest, WithdrawingTheKeyEndsWhatIsOpenAndLetsNobodyIn) {
   const absl::Time patience = absl::Now() + absl::Seconds(20);
   while (Use(again) != grpc::StatusCode::OK && absl::Now() < patience) std::this_thread::yield();
   EXPECT_TRUE(Enroll(first, prepared.request).ok());
+}
+
+// The folders are the tenant's to change while the backend runs.
+TEST_F(BackendEnrollmentTest, AKeyThatIsTakenAwayIssuesNoMoreAndOneThatIsPutThereDoes) {
+  const std::string folder = TestPki::Shared().NewFolder();
+  std::filesystem::copy(TestPki::Shared().folder() + "/tenants", folder,
+                        std::filesystem::copy_options::recursive);
+  options_.enrollment.folder = folder;
+  Restart();
+  const CertificateFiles factory = FactoryOf("device.bulb-1");
+  Peer peer(backend_->port(), factory);
+  ASSERT_TRUE(Enroll(peer, Prepare(factory).request).ok());
+  const std::string keys = absl::StrCat(folder, "/", kAcme, "/enrollment");
+  std::filesystem::rename(keys, keys + ".away");
+  backend_->Tick();
+  EXPECT_EQ(Enroll(peer, Prepare(factory).request).error_code(), grpc::StatusCode::NOT_FOUND);
+  // Half of one is none, and a key that does not fit the certificate is none either.
+  std::filesystem::create_directory(keys);
+  std::filesystem::copy(keys + ".away/ca.pem", keys + "/ca.pem");
+  std::filesystem::copy(keys + ".away/chain.pem", keys + "/chain.pem");
+  backend_->Tick();
+  EXPECT_EQ(Enroll(peer, Prepare(factory).request).error_code(), grpc::StatusCode::NOT_FOUND);
+  std::filesystem::copy(absl::StrCat(folder, "/", kGlobex, "/enrollment/ca.key"), keys + "/ca.key");
+  backend_->Tick();
+  EXPECT_EQ(Enroll(peer, Prepare(factory).request).error_code(), grpc::StatusCode::NOT_FOUND);
+  std::filesystem::remove(keys + "/ca.key");
+  std::filesystem::copy(keys + ".away/ca.key", keys + "/ca.key");
+  backend_->Tick();
+  EXPECT_TRUE(Enroll(peer, Prepare(factory).request).ok());
+  // What is wrong later leaves the key that counts.
+  WriteAll(keys + "/ca.pem", "damaged");
+  backend_->Tick();
+  EXPECT_TRUE(Enroll(peer, Prepare(factory).request).ok());
+}
+
+TEST_F(BackendEnrollmentTest, ATenantWhoseCaIsTakenAwayIsOutUntilItIsBack) {
+  const std::string folder = TestPki::Shared().NewFolder();
+  std::filesystem::copy(TestPki::Shared().folder() + "/tenants", folder,
+                        std::filesystem::copy_options::recursive);
+  options_.tenants_folder = folder;
+  Restart();
+  Peer bulb(backend_->port(), TestPki::Shared().Leaf(kAcme, Role::kDevice, "bulb"));
+  grpc::ClientContext context;
+  const auto stream = bulb.transport().Publish(&context);
+  stream->WaitForInitialMetadata();
+  const std::string ca = absl::StrCat(folder, "/", kAcme, "/ca.pem");
+  std::filesystem::rename(ca, ca + ".away");
+  backend_->Tick();
+  v1::PublishResponse response;
+  while (stream->Read(&response)) {
+  }
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(Use(bulb), grpc::StatusCode::UNAUTHENTICATED);
+  std::filesystem::rename(ca + ".away", ca);
+  backend_->Tick();
+  EXPECT_EQ(Use(bulb), grpc::StatusCode::OK);
+  // A folder that is not there for a moment puts nobody out.
+  std::filesystem::rename(folder, folder + ".away");
+  backend_->Tick();
+  EXPECT_EQ(Use(bulb), grpc::StatusCode::OK);
+  std::filesystem::rename(folder + ".away", folder);
 }
 
 }  // namespace

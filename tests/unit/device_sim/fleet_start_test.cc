@@ -151,6 +151,9 @@ TEST_F(FleetStartTest, OptionsThatDoNotGoTogetherAreRefused) {
   refused([](Options& o) { o.id = "../x"; });
   refused([](Options& o) { o.tls.chain = "x"; });
   refused([](Options& o) { o.certs.clear(); });
+  refused([](Options& o) { o.factory.chain = "x"; });
+  refused([](Options& o) { o.factory = {"x", "y", ""}, o.factory_certs = "z"; });
+  refused([](Options& o) { o.factory = {"x", "y", ""}, o.id.clear(), o.id_prefix = "d-"; });
   refused([](Options& o) { o.kind = "replay"; });
   refused([](Options& o) { o.replay_file = "x"; });
   refused([](Options& o) { o.replay_unit.clear(); });

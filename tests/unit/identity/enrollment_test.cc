@@ -101,6 +101,38 @@ TEST_F(EnrollmentTest, ARequestProvesTheFactoryIdentityAndTheNewKey) {
       << "what comes back fits the key that was kept";
 }
 
+// The courier sees the new key, so it can have anything certified for it, but not by the tenant.
+TEST_F(EnrollmentTest, OnlyWhatTheTenantStandsBehindIsTakenForAnAnswer) {
+  const CertificateFiles factory = Factory();
+  const auto prepared = PrepareEnrollment(factory, absl::Now());
+  ASSERT_TRUE(prepared.ok());
+  const std::string key = VerifyEnrollment(prepared->request, resolver_)->public_key_pem;
+  const auto answer = [&](const CertificateIssuer& issuer, std::string_view uri) {
+    return issuer.IssueFor(pki_.Request(uri), key)->chain_pem;
+  };
+  const auto taken = [&](const std::string& chain) {
+    return CheckEnrolled(*prepared, chain, absl::Now()).status().code();
+  };
+  const std::string good = answer(pki_.EnrollmentIssuer(kAcme), kBulb);
+  ASSERT_EQ(taken(good), absl::StatusCode::kOk) << CheckEnrolled(*prepared, good, absl::Now()).status();
+  EXPECT_EQ(taken(answer(pki_.Issuer(pki_.tenant_folder(kAcme)), kBulb)), absl::StatusCode::kOk);
+
+  const auto refused = absl::StatusCode::kUnauthenticated;
+  EXPECT_EQ(taken(answer(pki_.EnrollmentIssuer(kGlobex), kBulb)), refused) << "another tenant's key";
+  EXPECT_EQ(taken(answer(pki_.Issuer(pki_.UnconstrainedCa("courier")), kBulb)), refused) << "the courier's";
+  // The genuine certificates above it do not make a foreign leaf better.
+  EXPECT_EQ(
+      taken(Split(answer(pki_.Issuer(pki_.UnconstrainedCa("courier2")), kBulb)).leaf + Split(good).chain),
+      refused);
+  EXPECT_EQ(taken(Split(good).leaf), refused) << "without the enrollment CA nobody would accept it";
+  EXPECT_EQ(taken(answer(pki_.EnrollmentIssuer(kAcme), "spiffe://acme.keystead.example/device/bulb-2")),
+            refused)
+      << "another product's name";
+  EXPECT_EQ(taken(Enrolled().leaf + Enrolled().chain), absl::StatusCode::kFailedPrecondition)
+      << "another key";
+  EXPECT_EQ(taken(""), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(EnrollmentTest, WhatIsNoFactoryIdentityIsNotPrepared) {
   EXPECT_EQ(PrepareEnrollment(Factory(kBulb), absl::Now()).status().code(),
             absl::StatusCode::kInvalidArgument);

@@ -4,8 +4,11 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
+#include "core/identity/enrollment.h"
+#include "core/identity/issuer.h"
 #include "core/identity/tls_process.h"
 #include "core/transport/channel_options.h"
+#include "core/transport/status_mapping.h"
 #include "core/transport/tls_credentials.h"
 
 namespace keystead::infra {
@@ -138,6 +141,28 @@ class FakeRendezvous final : public v1::Rendezvous::CallbackService {
   }
 };
 
+// Judges requests and issues as a backend does, under acme's enrollment key.
+class FakeEnrollment final : public v1::Enrollment::CallbackService {
+ public:
+  FakeEnrollment(const PrincipalResolver* resolver, CertificateIssuer issuer, testing::TestPki* pki)
+      : resolver_(resolver), issuer_(std::move(issuer)), pki_(pki) {}
+  grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
+                                   v1::EnrollResponse* response) override {
+    const absl::StatusOr<Enrollee> enrollee = VerifyEnrollment(
+        {request->factory_chain(), Bytes(request->proof().begin(), request->proof().end())}, *resolver_);
+    if (!enrollee.ok()) return Finished(context, ToPeer(enrollee.status(), "refused"));
+    const auto leaf = issuer_.IssueFor(pki_->Request(enrollee->id.str()), enrollee->public_key_pem);
+    if (!leaf.ok()) return Finished(context, ToPeer(leaf.status(), "not issued"));
+    response->set_chain(leaf->chain_pem);
+    return Finished(context, grpc::Status::OK);
+  }
+
+ private:
+  const PrincipalResolver* const resolver_;
+  const CertificateIssuer issuer_;
+  testing::TestPki* const pki_;
+};
+
 template <class T>
 T OrDie(absl::StatusOr<T> value) {
   if (!value.ok()) {
@@ -194,15 +219,18 @@ HopTest::HopTest() {
   services_.push_back(std::make_unique<FakeTransport>(&next_, &resolver_));
   services_.push_back(std::make_unique<FakeRegistry>(&next_));
   services_.push_back(std::make_unique<FakeRendezvous>());
+  services_.push_back(
+      std::make_unique<FakeEnrollment>(&resolver_, pki_.EnrollmentIssuer(testing::kAcme), &pki_));
   const RoleSet gateway = RoleSet::Of(Role::kGateway);
   ServerOptions options;
   options.listen_address = "127.0.0.1:0";
   options.credentials = OrDie(MakeServerCredentials(TlsOptions{.files = pki_.Backend()}));
   options.resolver = std::shared_ptr<const PrincipalResolver>(std::shared_ptr<void>(), &resolver_);
   options.policy = {
-      {"/keystead.v1.Transport/Publish", gateway}, {"/keystead.v1.Transport/Subscribe", gateway},
-      {"/keystead.v1.Registry/Submit", gateway},   {"/keystead.v1.Registry/Fetch", gateway},
-      {"/keystead.v1.Rendezvous/Put", gateway},    {"/keystead.v1.Rendezvous/Await", gateway}};
+      {"/keystead.v1.Enrollment/Enroll", gateway},   {"/keystead.v1.Transport/Publish", gateway},
+      {"/keystead.v1.Transport/Subscribe", gateway}, {"/keystead.v1.Registry/Submit", gateway},
+      {"/keystead.v1.Registry/Fetch", gateway},      {"/keystead.v1.Rendezvous/Put", gateway},
+      {"/keystead.v1.Rendezvous/Await", gateway}};
   for (const auto& service : services_) options.services.push_back(service.get());
   next_server_.emplace(OrDie(StartServer(options)));
 }
@@ -231,7 +259,7 @@ void HopTest::StartBalancer(bool with_globex) {
 }
 
 std::shared_ptr<grpc::Channel> HopTest::Client(const char* tenant, Role role) {
-  const TlsOptions tls = {.files = pki_.Leaf(tenant, role, "one")};
+  const TlsOptions tls = {.files = pki_.Leaf(tenant, role, role == Role::kFactory ? "device.one" : "one")};
   const auto credentials = OrDie(MakeChannelCredentials(tls, OrDie(PeerExpectation::Parse(kNextHopId))));
   return DialChannel(absl::StrCat("127.0.0.1:", balancer_->port()), credentials,
                      ChannelOptions{.own_connection = true});

@@ -13,6 +13,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/transport/server.h"
 #include "infra-sim/balancer.h"
+#include "keystead/v1/enrollment.grpc.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
 #include "keystead/v1/transport.grpc.pb.h"

@@ -1,0 +1,37 @@
+// The folder of tenants' CA certificates while a program runs: a ca.pem that is exchanged or taken away
+// counts with the next look.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "core/base/ids.h"
+#include "core/identity/principal.h"
+
+namespace keystead {
+
+// Thread-compatible.
+class TenantFolder {
+ public:
+  // `others`: tenants whose registration came from elsewhere, and is none of the folder's.
+  TenantFolder(std::string folder, TenantDirectory* directory, std::set<TenantName> others = {})
+      : folder_(std::move(folder)), directory_(directory), others_(std::move(others)) {}
+
+  // Looks at <folder>/<tenant>/ca.pem of each tenant that the directory had at the first look. A file that
+  // is exchanged is registered anew, one that is gone takes its tenant's registration away until it is back;
+  // one that is malformed changes nothing. An empty folder name does nothing. Whether anything changed: open
+  // calls should then be looked at again. NOT_FOUND when the folder itself is not there: then nothing
+  // changes; otherwise the first error, after all others were looked at.
+  absl::StatusOr<bool> Refresh();
+
+ private:
+  const std::string folder_;
+  TenantDirectory* const directory_;
+  const std::set<TenantName> others_;
+  bool looked_ = false;
+  std::map<TenantName, std::string> stamps_;  // of the ca.pem that is registered; empty: there is none
+};
+
+}  // namespace keystead
