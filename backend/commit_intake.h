@@ -49,8 +49,8 @@ class CommitIntake {
     Executor* executor = nullptr;
     Instantiations* instantiations = nullptr;
     BackendHop* hop = nullptr;
-    FairQueue* queue = nullptr;  // on the way to the store
-    at_rest::Ciphers* ciphers = nullptr;
+    FairQueue* queue = nullptr;           // on the way to the store
+    at_rest::Ciphers* ciphers = nullptr;  // null: the store does not encrypt
   };
   CommitIntake(const Parts& parts, const Options& options);
 

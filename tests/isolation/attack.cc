@@ -4,11 +4,13 @@
 
 #include "backend/policy.h"
 #include "core/base/random.h"
+#include "core/identity/revocations.h"
 #include "core/transport/group_view.h"
 #include "keystead/v1/admin.pb.h"
 #include "keystead/v1/enrollment.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
+#include "keystead/v1/revocation.pb.h"
 #include "keystead/v1/transport.pb.h"
 
 namespace keystead::testing {
@@ -105,9 +107,16 @@ Expectation Attack::Expect(const Cell& cell) const {
   if (!backend::MakePolicy().Allows(cell.method, cell.role))
     return {Verdict::kRefused, StatusCode::PERMISSION_DENIED, "not_permitted", ""};
   const bool foreign = cell.standing == Standing::kForeign;
-  if (cell.kind == ObjectKind::kService || (cell.kind == ObjectKind::kTenant && !foreign))
+  // What it says is proven by the tenant's CA key and by nothing else, for its own peers too.
+  if (Ends(cell, ".Revocation/Put"))
+    return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, "signature_invalid", ""};
+  // Of what an administrator may do to the own tenant this backend, which has no key to sign receipts with,
+  // erases nothing.
+  if (cell.kind == ObjectKind::kService || (InService(cell, ".TenantAdmin/") && !foreign) ||
+      (cell.kind == ObjectKind::kTenant && !foreign))
     return {Verdict::kGranted, StatusCode::OK, "", ""};
-  if (Ends(cell, "/List")) return {Verdict::kKeptApart, StatusCode::OK, "", ""};
+  if (Ends(cell, "/List") || Ends(cell, ".Revocation/Fetch"))
+    return {Verdict::kKeptApart, StatusCode::OK, "", ""};
   if (cell.kind == ObjectKind::kMailbox) return {Verdict::kKeptApart, StatusCode::OK, "", ""};
   if (cell.kind == ObjectKind::kFactory)
     return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, foreign ? "not_permitted" : "issuer_mismatch",
@@ -119,7 +128,8 @@ Expectation Attack::Expect(const Cell& cell) const {
 
 std::vector<Aim> Attack::Decoys(const Cell& cell, const Aim& aim) const {
   std::vector<Aim> out;
-  if (expected_.verdict == Verdict::kGranted || cell.kind == ObjectKind::kService || Ends(cell, "/List"))
+  if (expected_.verdict == Verdict::kGranted || cell.kind == ObjectKind::kService || Ends(cell, "/List") ||
+      Ends(cell, ".Revocation/Fetch"))
     return out;
   Aim decoy = aim;
   if (cell.kind == ObjectKind::kTenant) decoy.tenant = *TenantName::Parse(kNoTenant);
@@ -168,8 +178,28 @@ std::string Attack::PublishFor(const Cell& cell, const Aim& aim) const {
   return request.SerializeAsString();
 }
 
+// A list that takes the victim's device away, under a key that is not the victim's CA's.
+std::string Attack::RevocationsFor(const Cell& cell, const Aim& aim) const {
+  Revocations revocations;
+  revocations.number = 1000;
+  revocations.tenant = aim.tenant;
+  revocations.text = "name device/bulb\n";
+  const absl::StatusOr<Bytes> object =
+      SignRevocations(revocations, provider_.WrongCaKey(cell.attacker, cell.victim));
+  if (!object.ok()) std::abort();
+  v1::PutRevocationsRequest request;
+  request.set_object(ToString(*object));
+  return request.SerializeAsString();
+}
+
 std::string Attack::AdminRequestFor(const Cell& cell, const Aim& aim) const {
   if (Ends(cell, "/List")) return v1::ListTenantsRequest().SerializeAsString();
+  if (Ends(cell, "/EraseInstantiation")) {
+    v1::EraseInstantiationRequest erase;
+    erase.set_tenant(aim.tenant.str());
+    erase.set_instantiation(aim.instantiation.ToString());
+    return erase.SerializeAsString();
+  }
   v1::CreateTenantRequest create;  // the others are the beginning of it
   create.set_tenant(aim.tenant.str());
   if (Ends(cell, "/Create")) create.set_ca_pem(provider_.AttackersCaPem());
@@ -177,6 +207,9 @@ std::string Attack::AdminRequestFor(const Cell& cell, const Aim& aim) const {
 }
 
 std::string Attack::RequestFor(const Cell& cell, const Aim& aim) const {
+  if (InService(cell, ".TenantAdmin/")) return AdminRequestFor(cell, aim);
+  if (Ends(cell, ".Revocation/Put")) return RevocationsFor(cell, aim);
+  if (Ends(cell, ".Revocation/Fetch")) return v1::FetchRevocationsRequest().SerializeAsString();
   if (Ends(cell, "/Publish")) return PublishFor(cell, aim);
   if (Ends(cell, "/Subscribe")) {
     v1::SubscribeRequest request;
@@ -216,7 +249,6 @@ std::string Attack::RequestFor(const Cell& cell, const Aim& aim) const {
     request.set_proof(ToString(aim.product.proof));
     return request.SerializeAsString();
   }
-  if (InService(cell, ".TenantAdmin/")) return AdminRequestFor(cell, aim);
   // grpc.health.v1.HealthCheckRequest: the server as a whole, and a service that there is not.
   return cell.object == 0 ? "" : "\x0a\x04none";
 }

@@ -45,6 +45,7 @@ class Attack {
  private:
   const Provider::Channel& ChannelOf(const Cell& cell) const;
   SpiffeId NameOf(const Cell& cell) const;  // that the attacker shows
+  std::string RevocationsFor(const Cell& cell, const Aim& aim) const;
   std::string AdminRequestFor(const Cell& cell, const Aim& aim) const;
   Expectation Expect(const Cell& cell) const;
   std::vector<Aim> Decoys(const Cell& cell, const Aim& aim) const;

@@ -27,6 +27,7 @@ TEST(MatrixTest, EveryServedRpcHasItsObjects) {
 
 TEST(MatrixTest, EveryCellHolds) {
   Provider provider;
+  const std::string revoked[kTenants] = {provider.RevocationsOf(0), provider.RevocationsOf(1)};
   std::set<std::string> observed;
   std::map<std::pair<std::string, Role>, std::set<grpc::StatusCode>> answers;
   RunCells(provider, AllCells(), [&](const Finding& finding) {
@@ -36,6 +37,8 @@ TEST(MatrixTest, EveryCellHolds) {
       answers[{finding.cell.method, finding.cell.role}].insert(finding.code);
   });
   EXPECT_EQ(observed.size(), ExpectedCells());
+  for (size_t tenant = 0; tenant < kTenants; ++tenant)
+    EXPECT_EQ(provider.RevocationsOf(tenant), revoked[tenant]);
   RecordProperty("cells", static_cast<int>(observed.size()));
 
   // The policy table against what was answered: every denial was met by a real call, every grant got further.

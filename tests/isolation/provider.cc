@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
 #include "core/crypto/hash.h"
+#include "core/identity/revocations.h"
 #include "core/identity/tls_process.h"
 #include "core/transport/authorization.h"
 #include "core/transport/channel_options.h"
@@ -15,6 +16,7 @@
 #include "keystead/v1/admin.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
+#include "keystead/v1/revocation.pb.h"
 #include "keystead/v1/transport.pb.h"
 #include "tests/unit/identity/test_pki.h"
 
@@ -84,6 +86,7 @@ Provider::Provider(const std::string& mutant) {
   for (const auto& of_tenant : households_) {
     for (const auto& household : of_tenant) Furnish(*household);
   }
+  for (size_t t = 0; t < kTenants; ++t) Revoke(t);
   attackers_ca_ = Pki().UnconstrainedCa("a CA that nobody registered");
   no_tenants_product_ = ForgedProduct(Tenant(kNoTenant), "device.product");
   backend_->TakeEvents();
@@ -147,6 +150,23 @@ EnrollmentRequest Provider::ForgedProduct(const TenantName& tenant, const std::s
   return RequestOf(Issue(Pki().Issuer(attackers_ca_), OrDie(SpiffeId::Of(tenant, Role::kFactory, name))));
 }
 
+SecretBytes Provider::WrongCaKey(size_t attacker, size_t victim) const {
+  const std::string folder = attacker == victim ? attackers_ca_ : Pki().tenant_folder(kNames.at(attacker));
+  return Secret(ReadAll(folder + "/ca.key"));
+}
+
+// A list of each tenant's own, about nobody.
+void Provider::Revoke(size_t tenant) {
+  Revocations revocations;
+  revocations.number = 1;
+  revocations.tenant = Tenant(kNames.at(tenant));
+  revocations.text = "name device/nobody\n";
+  v1::PutRevocationsRequest request;
+  request.set_object(ToString(
+      *SignRevocations(revocations, Secret(ReadAll(Pki().tenant_folder(kNames.at(tenant)) + "/ca.key")))));
+  Answered(MemberOf(household(tenant, 0), Role::kAdmin), "/keystead.v1.Revocation/Put", request);
+}
+
 void Provider::Furnish(const Household& household) {
   const Channel& owner = MemberOf(household, Role::kApp);
   for (const std::string& bundle : household.bundles()) {
@@ -205,6 +225,11 @@ std::string Provider::SeenOf(const Household& household) {
                                  Answered(owner, "/keystead.v1.Rendezvous/Await", await));
   for (const auto& [index, seen] : topics) absl::StrAppend(&out, "\n", index, ": ", seen);
   return out;
+}
+
+std::string Provider::RevocationsOf(size_t tenant) {
+  return Answered(MemberOf(household(tenant, 0), Role::kAdmin), "/keystead.v1.Revocation/Fetch",
+                  v1::FetchRevocationsRequest());
 }
 
 Digest Provider::StateOf(size_t tenant) {

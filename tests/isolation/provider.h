@@ -48,6 +48,8 @@ class Provider {
   const EnrollmentRequest& ProductOf(const Household& household) const { return products_.at(&household); }
   // A request that is all right but for its tenant, which is not registered.
   const EnrollmentRequest& ProductOfNoTenant() const { return no_tenants_product_; }
+  // The CA key of the attacker's tenant; within a tenant, of a CA that nobody knows.
+  SecretBytes WrongCaKey(size_t attacker, size_t victim) const;
   std::string AttackersCaPem() const;  // of a CA that nobody knows
   // For a name of `tenant`, by a CA of the attacker's own.
   EnrollmentRequest ForgedProduct(const TenantName& tenant, const std::string& name) const;
@@ -56,8 +58,10 @@ class Provider {
   // and the limits set.
   // Fails the test when one of their calls is not answered, or the service is not SERVING.
   Digest StateOf(size_t tenant);
+  std::string RevocationsOf(size_t tenant);  // asked for too often, it is refused: not for every cell
 
  private:
+  void Revoke(size_t tenant);
   void Furnish(const Household& household);
   void MakeForgersAuthorities();
   Channel Dial(const CertificateFiles& files) const;

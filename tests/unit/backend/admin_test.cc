@@ -189,7 +189,8 @@ TEST_F(AdminTest, WhatIsStoredIsCountedExactly) {
     EXPECT_EQ(UsageOf(kAcme).instantiations(), 1u);
     EXPECT_EQ(UsageOf(kGlobex).stored_bytes(), 0u);
     Restart();
-    EXPECT_NE(Stranger().Publish(FromBulb(9)).code(), grpc::StatusCode::OK);  // stores nothing, counts nothing
+    EXPECT_NE(Stranger().Publish(FromBulb(9)).code(),
+              grpc::StatusCode::OK);  // stores nothing, counts nothing
   }
   v1::TenantLimits limits;
   limits.set_stored_bytes(keyring + sent + 10);

@@ -50,6 +50,7 @@ class CountingStore final : public storage::LogStore {
     Note("scan", tenant, table);
     return inner_->Scan(tenant, table, range);
   }
+  absl::Status Reclaim(uint32_t tenant) override { return inner_->Reclaim(tenant); }
   storage::Stats GetStats() const override { return inner_->GetStats(); }
   absl::Status Health() const override { return inner_->Health(); }
 

@@ -103,8 +103,7 @@ TEST_F(BackendRevocationTest, OnlyTheTenantsOwnWordCountsAndOnlyForIt) {
 
 // Who shall be revoked cannot keep its tenant from doing so.
 TEST_F(BackendRevocationTest, OnePeerBringsThemSoOftenAndUsesUpNobodyElsesShare) {
-  for (int i = 1; i <= 20; ++i)
-    ASSERT_EQ(Put(Bulb(), "junk"), grpc::StatusCode::INVALID_ARGUMENT) << i;
+  for (int i = 1; i <= 20; ++i) ASSERT_EQ(Put(Bulb(), "junk"), grpc::StatusCode::INVALID_ARGUMENT) << i;
   EXPECT_EQ(Put(Bulb(), "junk"), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_EQ(Put(Phone(), Object(1, "name device/bulb")), grpc::StatusCode::OK);
   EXPECT_EQ(Put(Bulb(), "junk"), grpc::StatusCode::UNAUTHENTICATED);
