@@ -1,5 +1,5 @@
-// A histogram of latencies in log-linear buckets, as HdrHistogram has them: exact below 2048, above that every
-// value is known to three significant digits (1 in 1024), whatever its size.
+// A histogram of latencies in log-linear buckets, as HdrHistogram has them: exact below 2048, above that
+// every value is known to three significant digits (1 in 1024), whatever its size.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,8 @@ class Histogram {
   uint64_t min() const { return count_ == 0 ? 0 : min_; }
   double Mean() const;  // exact
 
-  // The least bucket below which at least a share `q` (0 to 1) of all values lies, shown by its largest value,
-  // but never more than max(). 0 when empty.
+  // The least bucket below which at least a share `q` (0 to 1) of all values lies, shown by its largest
+  // value, but never more than max(). 0 when empty.
   uint64_t Quantile(double q) const;
 
   // Buckets that hold something, in rising order: the largest value of each, and how many.

@@ -8,8 +8,8 @@
 
 namespace keystead::load {
 
-// `details` is a serialized google.rpc.Status, as gRPC carries it beside the code. The first RetryInfo's delay,
-// between 0 and an hour; none when there is none or the bytes are malformed.
+// `details` is a serialized google.rpc.Status, as gRPC carries it beside the code. The first RetryInfo's
+// delay, between 0 and an hour; none when there is none or the bytes are malformed.
 std::optional<absl::Duration> RetryDelayOf(std::string_view details);
 
 }  // namespace keystead::load

@@ -48,12 +48,13 @@ class WindowSeries {
   mutable std::vector<std::vector<uint32_t>> samples_;  // partly sorted by Quantile
 };
 
-// How long after `from` two windows in a row begin whose p99 is at most `bound_us`: 0 when the first two after
-// it are already like that. A window with nothing in it counts as good. None when the series ends before.
+// How long after `from` two windows in a row begin whose p99 is at most `bound_us`: 0 when the first two
+// after it are already like that. A window with nothing in it counts as good. None when the series ends
+// before.
 std::optional<double> RecoverySeconds(const WindowSeries& series, int64_t from_ns, double bound_us);
 
-// The share of windows that begin in [from, to) and have a p99 above the bound: how noisy the measure is where
-// nobody misbehaves. 0 when there is none.
+// The share of windows that begin in [from, to) and have a p99 above the bound: how noisy the measure is
+// where nobody misbehaves. 0 when there is none.
 double ShareAbove(const WindowSeries& series, int64_t from_ns, int64_t to_ns, double bound_us);
 
 }  // namespace keystead::load

@@ -57,8 +57,8 @@ TEST(ArrivalsTest, TheSameSeedGivesTheSameRunAndAnotherOneAnother) {
 }
 
 TEST(SmallRandomTest, UniformIsNeverZero) {
-  // Its logarithm is taken. The generator's state before the output 0, found by running it backwards, is 0 minus
-  // the increment: the least that Uniform can say.
+  // Its logarithm is taken. The generator's state before the output 0, found by running it backwards, is 0
+  // minus the increment: the least that Uniform can say.
   SmallRandom random(0 - uint64_t{0x9e3779b97f4a7c15});
   EXPECT_EQ(random.Uniform(), 0x1p-53);
 }

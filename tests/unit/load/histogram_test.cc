@@ -80,10 +80,10 @@ TEST(HistogramTest, BucketsHoldEverything) {
   uint64_t last = 0;
   for (const Histogram::Bucket& bucket : histogram.Buckets()) {
     EXPECT_TRUE(total == 0 || bucket.upper > last);
-    EXPECT_EQ(bucket.count, static_cast<uint64_t>(std::count_if(
-                                samples.begin(), samples.end(), [&](uint64_t sample) {
-                                  return Histogram::HighestEquivalent(sample) == bucket.upper;
-                                })));
+    EXPECT_EQ(bucket.count,
+              static_cast<uint64_t>(std::count_if(samples.begin(), samples.end(), [&](uint64_t sample) {
+                return Histogram::HighestEquivalent(sample) == bucket.upper;
+              })));
     last = bucket.upper;
     total += bucket.count;
   }

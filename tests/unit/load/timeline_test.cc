@@ -58,9 +58,7 @@ TEST(RecoveryTest, HasNoValueWhereItNeverCame) {
   EXPECT_FALSE(RecoverySeconds(SeriesOf({1, 1, 9, 1}), kStart + kSecond, 2).has_value());
   EXPECT_FALSE(RecoverySeconds(SeriesOf({1, 1, 9, 9, 1}), kStart + 2 * kSecond, 2).has_value());
 }
-TEST(RecoveryTest, TheBoundItselfIsGood) {
-  EXPECT_EQ(RecoverySeconds(SeriesOf({2, 2}), kStart, 2), 0.0);
-}
+TEST(RecoveryTest, TheBoundItselfIsGood) { EXPECT_EQ(RecoverySeconds(SeriesOf({2, 2}), kStart, 2), 0.0); }
 
 TEST(ShareAboveTest, CountsWindowsOfItsTimeOnly) {
   const WindowSeries series = SeriesOf({9, 9, 1, 1, 1, 9});
