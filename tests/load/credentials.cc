@@ -35,13 +35,15 @@ absl::StatusOr<Identity> IdentityIn(const fs::path& folder, const std::string& r
 absl::StatusOr<TenantCredentials> TenantIn(const fs::path& folder, const std::string& roots, int devices) {
   TenantCredentials out;
   const std::vector<fs::path> apps = Below(folder / "app", "chain.pem");
-  if (apps.empty()) return absl::NotFoundError(absl::StrCat((folder / "app").string(), ": no app to found with"));
+  if (apps.empty())
+    return absl::NotFoundError(absl::StrCat((folder / "app").string(), ": no app to found with"));
   KS_ASSIGN_OR_RETURN(out.owner, IdentityIn(apps.front(), roots));
   out.name = out.owner.id.tenant();
   const std::vector<fs::path> found = Below(folder / "device", "chain.pem");
   if (found.size() < static_cast<size_t>(devices)) {
-    return absl::NotFoundError(absl::StrCat((folder / "device").string(), ": ", found.size(), " devices, not ",
-                                            devices, "; make more with certs/issue or give --devices"));
+    return absl::NotFoundError(absl::StrCat((folder / "device").string(), ": ", found.size(),
+                                            " devices, not ", devices,
+                                            "; make more with certs/issue or give --devices"));
   }
   for (int i = 0; i < devices; ++i) {
     KS_ASSIGN_OR_RETURN(Identity device, IdentityIn(found[static_cast<size_t>(i)], roots));
@@ -52,8 +54,9 @@ absl::StatusOr<TenantCredentials> TenantIn(const fs::path& folder, const std::st
 
 }  // namespace
 
-absl::StatusOr<std::vector<TenantCredentials>> FindTenants(const std::string& folder, const std::string& roots,
-                                                           int tenants, int devices) {
+absl::StatusOr<std::vector<TenantCredentials>> FindTenants(const std::string& folder,
+                                                           const std::string& roots, int tenants,
+                                                           int devices) {
   const fs::path root = fs::path(folder) / "tenants";
   const std::vector<fs::path> found = Below(root, "app");
   if (found.size() < static_cast<size_t>(tenants)) {

@@ -22,8 +22,9 @@ struct TenantCredentials {
 };
 
 // The first tenants by name below FOLDER/tenants with that many devices each. NOT_FOUND says what is missing.
-absl::StatusOr<std::vector<TenantCredentials>> FindTenants(const std::string& folder, const std::string& roots,
-                                                           int tenants, int devices);
+absl::StatusOr<std::vector<TenantCredentials>> FindTenants(const std::string& folder,
+                                                           const std::string& roots, int tenants,
+                                                           int devices);
 
 // The first operator below FOLDER/provider/operator; none when there is none.
 std::optional<Identity> FindOperator(const std::string& folder, const std::string& roots);

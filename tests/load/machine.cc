@@ -119,7 +119,7 @@ uint64_t BytesBelow(const std::string& folder) {
   std::error_code error;
   std::filesystem::recursive_directory_iterator at(folder, error);
   for (; !error && at != std::filesystem::end(at); at.increment(error)) {
-    struct stat file{};  // what goes away while we look counts as nothing
+    struct stat file {};  // what goes away while we look counts as nothing
     if (stat(at->path().c_str(), &file) == 0 && S_ISREG(file.st_mode))
       out += static_cast<uint64_t>(file.st_blocks) * kDiskBlock;
   }

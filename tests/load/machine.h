@@ -12,12 +12,12 @@
 
 namespace keystead::load {
 
-int64_t NowNs();                          // CLOCK_MONOTONIC: the same in every process of the machine
-void SleepUntilNs(int64_t time_ns);       // returns at once for what is past
-void WakePunctually();                    // this thread's sleeps end within microseconds of what they ask for
+int64_t NowNs();                     // CLOCK_MONOTONIC: the same in every process of the machine
+void SleepUntilNs(int64_t time_ns);  // returns at once for what is past
+void WakePunctually();               // this thread's sleeps end within microseconds of what they ask for
 
-std::vector<int> AllowedCores();          // ascending
-absl::Status PinTo(int core);             // this thread and all that it starts, processes too
+std::vector<int> AllowedCores();                 // ascending
+absl::Status PinTo(int core);                    // this thread and all that it starts, processes too
 absl::Status RaiseFileLimit(uint64_t at_least);  // RESOURCE_EXHAUSTED: the hard limit is below
 
 // CPU time that a process has used so far; none when it is gone.

@@ -66,7 +66,8 @@ absl::StatusOr<ServerProcess> ServerProcess::Start(const std::vector<std::string
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   if (access(words[0].c_str(), X_OK) != 0)
-    return absl::NotFoundError(absl::StrCat(words[0], ": no such program; build it or name it with --backend"));
+    return absl::NotFoundError(
+        absl::StrCat(words[0], ": no such program; build it or name it with --backend"));
   const int log = open(log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (log < 0) return absl::UnavailableError(absl::StrCat(log_file, ": ", std::strerror(errno)));
   const pid_t parent = getpid();

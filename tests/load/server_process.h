@@ -14,9 +14,9 @@ namespace keystead::load {
 // Ended, at the latest, with this process, however that ends. Thread-compatible.
 class ServerProcess {
  public:
-  // Starts `command` (program and arguments) on `core`, appending its output to `log_file`, and waits until it
-  // has written its ports to `ports_file`. Core below 0: wherever the system likes.
-  // UNAVAILABLE when it ends before, with the last line it said; DEADLINE_EXCEEDED.
+  // Starts `command` (program and arguments) on `core`, appending its output to `log_file`, and waits until
+  // it has written its ports to `ports_file`. Core below 0: wherever the system likes. UNAVAILABLE when it
+  // ends before, with the last line it said; DEADLINE_EXCEEDED.
   static absl::StatusOr<ServerProcess> Start(const std::vector<std::string>& command,
                                              const std::string& ports_file, const std::string& log_file,
                                              int core, absl::Duration patience);
