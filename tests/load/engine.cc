@@ -11,6 +11,7 @@
 #include "core/transport/tls_credentials.h"
 #include "tests/load/device.h"
 #include "tests/load/machine.h"
+#include "tests/load/subscription.h"
 
 namespace keystead::load {
 namespace {
@@ -29,6 +30,13 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> DialAs(const Target& target, cons
   ChannelOptions options;
   options.own_connection = true;
   return DialChannel(target.address, credentials, options);
+}
+
+EngineCore::EngineCore(grpc::CompletionQueue* queue) : cq(queue) {}
+EngineCore::~EngineCore() = default;
+
+void EngineCore::Bury(std::vector<std::unique_ptr<Subscription>> dead) {
+  for (auto& one : dead) dead_.push_back(std::move(one));
 }
 
 void EngineCore::WakeAt(int64_t time_ns, std::function<void(int64_t)> what) {
@@ -127,6 +135,11 @@ void Engine::Drain(int64_t deadline_ns) {
   for (const auto& device : devices_) device->set_on_change(nullptr);
   const int64_t now = NowNs();
   for (const auto& device : devices_) device->GiveUp(now);
+}
+
+void Engine::Rest() {
+  absl::MutexLock lock(&mutex_);
+  core_.recorder = nullptr;
 }
 
 void Engine::Locked(const std::function<void(EngineCore&)>& what) {

@@ -59,15 +59,19 @@ struct DeviceLoad {
 };
 
 class Device;
+class Subscription;
 
 // What a device sees of the engine. All under its lock.
 class EngineCore {
  public:
-  explicit EngineCore(grpc::CompletionQueue* queue) : cq(queue) {}
+  explicit EngineCore(grpc::CompletionQueue* queue);
+  ~EngineCore();
   grpc::CompletionQueue* const cq;
   Recorder* recorder = nullptr;
   void WakeAt(int64_t time_ns, std::function<void(int64_t now_ns)> what);  // in the order of their times
   void RunDue(int64_t now_ns);
+  // Keeps what an earlier WakeAt may still call, as long as this.
+  void Bury(std::vector<std::unique_ptr<Subscription>> dead);
   int64_t next_wake_ns() const { return wakes_.empty() ? INT64_MAX : wakes_.top().time_ns; }
 
  private:
@@ -76,6 +80,7 @@ class EngineCore {
     std::shared_ptr<std::function<void(int64_t)>> what;
     bool operator>(const Wake& other) const { return time_ns > other.time_ns; }
   };
+  std::vector<std::unique_ptr<Subscription>> dead_;
   std::priority_queue<Wake, std::vector<Wake>, std::greater<>> wakes_;
 };
 
@@ -92,11 +97,15 @@ class Engine {
   // all of them in. UNAVAILABLE or the status with which a call ended.
   absl::Status Connect(absl::Duration patience);
 
-  // From now on everything is recorded there. `recorder` must outlive the engine or the next Begin.
+  // From now on everything is recorded there. `recorder` must outlive the engine, or be let go of
+  // with Rest.
   void Begin(Recorder* recorder, const DeviceLoad& load);
   // Waits until all records are acknowledged or refused, at the latest until `deadline_ns`; then gives up
   // what is left; calls on which something was left are begun anew.
   void Drain(int64_t deadline_ns);
+
+  // No recorder any more: what still ends is counted by nobody. Before the recorder of Begin is gone.
+  void Rest();
 
   // Runs under the lock, for who opens further calls on the same queue.
   void Locked(const std::function<void(EngineCore&)>& what);

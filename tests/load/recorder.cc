@@ -1,6 +1,9 @@
 #include "tests/load/recorder.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "absl/status/status.h"
 
 namespace keystead::load {
 namespace {
@@ -23,6 +26,18 @@ void RecordCounts::Add(const RecordCounts& more) {
   refused += more.refused;
   lost += more.lost;
   unsent += more.unsent;
+}
+
+nlohmann::json ToJson(const RecordCounts& counts) {
+  return {{"offered", counts.offered}, {"sent", counts.sent}, {"acknowledged", counts.acknowledged},
+          {"refused", counts.refused}, {"lost", counts.lost}, {"unsent", counts.unsent}};
+}
+
+nlohmann::json CodesToJson(const std::map<int, uint64_t>& by_code) {
+  nlohmann::json out = nlohmann::json::object();
+  for (const auto& [code, count] : by_code)
+    out[absl::StatusCodeToString(static_cast<absl::StatusCode>(code))] = count;
+  return out;
 }
 
 Recorder::Recorder(const Timeline& timeline, size_t tenants)

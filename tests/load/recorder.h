@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <vector>
 
 #include "tests/load/histogram.h"
@@ -22,6 +23,9 @@ struct RecordCounts {
   uint64_t unsent = 0;        // never sent, because the tenant was being held back
   void Add(const RecordCounts& more);
 };
+nlohmann::json ToJson(const RecordCounts& counts);
+// {"RESOURCE_EXHAUSTED": 3}
+nlohmann::json CodesToJson(const std::map<int, uint64_t>& by_code);
 
 struct TenantRecord {
   RecordCounts all;

@@ -49,13 +49,13 @@ struct Subscription::Call final : public Completion {
           return stream->Read(&message, &tags[kRead]);
         return stream->ReadInitialMetadata(&tags[kLetIn]);
       case kLetIn:
-        let_in = ok;
+        if (ok) LetIn();
         if (!ok || cancelled) return stream->Read(&message, &tags[kRead]);  // which says that it is over
         waiting = true;                                                     // for Cancel
         return;
       case kRead:
         if (!ok) return Finish();
-        let_in = true;
+        LetIn();
         if (subscription->kind_ == SubscriptionKind::kChurns) Cancel();
         if (subscription->kind_ == SubscriptionKind::kReads) subscription->Take(message);
         message.Clear();
@@ -63,6 +63,9 @@ struct Subscription::Call final : public Completion {
       default:
         return subscription->Ended(status);  // destroys this
     }
+  }
+  void LetIn() {
+    if (!std::exchange(let_in, true)) ++subscription->times_let_in_;
   }
   void Cancel() {
     cancelled = true;
@@ -121,11 +124,12 @@ void Subscription::Take(const grpc::ByteBuffer& message) {
   }
 }
 
-void Subscription::Ended(const grpc::Status&) {
+void Subscription::Ended(const grpc::Status& status) {
   const bool ours = call_->cancelled;
+  const int code = static_cast<int>(status.error_code());
   call_.reset();
   if (closing_) return;
-  if (!ours) ++refused_;
+  if (!ours) ++refused_[code];
   core_->WakeAt(NowNs() + pause_ns_, [this](int64_t) { Open(); });
 }
 

@@ -4,6 +4,7 @@
 #include <grpcpp/client_context.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -31,7 +32,9 @@ class Subscription {
   bool idle() const { return call_ == nullptr; }
   bool let_in() const;
   uint64_t opened() const { return opened_; }
-  uint64_t refused() const { return refused_; }  // calls that the server ended
+  uint64_t times_let_in() const { return times_let_in_; }
+  // Calls that the server ended, by status code.
+  const std::map<int, uint64_t>& refused() const { return refused_; }
 
  private:
   struct Call;
@@ -47,7 +50,8 @@ class Subscription {
   GroupHeaderCache headers_;
   bool closing_ = false;
   uint64_t opened_ = 0;
-  uint64_t refused_ = 0;
+  uint64_t times_let_in_ = 0;
+  std::map<int, uint64_t> refused_;
 };
 
 }  // namespace keystead::load
