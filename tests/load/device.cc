@@ -81,6 +81,7 @@ struct Device::Call final : public Completion {
   Device* const device;
   grpc::ClientContext context;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream;
+  grpc::ByteBuffer request;
   grpc::ByteBuffer response;
   grpc::Status status;
   bool open = false;
@@ -150,8 +151,7 @@ void Device::Enqueue(int64_t intended_ns, int64_t now_ns) {
 
 void Device::Pump() {
   if (!open() || call_->writing || in_flight_.size() >= kMaxInFlight || sent_ == queue_.size()) return;
-  grpc::ByteBuffer request;
-  const size_t records = FillRequest(request);
+  const size_t records = FillRequest(call_->request);
   in_flight_.push_back(records);
   sent_ += records;
   if (sent_ > ever_sent_) {
@@ -159,7 +159,7 @@ void Device::Pump() {
     ever_sent_ = sent_;
   }
   call_->writing = true;
-  call_->stream->Write(request, &call_->tags[kWritten]);
+  core_->writes.push_back({call_->stream.get(), &call_->request, &call_->tags[kWritten]});
 }
 
 size_t Device::FillRequest(grpc::ByteBuffer& out) {

@@ -20,6 +20,10 @@ constexpr size_t kHandshakesAtOnce = 32;
 constexpr int64_t kLongestSleepNs = 2'000'000;  // until a wake that the other thread asked for is seen
 constexpr absl::Duration kCloseGrace = absl::Seconds(20);
 
+void Start(const std::vector<ReadyWrite>& writes) {
+  for (const ReadyWrite& write : writes) write.stream->Write(*write.request, write.tag);
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> DialAs(const Target& target, const Identity& identity) {
@@ -110,9 +114,14 @@ absl::Status Engine::Connect(absl::Duration patience) {
 void Engine::Begin(Recorder* recorder, const DeviceLoad& load) {
   const auto shared = std::make_shared<const DeviceLoad>(load);
   SmallRandom seeds(load.seed);
-  absl::MutexLock lock(&mutex_);
-  core_.recorder = recorder;
-  for (const auto& device : devices_) device->Begin(shared, seeds.Next());
+  std::vector<ReadyWrite> writes;
+  {
+    absl::MutexLock lock(&mutex_);
+    core_.recorder = recorder;
+    for (const auto& device : devices_) device->Begin(shared, seeds.Next());
+    writes.swap(core_.writes);
+  }
+  Start(writes);
 }
 
 void Engine::Drain(int64_t deadline_ns) {
@@ -161,15 +170,19 @@ size_t Engine::connected() {
 
 void Engine::Pace() {
   WakePunctually();
+  std::vector<ReadyWrite> writes;
   while (true) {
     int64_t until = 0;
+    writes.clear();
     {
       absl::MutexLock lock(&mutex_);
       if (stopping_) return;
       const int64_t now = NowNs();
       core_.RunDue(now);
       until = std::min(core_.next_wake_ns(), now + kLongestSleepNs);
+      writes.swap(core_.writes);
     }
+    Start(writes);
     SleepUntilNs(until);
   }
 }
@@ -177,10 +190,16 @@ void Engine::Pace() {
 void Engine::Complete() {
   void* tag = nullptr;
   bool ok = false;
+  std::vector<ReadyWrite> writes;
   while (queue_.Next(&tag, &ok)) {
-    absl::MutexLock lock(&mutex_);
-    const Tag* const of = static_cast<Tag*>(tag);
-    of->completion->Done(of->operation, ok);
+    {
+      absl::MutexLock lock(&mutex_);
+      const Tag* const of = static_cast<Tag*>(tag);
+      of->completion->Done(of->operation, ok);
+      writes.swap(core_.writes);
+    }
+    Start(writes);
+    writes.clear();
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <grpcpp/channel.h>
 #include <grpcpp/completion_queue.h>
+#include <grpcpp/generic/generic_stub.h>
 
 #include <cstdint>
 #include <functional>
@@ -61,6 +62,14 @@ struct DeviceLoad {
 class Device;
 class Subscription;
 
+// A write that is ready to start. Nothing else touches the call until it is done, so it starts without the
+// lock: gRPC sends within that call, and the other thread would wait for it.
+struct ReadyWrite {
+  grpc::GenericClientAsyncReaderWriter* stream = nullptr;
+  grpc::ByteBuffer* request = nullptr;
+  Tag* tag = nullptr;
+};
+
 // What a device sees of the engine. All under its lock.
 class EngineCore {
  public:
@@ -68,6 +77,7 @@ class EngineCore {
   ~EngineCore();
   grpc::CompletionQueue* const cq;
   Recorder* recorder = nullptr;
+  std::vector<ReadyWrite> writes;  // for who holds the lock to start when it has let go of it
   void WakeAt(int64_t time_ns, std::function<void(int64_t now_ns)> what);  // in the order of their times
   void RunDue(int64_t now_ns);
   // Keeps what an earlier WakeAt may still call, as long as this.
