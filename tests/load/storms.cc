@@ -9,6 +9,7 @@
 #include "core/base/status.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/registry.grpc.pb.h"
+#include "tests/load/hello.h"
 #include "tests/load/households.h"
 #include "tests/load/machine.h"
 
@@ -56,16 +57,26 @@ absl::Status ConnectAndAsk(const Target& target, const Identity& device, const H
 
 }  // namespace
 
-absl::Status StormHandshakes(Population& population, double per_second, int64_t end_ns,
+absl::Status StormHandshakes(Population& population, const NeighbourLimits& limits, int64_t end_ns,
                              BehaviourOutcome& outcome) {
-  std::vector<Attempt> attempts;
+  const Target& target = population.engine().target();
+  const std::vector<TenantCredentials>& tenants = population.tenants();
+  KS_ASSIGN_OR_RETURN(const std::string hello, ClientHelloOf(target, tenants.front().devices.front()));
+  std::vector<Attempt> whole;
+  std::vector<Attempt> begun;
   for (size_t i = 0; i < kWorkers; ++i) {
-    const size_t tenant = i % population.tenants().size();
-    const Identity& device = population.tenants()[tenant].devices.front();
+    const size_t tenant = i % tenants.size();
     const Household& household = population.households()[tenant].front();
-    attempts.push_back([&] { return ConnectAndAsk(population.engine().target(), device, household); });
+    whole.push_back(
+        [&, tenant] { return ConnectAndAsk(target, tenants[tenant].devices.front(), household); });
+    begun.push_back([&] { return SayHello(target.address, hello); });
   }
-  Storm(attempts, per_second, end_ns, outcome);
+  BehaviourOutcome of_begun;
+  std::thread beside([&] { Storm(begun, limits.hellos_per_second, end_ns, of_begun); });
+  Storm(whole, limits.handshakes_per_second, end_ns, outcome);
+  beside.join();
+  outcome.attempts += of_begun.attempts;
+  for (const auto& [code, count] : of_begun.answered) outcome.answered[code] += count;
   return absl::OkStatus();
 }
 

@@ -63,6 +63,21 @@ double GoodputOf(const Recorder& recorder, Phase phase) {
   return out;
 }
 
+// What came through of what was to come: in two phases, and of two tenants, Poisson arrivals offer not the
+// same.
+double ServedShare(uint64_t acknowledged, uint64_t offered) {
+  return offered == 0 ? 1 : static_cast<double>(acknowledged) / static_cast<double>(offered);
+}
+double ServedShare(const Recorder& recorder, Phase phase) {
+  uint64_t acknowledged = 0;
+  uint64_t offered = 0;
+  for (const TenantRecord& tenant : recorder.tenants()) {
+    acknowledged += tenant.acknowledged[static_cast<size_t>(phase)];
+    offered += tenant.offered[static_cast<size_t>(phase)];
+  }
+  return ServedShare(acknowledged, offered);
+}
+
 json PhaseToJson(const Recorder& recorder, Phase phase, const CpuUse& use) {
   const PhaseRecord& of = recorder.Of(phase);
   const auto at = static_cast<size_t>(phase);
@@ -95,7 +110,8 @@ json RatiosOf(const Recorder& recorder) {
     return OrNull(Ratio(static_cast<double>(with.Quantile(q)), static_cast<double>(alone.Quantile(q))));
   };
   json out = {{"p50", of(0.5)}, {"p90", of(0.9)}, {"p99", of(0.99)}, {"p99_9", of(0.999)}};
-  out["goodput"] = OrNull(Ratio(GoodputOf(recorder, Phase::kNeighbour), GoodputOf(recorder, Phase::kAlone)));
+  out["goodput"] =
+      OrNull(Ratio(ServedShare(recorder, Phase::kNeighbour), ServedShare(recorder, Phase::kAlone)));
   return out;
 }
 
@@ -166,8 +182,9 @@ json EpisodeToJson(const Recorder& recorder, const std::vector<std::string>& vic
   }
   out["ratios"] = RatiosOf(recorder);
   std::vector<double> shares;
-  for (size_t tenant = 0; tenant < victims.size(); ++tenant)
-    shares.push_back(GoodputOf(recorder, tenant, Phase::kNeighbour));
+  const auto with = static_cast<size_t>(Phase::kNeighbour);
+  for (const TenantRecord& tenant : recorder.tenants())
+    shares.push_back(ServedShare(tenant.acknowledged[with], tenant.offered[with]));
   const double jain = JainIndex(shares);
   out["jain"] = jain;
   const Timeline& timeline = recorder.timeline();
