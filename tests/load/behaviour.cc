@@ -36,6 +36,7 @@ constexpr std::array<Behaviour, kEntries.size()> kAll = [] {
   return out;
 }();
 constexpr int kTinyPerArrival = 64;
+constexpr int64_t kUnderWayNs = 2'000'000'000;  // what was sent may still be answered so long
 
 const Entry& Of(Behaviour behaviour) { return kEntries[static_cast<size_t>(behaviour)]; }
 
@@ -126,11 +127,12 @@ absl::StatusOr<BehaviourOutcome> Behave(Population& population, Behaviour behavi
   std::vector<std::unique_ptr<Subscription>> subscriptions;
   absl::Status status = OpenSubscriptions(population, behaviour, limits, subscriptions);
   if (status.ok() && behaviour == Behaviour::kHandshakeStorm)
-    status = StormHandshakes(population, limits.handshakes_per_second, end, outcome);
+    status = StormHandshakes(population, limits, end, outcome);
   if (status.ok() && behaviour == Behaviour::kCommitStorm)
     status = StormCommits(population, limits.commits_per_second, end, outcome);
   SleepUntilNs(end);
-  population.engine().Drain(end);
+  population.engine().Hush();
+  population.engine().Drain(end + kUnderWayNs);
   CountSubscriptions(population, subscriptions, outcome);
   population.Release(subscriptions);
   population.engine().Rest();

@@ -39,7 +39,8 @@ struct NeighbourLimits {
   double huge_per_second = 256;
   uint64_t backlog_records = 200'000;
   double backlog_seconds = 60;
-  double handshakes_per_second = 200;
+  double handshakes_per_second = 20;  // whole ones, with a call
+  double hellos_per_second = 600;     // begun and dropped: dear for the server, cheap for who does it
   double commits_per_second = 1000;
   size_t unread_connections = 8;
   size_t unread_subscriptions = 32;  // on each of them

@@ -279,14 +279,20 @@ int64_t Device::WaitNs(const grpc::Status& status) {
   return static_cast<int64_t>(absl::ToDoubleNanoseconds(*asked) * (1 + 0.5 * random_.Uniform()));
 }
 
-void Device::GiveUp(int64_t now_ns) {
+void Device::Hush(int64_t now_ns) {
   ++generation_;
   may_arrive_ = false;
+  while (queue_.size() > ever_sent_) {
+    core_->recorder->Unsent(tenant_, queue_.back(), now_ns);
+    queue_.pop_back();
+  }
+}
+
+void Device::GiveUp(int64_t now_ns) {
+  Hush(now_ns);
   const bool pushed_back = absl::IsResourceExhausted(last_end_);
   for (size_t i = 0; i < queue_.size(); ++i) {
-    if (i >= ever_sent_) {
-      core_->recorder->Unsent(tenant_, queue_[i], now_ns);
-    } else if (pushed_back) {
+    if (pushed_back) {
       core_->recorder->Refused(tenant_, queue_[i], now_ns, static_cast<int>(last_end_.code()));
     } else {
       core_->recorder->Lost(tenant_, queue_[i], now_ns);

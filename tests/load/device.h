@@ -22,6 +22,7 @@ class Device {
 
   void Open();  // nothing when a call is open or being opened
   void Begin(const std::shared_ptr<const DeviceLoad>& load, uint64_t seed);
+  void Hush(int64_t now_ns);    // nothing new is sent any more
   void GiveUp(int64_t now_ns);  // what is left is counted as what it is
   void Close();                 // cancels the call; opens none any more
 

@@ -146,6 +146,12 @@ void Engine::Drain(int64_t deadline_ns) {
   for (const auto& device : devices_) device->GiveUp(now);
 }
 
+void Engine::Hush() {
+  const int64_t now = NowNs();
+  absl::MutexLock lock(&mutex_);
+  for (const auto& device : devices_) device->Hush(now);
+}
+
 void Engine::Rest() {
   absl::MutexLock lock(&mutex_);
   core_.recorder = nullptr;

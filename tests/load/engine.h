@@ -114,6 +114,8 @@ class Engine {
   // what is left; calls on which something was left are begun anew.
   void Drain(int64_t deadline_ns);
 
+  // Sends nothing that was never sent; what is under way goes on.
+  void Hush();
   // No recorder any more: what still ends is counted by nobody. Before the recorder of Begin is gone.
   void Rest();
 

@@ -24,7 +24,9 @@ inline constexpr double kAimThroughput = 0.9;  // at 1,000 tenants to that at 1,
 using PhaseUse = std::array<CpuUse, kPhases>;
 
 // Phases, ratios, Jain's index, time to recover, aims, windows, and whether the run counts. `victims` are
-// their names, in the order of the recorder's numbers.
+// their names, in the order of the recorder's numbers. The ratio of goodput and Jain's index are of
+// acknowledged to offered records, so that they say what the server did and not what the arrivals happened to
+// be.
 nlohmann::json EpisodeToJson(const Recorder& recorder, const std::vector<std::string>& victims,
                              const PhaseUse& use);
 
