@@ -122,10 +122,10 @@ absl::StatusOr<json> RunSweep(const RunOptions& options, const Cores& cores, Pro
   const double first = rows.front()["records_per_second"].get<double>();
   const auto ratio = Ratio(rows.back()["records_per_second"].get<double>(), first);
   out["throughput_ratio"] = ratio ? json(*ratio) : json(nullptr);
-  out["aims"] = {AimToJson(
+  out["aims"] = json::array({AimToJson(
       "throughput",
       absl::StrCat("at ", options.sweep.back(), " tenants at least 0.9 × that at ", options.sweep.front()),
-      ratio, ratio >= kAimThroughput)};
+      ratio, ratio >= kAimThroughput)});
   return out;
 }
 

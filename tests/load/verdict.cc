@@ -195,10 +195,10 @@ json EpisodeToJson(const Recorder& recorder, const std::vector<std::string>& vic
       ShareAbove(recorder.windows(), timeline.BeginOf(Phase::kAlone), timeline.EndOf(Phase::kAlone), bound);
   const auto tail = NumberIn(out["ratios"]["p99"]);
   const auto goodput = NumberIn(out["ratios"]["goodput"]);
-  out["aims"] = {AimToJson("p99", "at most 1.5 × alone", tail, tail <= kAimTail),
-                 AimToJson("goodput", "at least 0.95 × alone", goodput, goodput >= kAimGoodput),
-                 AimToJson("jain", "at least 0.98", jain, jain >= kAimJain),
-                 AimToJson("recovery", "at most 2 s", recovery, recovery <= kAimRecovery)};
+  out["aims"] = json::array({AimToJson("p99", "at most 1.5 × alone", tail, tail <= kAimTail),
+                             AimToJson("goodput", "at least 0.95 × alone", goodput, goodput >= kAimGoodput),
+                             AimToJson("jain", "at least 0.98", jain, jain >= kAimJain),
+                             AimToJson("recovery", "at most 2 s", recovery, recovery <= kAimRecovery)});
   out["victims"] = TenantsOf(recorder, victims);
   out["records"] = ToJson(recorder.Total());
   out["windows"] = WindowsOf(recorder);
