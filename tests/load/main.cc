@@ -8,6 +8,7 @@
 #include "core/program/files.h"
 #include "core/program/program.h"
 #include "tests/load/options.h"
+#include "tests/load/page.h"
 #include "tests/load/terminal.h"
 
 namespace keystead::load {
@@ -32,6 +33,7 @@ absl::Status Work(CommandLine& line, Program& program) {
   }
   PrintReport(report, live);
   if (!line.json_file.empty()) KS_RETURN_IF_ERROR(WriteFileAtomically(line.json_file, report.dump(1) + "\n"));
+  if (!line.html_file.empty()) KS_RETURN_IF_ERROR(WriteFileAtomically(line.html_file, RenderPage(report)));
   if (!report["valid"].get<bool>()) program.SucceedWith(kInvalid);
   return absl::OkStatus();
 }
