@@ -2,7 +2,9 @@
 """keystead-load with a backend of its own: that its counts add up and agree with the backend's, that a neighbour is held
 back and the others are not, that it leaves nothing behind. Never how fast anything was."""
 
+import json
 import os
+import pathlib
 import signal
 import unittest
 
@@ -84,6 +86,15 @@ class LoadTest(LoadCase):
             self.assertGreater(done[name]["answered"].get("OK", 0), 5, name)
         for episode in report["episodes"]:
             self.assert_sums(episode["records"])
+
+    def test_where_generator_and_server_share_a_core_nothing_is_valid(self):
+        core = min(os.sched_getaffinity(0))
+        report = self.stack.path("one-core.json")
+        result = self.stack.run("/usr/bin/taskset", "-c", core, self.stack.bins / "keystead-load", "--self", *SHORT, "--devices", "1",
+                                "--json", report, patience=60, check=False)
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("INVALID: server and generator share a core", result.stdout)
+        self.assertFalse(json.loads(pathlib.Path(report).read_text())["valid"])
 
     def test_being_stopped_leaves_nothing(self):
         folder = self.stack.path("stopped")

@@ -217,6 +217,7 @@ bool Device::Take(const v1::PublishResponse& response) {
     group_firsts_.pop_front();
     ++first_request_;
   }
+  if (settled > 0) last_end_ = absl::OkStatus();  // it is let in again
   Settle(settled, now);
   if (load_->window > 0 && now < load_->end_ns) {
     for (uint64_t i = 0; i < settled; ++i) Enqueue(now, now);

@@ -88,9 +88,9 @@ void AddLoad(CLI::App& app, CommandLine& line) {
 void AddRun(CLI::App& app, CommandLine& line) {
   app.add_option("--neighbour,--behaviour", line.behaviours,
                  absl::StrCat("How the neighbour misbehaves: ", BehaviourNames(),
-                              "; or all. Several, with commas, one after the other"))
+                              "; or all. Several, with commas, one after the other. Default: none"))
       ->delimiter(',')
-      ->capture_default_str();
+      ->allow_extra_args(false);
   app.add_flag("--neighbour-obeys", line.run.plan.neighbour_obeys,
                "The neighbour waits as long as a refusal asks it to");
   app.add_flag("--quick", line.quick, "Short phases: to see that it works, not to measure");
@@ -103,11 +103,11 @@ void AddRun(CLI::App& app, CommandLine& line) {
   }
   app.add_option(
          "--sweep-tenants", line.sweep,
-         "With --self: spread the same connections over so many tenants, one after the other, and measure "
-         "what each costs. Alone, no neighbour is run. Default 1,10,100,1000")
+         "With --self: spread the same connections over so many tenants, one number after the other, as in "
+         "1,10,100,1000, and measure what each costs. Without --behaviour nothing else is measured")
       ->delimiter(',')
       ->check(CLI::Range(1, 10'000))
-      ->expected(0, 16);
+      ->allow_extra_args(false);
   app.add_option("--sweep-connections", line.run.sweep_connections, "Connections in that sweep")
       ->check(CLI::Range(1, kMostConnections))
       ->capture_default_str();
@@ -128,6 +128,7 @@ absl::Status SettleTarget(RunOptions& run) {
 }
 
 absl::Status SettleBehaviours(CommandLine& line) {
+  if (line.behaviours.empty() && line.sweep.empty()) line.behaviours = {"none"};
   for (const std::string& name : line.behaviours) {
     if (name == "all") {
       line.run.behaviours.assign(AllBehaviours().begin(), AllBehaviours().end());

@@ -15,7 +15,7 @@ namespace keystead::load {
 
 struct CommandLine {
   RunOptions run;
-  std::vector<std::string> behaviours = {"none"};
+  std::vector<std::string> behaviours;
   std::string arrivals = "poisson";
   std::vector<int> sweep;
   bool quick = false;

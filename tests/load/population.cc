@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
-#include "tests/load/machine.h"
 
 namespace keystead::load {
 namespace {
@@ -12,19 +11,12 @@ namespace {
 constexpr int64_t kPauseNs = 20'000'000;
 constexpr absl::Duration kGrace = absl::Seconds(10);
 
-absl::Status OpenFilesFor(const Plan& plan) {
-  constexpr uint64_t kOthers = 256;
-  const uint64_t devices = static_cast<uint64_t>(plan.tenants) * static_cast<uint64_t>(plan.devices);
-  return RaiseFileLimit(devices + 2 * static_cast<uint64_t>(plan.tenants) + kOthers);
-}
-
 }  // namespace
 
 Population::Population(const Plan& plan, Target target, std::vector<TenantCredentials> tenants)
     : plan_(plan), tenants_(std::move(tenants)), engine_(std::make_unique<Engine>(std::move(target))) {}
 
 absl::StatusOr<std::unique_ptr<Population>> Population::Found(const Plan& plan, int first, int count) {
-  KS_RETURN_IF_ERROR(OpenFilesFor(plan));
   KS_ASSIGN_OR_RETURN(PeerExpectation server, PeerExpectation::Parse(plan.target_id));
   KS_ASSIGN_OR_RETURN(std::vector<TenantCredentials> found,
                       FindTenants(plan.credentials, plan.roots, first + count, plan.devices));

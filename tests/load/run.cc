@@ -1,5 +1,6 @@
 #include "tests/load/run.h"
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -52,6 +53,18 @@ json ConnectionsToJson(const BackendCounts& counts, size_t devices, size_t open,
   return out;
 }
 
+uint64_t FilesFor(const RunOptions& options) {
+  constexpr uint64_t kOthers = 512;  // logs, tables, subscribers that do not read
+  const Plan& plan = options.plan;
+  int devices = plan.tenants * plan.devices;
+  int owners = plan.tenants;
+  for (const int tenants : options.sweep) {
+    devices = std::max(devices, options.sweep_connections);
+    owners = std::max(owners, tenants);
+  }
+  return static_cast<uint64_t>(devices) + 2 * static_cast<uint64_t>(owners) + kOthers;
+}
+
 std::vector<TenantName> NamesOf(const std::vector<TenantCredentials>& tenants) {
   std::vector<TenantName> out;
   for (const TenantCredentials& tenant : tenants) out.push_back(tenant.name);
@@ -64,6 +77,7 @@ class Runner {
       : options_(options), plan_(options.plan), progress_(progress), termination_(termination) {}
 
   absl::StatusOr<json> Run() {
+    KS_RETURN_IF_ERROR(RaiseFileLimit(FilesFor(options_)));  // the server inherits it
     KS_ASSIGN_OR_RETURN(cores_, ChooseCores(options_.self));
     const bool misbehaves = plan_.neighbours > 0 && !options_.behaviours.empty();
     if (!misbehaves) plan_.neighbours = 0;

@@ -14,7 +14,7 @@ namespace keystead::load {
 inline constexpr double kMaxGeneratorShare = 0.85;  // above it a run is invalid
 inline constexpr double kMaxOthersShare = 0.10;     // above it a run was disturbed, and says so
 
-// The aims of docs/benchmark.md, "Neighbours".
+// Aims, measured and explained; none is a gate.
 inline constexpr double kAimTail = 1.5;        // p99 to that alone, at most
 inline constexpr double kAimGoodput = 0.95;    // goodput to that alone, at least
 inline constexpr double kAimJain = 0.98;       // at least
