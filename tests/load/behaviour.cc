@@ -66,7 +66,8 @@ absl::StatusOr<DeviceLoad> LoadOf(const Population& population, size_t devices, 
     load.records_per_group = 1;
     load.records_per_arrival = kTinyPerArrival;
   }
-  load.per_second = std::min(load.per_second, most / load.records_per_arrival);
+  load.per_second =
+      std::min({load.per_second, most / load.records_per_arrival, limits.arrivals_per_second / count});
   if (behaviour == Behaviour::kBacklog) {
     const double waiting = load.per_second * load.records_per_arrival * limits.backlog_seconds;
     load.backlog = std::min(static_cast<uint64_t>(waiting), limits.backlog_records / devices);

@@ -36,6 +36,7 @@ std::optional<Behaviour> BehaviourFromName(std::string_view name);
 // says.
 struct NeighbourLimits {
   double records_per_second = 30'000;
+  double arrivals_per_second = 12'000;  // each may be a request of its own, and costs the generator as much
   double huge_per_second = 256;
   uint64_t backlog_records = 200'000;
   double backlog_seconds = 60;
