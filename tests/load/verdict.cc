@@ -112,6 +112,10 @@ json RatiosOf(const Recorder& recorder) {
   json out = {{"p50", of(0.5)}, {"p90", of(0.9)}, {"p99", of(0.99)}, {"p99_9", of(0.999)}};
   out["goodput"] =
       OrNull(Ratio(ServedShare(recorder, Phase::kNeighbour), ServedShare(recorder, Phase::kAlone)));
+  const Histogram& delivered = recorder.Of(Phase::kNeighbour).delivered;
+  out["delivered_p99"] =
+      OrNull(Ratio(static_cast<double>(delivered.Quantile(0.99)),
+                   static_cast<double>(recorder.Of(Phase::kAlone).delivered.Quantile(0.99))));
   return out;
 }
 
