@@ -3,7 +3,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <array>
 #include <utility>
 #include <vector>
 
@@ -26,12 +25,14 @@ absl::Status AddExtensions(X509* certificate, X509* issuer, const TenantName& te
   X509V3_CTX context;
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
   X509V3_set_ctx_nodb(&context);
+  const bool admits = tenant == TenantName();  // the admission CA: of no tenant, and above all
   const std::string constraint = absl::StrCat("critical,permitted;URI:", tenant.str());
-  const std::array<std::pair<int, const char*>, 4> wanted = {
-      {{NID_basic_constraints, "critical,CA:TRUE,pathlen:1"},
-       {NID_key_usage, "critical,keyCertSign,cRLSign"},
-       {NID_subject_key_identifier, "hash"},
-       {NID_name_constraints, constraint.c_str()}}};
+  std::vector<std::pair<int, const char*>> wanted = {
+      {NID_basic_constraints, admits ? "critical,CA:TRUE,pathlen:2" : "critical,CA:TRUE,pathlen:1"},
+      {NID_key_usage, "critical,keyCertSign,cRLSign"},
+      {NID_subject_key_identifier, "hash"}};
+  if (!admits) wanted.emplace_back(NID_name_constraints, constraint.c_str());
+  if (issuer != certificate) wanted.emplace_back(NID_authority_key_identifier, "keyid");
   for (const auto& [nid, value] : wanted) {
     const ExtensionPtr extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value));
     if (extension == nullptr || X509_add_ext(certificate, extension.get(), -1) != 1)
@@ -53,7 +54,9 @@ absl::StatusOr<std::string> Make(const TenantName& tenant, absl::Time not_after,
       BN_rand(serial.get(), kSerialBits, BN_RAND_TOP_ANY, BN_RAND_BOTTOM_ANY) != 1 ||
       BN_to_ASN1_INTEGER(serial.get(), X509_get_serialNumber(certificate.get())) == nullptr)
     return Failed("serial number");
-  const std::string name = absl::StrCat(tenant.str(), " tenant CA").substr(0, kMaxCommonName);
+  const std::string name = tenant == TenantName()
+                               ? "admission CA"
+                               : absl::StrCat(tenant.str(), " tenant CA").substr(0, kMaxCommonName);
   const auto* text = reinterpret_cast<const unsigned char*>(name.data());
   X509* const self = certificate.get();
   if (X509_set_version(self, X509_VERSION_3) != 1 ||
@@ -74,6 +77,10 @@ absl::StatusOr<std::string> Make(const TenantName& tenant, absl::Time not_after,
 }
 
 }  // namespace
+
+absl::StatusOr<Authority> MakeAdmissionAuthority(absl::Time not_after) {
+  return MakeTenantAuthority(TenantName(), not_after);
+}
 
 absl::StatusOr<Authority> MakeTenantAuthority(const TenantName& tenant, absl::Time not_after) {
   const PkeyPtr key(EVP_EC_gen("P-256"));

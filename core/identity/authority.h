@@ -21,6 +21,9 @@ struct Authority {
 // tenant (RFC 5280, section 4.2.1.10). About 0.3 ms.
 absl::StatusOr<Authority> MakeTenantAuthority(const TenantName& tenant, absl::Time not_after);
 
+// The provider's CA over all tenants': no name constraint, path length 2.
+absl::StatusOr<Authority> MakeAdmissionAuthority(absl::Time not_after);
+
 // The admission CA's certificate over the key of `ca_pem`, with the same constraint. INVALID_ARGUMENT when
 // one of them is malformed.
 absl::StatusOr<std::string> CrossSign(const Authority& admission, std::string_view ca_pem,

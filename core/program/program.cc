@@ -127,7 +127,7 @@ int Program::RunBody(int argc, char** argv, const std::function<absl::Status()>&
     fail(status);
     return absl::IsInvalidArgument(status) ? invalid_argument_code_ : 1;
   }
-  return 0;
+  return success_code_;
 }
 
 absl::Status Program::AnnouncePorts(const std::map<std::string, int>& ports) const {

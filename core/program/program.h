@@ -51,6 +51,9 @@ class Program {
   // option does.
   void InvalidArgumentIsMistyped() { invalid_argument_code_ = 2; }
 
+  // Another exit code than 0 for a body that answers OK: it did its work, and what came out is bad news.
+  void SucceedWith(int code) { success_code_ = code; }
+
   // Writes {"pid": …, "ports": {name: port, …}} to --ports-file, if one was given, whole or not at all. Call
   // it when all ports are bound: whoever waits for the file may then connect.
   absl::Status AnnouncePorts(const std::map<std::string, int>& ports) const;
@@ -68,6 +71,7 @@ class Program {
   std::string level_ = "info";
   bool quiet_ = false;
   int invalid_argument_code_ = 1;
+  int success_code_ = 0;
   std::string ports_file_;
 };
 
