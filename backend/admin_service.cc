@@ -57,8 +57,8 @@ grpc::ServerUnaryReactor* AdminService::Create(grpc::CallbackServerContext* cont
     if (request->has_limits()) {
       KS_ASSIGN_OR_RETURN(limits, LimitsFrom(request->limits()));
     }
-    KS_RETURN_IF_ERROR(
-        parts_.tenants->Create(name, request->ca_pem(), request->has_limits() ? &limits : nullptr));
+    KS_RETURN_IF_ERROR(parts_.tenants->Create(name, request->ca_pem(),
+                                              request->has_limits() ? &limits : nullptr, caller.uri()));
     Log(LogLevel::kInfo, "tenant_created", {{"tenant", name.str()}, {"peer", caller.uri()}});
     return absl::OkStatus();
   });
@@ -90,7 +90,7 @@ grpc::ServerUnaryReactor* AdminService::SetLimits(grpc::CallbackServerContext* c
   return Run(*context, [this, request](const Principal& caller) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
     KS_ASSIGN_OR_RETURN(const TenantLimits limits, LimitsFrom(request->limits()));
-    KS_RETURN_IF_ERROR(parts_.tenants->SetLimits(tenant, limits));
+    KS_RETURN_IF_ERROR(parts_.tenants->SetLimits(tenant, limits, caller.uri()));
     Log(LogLevel::kInfo, "limits_set", {{"tenant", tenant.name().str()}, {"peer", caller.uri()}});
     return absl::OkStatus();
   });
@@ -122,6 +122,13 @@ grpc::ServerUnaryReactor* AdminService::Usage(grpc::CallbackServerContext* conte
     response->set_queue_bytes(queue.waiting_bytes);
     response->set_queue_seconds(absl::ToDoubleSeconds(queue.waited));
     return absl::OkStatus();
+  });
+}
+
+grpc::ServerWriteReactor<v1::AuditChunk>* AdminService::Audit(grpc::CallbackServerContext* context,
+                                                              const v1::AuditRequest* request) {
+  return parts_.audit->Open(*context, *request, [this](const Principal& caller, std::string_view name) {
+    return Find(caller, name);
   });
 }
 

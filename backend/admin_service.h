@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "backend/audit_export.h"
 #include "backend/fair_queue.h"
 #include "backend/tenant_view.h"
 #include "core/storage/log_store.h"
@@ -22,6 +23,7 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     FairQueue* queue = nullptr;
     const storage::LogStore* store = nullptr;
     Executor* executor = nullptr;
+    AuditExport* audit = nullptr;
   };
   explicit AdminService(const Parts& parts) : parts_(parts) {}
 
@@ -38,6 +40,8 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
                                       v1::SetLimitsResponse* response) override;
   grpc::ServerUnaryReactor* Usage(grpc::CallbackServerContext* context, const v1::UsageRequest* request,
                                   v1::UsageResponse* response) override;
+  grpc::ServerWriteReactor<v1::AuditChunk>* Audit(grpc::CallbackServerContext* context,
+                                                  const v1::AuditRequest* request) override;
 
  private:
   // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.

@@ -82,10 +82,36 @@ Mailboxes::Options WithClock(Mailboxes::Options options, const BackendOptions& a
   options.clock = all.clock;
   return options;
 }
+AuditNotes::Options WithClock(AuditNotes::Options options, const BackendOptions& all) {
+  options.clock = all.clock;
+  return options;
+}
+// Each with the mark before it, as many as an entry of the audit log has room for.
+std::string Listed(std::string_view mark, const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) {
+    if (out.size() + line.size() > audit::kMaxDetailBytes) break;
+    absl::StrAppend(&out, Absl(mark), line);
+  }
+  return out;
+}
 RecordLog::Options LogOptionsOf(const BackendOptions& all) {
   RecordLog::Options options;
   options.clock = all.clock;
   return options;
+}
+
+// A key that is given has to be good; one that is not given is missed when somebody asks for an export.
+absl::StatusOr<std::unique_ptr<AuditLog>> OpenAudit(const BackendOptions& options, storage::LogStore* store) {
+  AuditLog::Options audit = options.audit;
+  audit.clock = options.clock;
+  if (!options.provider.empty()) {
+    KS_ASSIGN_OR_RETURN(audit.provider,
+                        TenantName::Parse(options.provider.substr(0, options.provider.find('='))));
+  }
+  auto log = std::make_unique<AuditLog>(store, audit);
+  if (!audit.chain.empty() || !audit.key.empty()) KS_RETURN_IF_ERROR(log->Signer().status());
+  return log;
 }
 
 }  // namespace
@@ -127,7 +153,7 @@ struct Vault {
 // In the order in which they depend on each other; destroyed the other way round, after Stop.
 struct Backend::Parts {
   Parts(const BackendOptions& options, std::unique_ptr<TenantDirectory> tenant_keys,
-        std::unique_ptr<Vault> opened, std::unique_ptr<Tenants> numbered)
+        std::unique_ptr<Vault> opened, std::unique_ptr<AuditLog> audit_log, std::unique_ptr<Tenants> numbered)
       : grace(options.grace),
         clock(options.clock),
         directory(std::move(tenant_keys)),
@@ -135,38 +161,56 @@ struct Backend::Parts {
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         vault(std::move(opened)),
         store(vault->store.get()),
+        audit(std::move(audit_log)),
         tenants(std::move(numbered)),
+        notes(audit.get(), tenants.get(), WithClock(options.notes, options)),
+        events([this](const SecurityEvent& event) { notes.Observe(event); }),
         queue(store, options.queue),
         executor(options.threads),
         log(store, LogOptionsOf(options)),
         instantiations(store, &executor, WithClock(options.instantiations, options)),
         hop(resolver.get(), tenants.get(), &instantiations, store, &queue),
         transport(&hop, &log, &executor, options.transport),
-        intake({store, &log, &executor, &instantiations, &hop, &queue, vault->ciphers.get()},
+        intake({store, &log, &executor, &instantiations, &hop, &queue, vault->ciphers.get(), audit.get()},
                WithClock(options.intake, options)),
         mailboxes(WithClock(options.mailboxes, options)),
         registry_service(resolver.get(), tenants.get(), &intake),
         rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
-        admin_service({resolver.get(), tenants.get(), &queue, store, &executor}) {
+        audit_export({resolver.get(), audit.get(), &notes, &executor}),
+        admin_service({resolver.get(), tenants.get(), &queue, store, &executor, &audit_export}) {
     hop.Attach(&transport);
   }
 
   absl::Status OpenEnrollment(const Enrollment::Options& options) {
     KS_ASSIGN_OR_RETURN(enrollment, Enrollment::Open(options, resolver.get()));
-    enrollment_service.emplace(resolver.get(), enrollment.get(), &executor);
+    enrollment_service.emplace(
+        EnrollmentService::Parts{resolver.get(), tenants.get(), &queue, audit.get(), &executor},
+        enrollment.get());
     return absl::OkStatus();
   }
 
   void Tick() {
     hop.EndExpired(clock->Now());
     mailboxes.DropExpired();
+    notes.Flush(/*all=*/false);
     const absl::StatusOr<bool> denied = deny_file.Refresh();
     if (!denied.ok())
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
     if (!denied.ok() || !*denied) return;
+    RecordDenied();
     transport.EndCalls(
         [this](const OpenCall& call) { return !resolver->CheckStillValid(call.principal).ok(); },
         absl::UnauthenticatedError("the certificate counts no longer"));
+  }
+
+  void RecordDenied() {
+    for (const DenyFile::Change& change : deny_file.TakeChanges()) {
+      const std::optional<TenantView> tenant = tenants->Known(change.tenant);
+      if (!tenant.has_value()) continue;
+      const auto detail = absl::StrCat("added ", change.added.size(), ", removed ", change.removed.size(),
+                                       ":", Listed(" +", change.added), Listed(" -", change.removed));
+      audit->Record(AuditBook(*tenant), {"", "deny_list_changed", change.tenant.str(), detail});
+    }
   }
 
   const absl::Duration grace;
@@ -177,7 +221,10 @@ struct Backend::Parts {
   const std::shared_ptr<PrincipalResolver> resolver;
   const std::unique_ptr<Vault> vault;
   storage::LogStore* const store;
+  const std::unique_ptr<AuditLog> audit;
   const std::unique_ptr<Tenants> tenants;
+  AuditNotes notes;
+  const SecurityEventTap events;
   FairQueue queue;
   Executor executor;
   RecordLog log;
@@ -188,6 +235,7 @@ struct Backend::Parts {
   Mailboxes mailboxes;
   RegistryService registry_service;
   RendezvousService rendezvous_service;
+  AuditExport audit_export;
   AdminService admin_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
@@ -205,13 +253,17 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   auto directory = std::make_unique<TenantDirectory>();
   KS_RETURN_IF_ERROR(RegisterTenants(options, *directory));
   KS_ASSIGN_OR_RETURN(auto vault, Vault::Open(options));
-  KS_ASSIGN_OR_RETURN(
-      auto tenants,
-      Tenants::Open(*vault->store, *directory,
-                    {.defaults = options.default_limits, .keys = vault->keys.get(), .clock = options.clock}));
+  KS_ASSIGN_OR_RETURN(auto audit, OpenAudit(options, vault->store.get()));
+  KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*vault->store, *directory,
+                                                  {.defaults = options.default_limits,
+                                                   .keys = vault->keys.get(),
+                                                   .audit = audit.get(),
+                                                   .clock = options.clock}));
 
-  auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(tenants));
+  auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(audit),
+                                       std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
+  parts->RecordDenied();
   Enrollment::Options enrollment = options.enrollment;
   enrollment.clock = options.clock;
   KS_RETURN_IF_ERROR(parts->OpenEnrollment(enrollment));
@@ -249,6 +301,7 @@ void Backend::Stop() {
   // jobs that submit, then what was submitted, then jobs that this posted.
   parts_->executor.Drain();
   parts_->queue.Drain();
+  parts_->notes.Flush(/*all=*/true);
   static_cast<void>(parts_->store->Commit([](storage::Transaction&) { return absl::OkStatus(); }));
   parts_->executor.Drain();
 }

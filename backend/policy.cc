@@ -38,6 +38,7 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.TenantAdmin/GetLimits", kAdministrators},
       {"/keystead.v1.TenantAdmin/SetLimits", kOperators},
       {"/keystead.v1.TenantAdmin/Usage", kAdministrators},
+      {"/keystead.v1.TenantAdmin/Audit", kAdministrators},
   };
 }
 

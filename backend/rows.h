@@ -10,6 +10,9 @@
 //   n       kUsageTable    "stored"                   groups(8) bytes(8) of all its topics
 //   0       kLimitsTable   tenant name                serialized keystead.v1.TenantLimits
 //   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
+//   n, 0    kAuditTable    sequence(8)                an entry (core/audit/entry.h); 0: the provider's own
+//   log n, 0    kCountTable    "audit"                    first(8) before(32) count(8) head(32)
+//   (core/audit/head.h)
 #pragma once
 
 #include <cstdint>
@@ -32,6 +35,8 @@ inline constexpr storage::Table kCountTable{20};
 inline constexpr storage::Table kUsageTable{21};
 inline constexpr storage::Table kLimitsTable{22};
 inline constexpr storage::Table kAdmittedTable{23};  // tenants that an operator created
+inline constexpr storage::Table kAuditTable{24};
+inline constexpr std::string_view kAuditState = "audit";
 inline constexpr std::string_view kStoredUsage = "stored";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 
@@ -64,6 +69,16 @@ struct StoredUsage {
 };
 std::string EncodeUsage(const StoredUsage& usage);
 absl::StatusOr<StoredUsage> DecodeUsage(std::string_view bytes);
+
+// What of an audit log is kept, and what its chain hangs on.
+struct AuditState {
+  uint64_t first = 0;
+  Digest before;
+  uint64_t count = 0;
+  Digest head;
+};
+std::string EncodeAuditState(const AuditState& state);
+absl::StatusOr<AuditState> DecodeAuditState(std::string_view bytes);
 
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt);
 absl::StatusOr<Digest> DecodeEvictedKey(std::string_view key);

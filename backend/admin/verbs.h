@@ -32,6 +32,7 @@ using Verbs = std::vector<Verb>;
 // Each adds its subcommands to `app` and what they do to `verbs`.
 void AddTenantVerbs(CLI::App& app, Context& context, Verbs& verbs);  // create, list, usage
 void AddLimitVerbs(CLI::App& app, Context& context, Verbs& verbs);   // limits
+void AddAuditVerbs(CLI::App& app, Context& context, Verbs& verbs);   // audit export, show, verify
 
 // INVALID_ARGUMENT, in words, unless a tenant's name.
 absl::Status CheckTenantName(const std::string& name);

@@ -26,9 +26,14 @@ class AdminTest(unittest.TestCase):
         cls.stack = Stack("admin")
         cls.addClassCleanup(cls.stack.close)
         cls.pki = Pki(cls.stack)
-        cls.backend = product.start_backend(cls.stack, cls.pki, "backend", "--provider", f"{PROVIDER}={cls.pki.provider_roots}")
+        cls.backend = product.start_backend(cls.stack, cls.pki, "backend", "--provider", f"{PROVIDER}={cls.pki.provider_roots}",
+                                            "--audit-chain", cls.audit("chain.pem"), "--audit-key", cls.audit("key.pem"))
         cls.operator = Leaf(os.path.join(cls.pki.folder, "provider", "operator", "ops"), f"spiffe://{PROVIDER}/operator/ops")
         cls.alice = cls.pki.leaf(ACME, "admin", "alice")
+
+    @classmethod
+    def audit(cls, name):
+        return os.path.join(cls.pki.folder, "provider", "audit", name)
 
     def admin(self, *words, leaf=None, check=True):
         """One run of the program, as a person would."""
@@ -138,6 +143,53 @@ class AdminTest(unittest.TestCase):
         self.assertIn("operator", self.refused("create", "new.example", "--ca", self.pki.roots(ACME), leaf=self.alice))
         app = self.pki.leaf(ACME, "app", "curious")
         self.assertIn("role", self.refused("usage", ACME, leaf=app))
+
+    def verify(self, path, *words, good=True):
+        """Offline: neither a backend nor a certificate of one's own is named."""
+        result = self.stack.run("keystead-admin", "audit", "verify", path, "--provider-ca", self.pki.provider_roots, *words,
+                                check=False)
+        self.assertEqual(result.returncode, 0 if good else 1, result.stdout + result.stderr)
+        if not good:
+            self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+            self.assertEqual(result.stdout, "")
+        return result.stdout or result.stderr
+
+    def test_an_audit_log_is_exported_and_verified_offline(self):
+        self.admin("limits", GLOBEX, "--set", "streams=50")
+        bob = self.pki.leaf(GLOBEX, "admin", "bob")
+        old, new, part, edited = (self.stack.path(f"globex-{name}.audit") for name in ("old", "new", "part", "edited"))
+        self.ask("audit", "export", GLOBEX, "--out", old, leaf=bob)
+        self.assertIn("Good: the audit log of globex", self.verify(old, "--tenant", GLOBEX))
+        self.admin("limits", GLOBEX, "--set", "streams=60")
+        self.ask("audit", "export", GLOBEX, "--out", new)
+        entries = [json.loads(line) for line in self.stack.run("keystead-admin", "audit", "show", new, "--json").stdout.splitlines()]
+        self.assertEqual([entry["sequence"] for entry in entries], list(range(len(entries))))
+        self.assertIn((self.operator.spiffe, "limits_set", GLOBEX), [(e["actor"], e["action"], e["object"]) for e in entries])
+        self.assertIn("Not verified", self.stack.run("keystead-admin", "audit", "show", new).stdout)
+
+        verified = json.loads(self.verify(new, "--extends", old, "--json"))
+        self.assertEqual((verified["good"], verified["tenant"], verified["begin"], verified["trimmed"]), (True, GLOBEX, 0, 0))
+        self.assertGreaterEqual(verified["added"], 1)
+        before = json.loads(self.verify(old, "--json"))["end"]
+        self.ask("audit", "export", GLOBEX, "--out", part, "--from", before)
+        self.assertIn("continues", self.verify(part, "--extends", old))
+        self.assertIn("NOT good", self.verify(part, good=False))
+        self.assertIn("cut", self.verify(old, "--extends", new, good=False))
+        self.assertIn("NOT good", self.verify(new, "--tenant", ACME, good=False))
+
+        content = pathlib.Path(new).read_bytes()
+        for change in (content.replace(b"streams: 60", b"streams: 61"), content[:-1], content[:content.rindex(b"limits_set")],
+                       content.replace(b"operator/ops", b"operator/you")):
+            self.assertNotEqual(change, content)
+            pathlib.Path(edited).write_bytes(change)
+            self.assertIn("NOT good", self.verify(edited, good=False))
+        wrong_ca = self.stack.run("keystead-admin", "audit", "verify", new, "--provider-ca", self.pki.admission, check=False)
+        self.assertEqual(wrong_ca.returncode, 1)
+
+        self.assertIn("no such tenant", self.refused("audit", "export", GLOBEX, "--out", edited, leaf=self.alice))
+        self.assertIn("no such tenant", self.refused("audit", "export", PROVIDER, "--out", edited, leaf=self.alice))
+        self.ask("audit", "export", PROVIDER, "--out", edited)
+        self.assertIn(GLOBEX, self.stack.run("keystead-admin", "audit", "show", edited).stdout)
 
     def test_wrong_usage_says_what_to_do(self):
         for words, hint in ((("limits", ACME, "--set", "streems=1"), "streams"), (("limits", ACME, "--set", "streams=1.5"), "whole"),
