@@ -25,7 +25,7 @@ class AuditExport {
     Executor* executor = nullptr;
   };
   explicit AuditExport(const Parts& parts)
-      : parts_(parts), places_({.total = 16, .of_group = 4, .of_caller = 2}) {}
+      : parts_(parts), places_({.total = 256, .of_group = 4, .of_caller = 2}) {}
 
   using Find = std::function<absl::StatusOr<TenantView>(const Principal& caller, std::string_view name)>;
   using Reactor = grpc::ServerWriteReactor<v1::AuditChunk>;
