@@ -91,11 +91,12 @@ class AdminTest(unittest.TestCase):
         self.assertEqual(before["refused"], {})
 
         start = device.process.log.mark()
-        changed = self.ask("limits", ACME, "--set", "records_per_second=1", "records_burst=1")
-        self.assertEqual((changed["records_per_second"], changed["records_burst"]), (1, 1))
+        changed = self.ask("limits", ACME, "--set", "records_per_second=0.5", "records_burst=1")
+        self.assertEqual((changed["records_per_second"], changed["records_burst"]), (0.5, 1))
         cut = device.process.log.matching("disconnected", lambda entry: True, start)
         wait_until(lambda: len(cut()) >= 2, "two refusals that the device was told of", 40)
-        self.assertGreaterEqual(when(cut()[1]) - when(cut()[0]), 0.9, "it came back before it was told to")
+        # Half a second after the one record that is let through, the next is told to wait for a second and a half.
+        self.assertGreaterEqual(when(cut()[1]) - when(cut()[0]), 1.3, "it came back before it was told to")
         over = self.ask("usage", ACME)
         self.assertGreaterEqual(over["refused"]["records_per_second"], 2)
 
