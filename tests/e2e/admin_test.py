@@ -2,7 +2,6 @@
 """keystead-admin against a running backend: tenants that come at run time, limits that a device obeys, usage that adds up, and
 administrators who see their own tenant only."""
 
-import datetime
 import json
 import os
 import pathlib
@@ -14,10 +13,6 @@ from home import Home
 from product import ACME, GLOBEX, PROVIDER, Leaf, Pki
 
 INITECH = "initech.keystead.example"
-
-
-def when(entry):
-    return datetime.datetime.fromisoformat(entry["time"].replace("Z", "+00:00")).timestamp()
 
 
 class AdminTest(unittest.TestCase):
@@ -95,10 +90,10 @@ class AdminTest(unittest.TestCase):
         self.assertEqual((changed["records_per_second"], changed["records_burst"]), (0.5, 1))
         cut = device.process.log.matching("disconnected", lambda entry: True, start)
         wait_until(lambda: len(cut()) >= 2, "two refusals that the device was told of", 40)
-        # Half a second after the one record that is let through, the next is told to wait for a second and a half.
-        self.assertGreaterEqual(when(cut()[1]) - when(cut()[0]), 1.3, "it came back before it was told to")
-        over = self.ask("usage", ACME)
-        self.assertGreaterEqual(over["refused"]["records_per_second"], 2)
+        # Who comes back when it was told to is let in then: it is refused once for each time that it was cut off.
+        over = self.ask("usage", ACME)["refused"]["records_per_second"]
+        self.assertGreaterEqual(over, 2)
+        self.assertLessEqual(over, len(cut()), "it came back before it was told to")
 
         one = self.ask("limits", ACME, "--set", "records_per_second=none", "stored_bytes=64MiB")
         self.assertEqual((one["records_per_second"], one["records_burst"], one["stored_bytes"]), (0, 1, 64 << 20))
