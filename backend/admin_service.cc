@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "backend/audit_log.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
@@ -57,8 +59,8 @@ grpc::ServerUnaryReactor* AdminService::Create(grpc::CallbackServerContext* cont
     if (request->has_limits()) {
       KS_ASSIGN_OR_RETURN(limits, LimitsFrom(request->limits()));
     }
-    KS_RETURN_IF_ERROR(
-        parts_.tenants->Create(name, request->ca_pem(), request->has_limits() ? &limits : nullptr));
+    KS_RETURN_IF_ERROR(parts_.tenants->Create(name, request->ca_pem(),
+                                              request->has_limits() ? &limits : nullptr, caller.uri()));
     Log(LogLevel::kInfo, "tenant_created", {{"tenant", name.str()}, {"peer", caller.uri()}});
     return absl::OkStatus();
   });
@@ -90,7 +92,7 @@ grpc::ServerUnaryReactor* AdminService::SetLimits(grpc::CallbackServerContext* c
   return Run(*context, [this, request](const Principal& caller) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
     KS_ASSIGN_OR_RETURN(const TenantLimits limits, LimitsFrom(request->limits()));
-    KS_RETURN_IF_ERROR(parts_.tenants->SetLimits(tenant, limits));
+    KS_RETURN_IF_ERROR(parts_.tenants->SetLimits(tenant, limits, caller.uri()));
     Log(LogLevel::kInfo, "limits_set", {{"tenant", tenant.name().str()}, {"peer", caller.uri()}});
     return absl::OkStatus();
   });
@@ -134,6 +136,8 @@ grpc::ServerUnaryReactor* AdminService::RotateKey(grpc::CallbackServerContext* c
     KS_ASSIGN_OR_RETURN(const auto cipher, parts_.ciphers->Of(tenant.number()));
     KS_RETURN_IF_ERROR(cipher->TakeNewVersion());
     response->set_version(version);
+    parts_.log->Record(AuditBook(tenant),
+                       {caller.uri(), "key_rotated", tenant.name().str(), absl::StrCat("version ", version)});
     Log(LogLevel::kInfo, "key_rotated",
         {{"tenant", tenant.name().str()}, {"version", version}, {"peer", caller.uri()}});
     return absl::OkStatus();
@@ -152,7 +156,7 @@ grpc::ServerUnaryReactor* AdminService::EraseTenant(grpc::CallbackServerContext*
       }
     }
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
-    KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseTenant(tenant));
+    KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseTenant(tenant, caller.uri()));
     response->set_receipt(ToString(receipt));
     return absl::OkStatus();
   });
@@ -165,8 +169,16 @@ grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerC
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
     KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(request->instantiation()));
     KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id));
+    parts_.log->Record(AuditBook(tenant), {caller.uri(), "instantiation_erased", id.ToHex(), ""});
     response->set_receipt(ToString(receipt));
     return absl::OkStatus();
+  });
+}
+
+grpc::ServerWriteReactor<v1::AuditChunk>* AdminService::Audit(grpc::CallbackServerContext* context,
+                                                              const v1::AuditRequest* request) {
+  return parts_.audit->Open(*context, *request, [this](const Principal& caller, std::string_view name) {
+    return Find(caller, name);
   });
 }
 

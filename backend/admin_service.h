@@ -6,6 +6,7 @@
 
 #include <functional>
 
+#include "backend/audit_export.h"
 #include "backend/erasure.h"
 #include "backend/fair_queue.h"
 #include "backend/tenant_view.h"
@@ -25,6 +26,8 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     at_rest::Ciphers* ciphers = nullptr;
     Erasure* erasure = nullptr;
     Executor* executor = nullptr;  // of its own: erasing takes long
+    AuditExport* audit = nullptr;
+    const AuditLog* log = nullptr;
   };
   explicit AdminService(const Parts& parts) : parts_(parts) {}
 
@@ -50,6 +53,8 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
   grpc::ServerUnaryReactor* EraseInstantiation(grpc::CallbackServerContext* context,
                                                const v1::EraseInstantiationRequest* request,
                                                v1::EraseResponse* response) override;
+  grpc::ServerWriteReactor<v1::AuditChunk>* Audit(grpc::CallbackServerContext* context,
+                                                  const v1::AuditRequest* request) override;
 
  private:
   // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.

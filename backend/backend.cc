@@ -18,6 +18,8 @@
 #include "backend/retention.h"
 #include "backend/revocation_service.h"
 #include "core/base/status.h"
+#include "core/cose/sign1.h"
+#include "core/identity/signer.h"
 #include "core/identity/tenant_folder.h"
 #include "core/observe/log.h"
 #include "core/program/deny_file.h"
@@ -98,10 +100,36 @@ Mailboxes::Options WithClock(Mailboxes::Options options, const BackendOptions& a
   options.clock = all.clock;
   return options;
 }
+AuditNotes::Options WithClock(AuditNotes::Options options, const BackendOptions& all) {
+  options.clock = all.clock;
+  return options;
+}
+// Each with the mark before it, as many as an entry of the audit log has room for.
+std::string Listed(std::string_view mark, const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) {
+    if (out.size() + line.size() > audit::kMaxDetailBytes) break;
+    absl::StrAppend(&out, Absl(mark), line);
+  }
+  return out;
+}
 RecordLog::Options LogOptionsOf(const BackendOptions& all) {
   RecordLog::Options options;
   options.clock = all.clock;
   return options;
+}
+
+// A key that is given has to be good; one that is not given is missed when somebody asks for an export.
+absl::StatusOr<std::unique_ptr<AuditLog>> OpenAudit(const BackendOptions& options, storage::LogStore* store) {
+  AuditLog::Options audit = options.audit;
+  audit.clock = options.clock;
+  if (!options.provider.empty()) {
+    KS_ASSIGN_OR_RETURN(audit.provider,
+                        TenantName::Parse(options.provider.substr(0, options.provider.find('='))));
+  }
+  auto log = std::make_unique<AuditLog>(store, audit);
+  if (!audit.chain.empty() || !audit.key.empty()) KS_RETURN_IF_ERROR(log->Signer().status());
+  return log;
 }
 
 }  // namespace
@@ -140,10 +168,20 @@ struct Vault {
   std::unique_ptr<storage::LogStore> disk;  // goes first, and finishes its tasks: they encrypt
 };
 
+// With the provider's audit key, unless a test has its own.
+std::function<absl::StatusOr<Bytes>(std::string_view, ByteView)> ReceiptSigner(const BackendOptions& options,
+                                                                               const AuditLog* audit) {
+  if (options.sign || options.audit.chain.empty()) return options.sign;
+  return [audit](std::string_view typ, ByteView payload) -> absl::StatusOr<Bytes> {
+    KS_ASSIGN_OR_RETURN(const SigningIdentity signer, audit->Signer());
+    return cose::SignSign1(signer.key, typ, payload, {});
+  };
+}
+
 // In the order in which they depend on each other; destroyed the other way round, after Stop.
 struct Backend::Parts {
   Parts(const BackendOptions& options, std::unique_ptr<TenantDirectory> tenant_keys,
-        std::unique_ptr<Vault> opened, std::unique_ptr<Tenants> numbered)
+        std::unique_ptr<Vault> opened, std::unique_ptr<AuditLog> audit_log, std::unique_ptr<Tenants> numbered)
       : grace(options.grace),
         retention_interval(options.retention_interval),
         clock(options.clock),
@@ -153,18 +191,22 @@ struct Backend::Parts {
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         vault(std::move(opened)),
         store(vault->store.get()),
+        audit(std::move(audit_log)),
         tenants(std::move(numbered)),
+        notes(audit.get(), tenants.get(), WithClock(options.notes, options)),
+        events([this](const SecurityEvent& event) { notes.Observe(event); }),
         queue(store, options.queue),
         executor(options.threads),
         log(store, LogOptionsOf(options)),
         instantiations(store, &executor, WithClock(options.instantiations, options)),
         hop(resolver.get(), tenants.get(), &instantiations, store, &queue),
         transport(&hop, &log, &executor, options.transport),
-        intake({store, &log, &executor, &instantiations, &hop, &queue, vault->ciphers.get()},
+        intake({store, &log, &executor, &instantiations, &hop, &queue, vault->ciphers.get(), audit.get()},
                WithClock(options.intake, options)),
         mailboxes(WithClock(options.mailboxes, options)),
         registry_service(resolver.get(), tenants.get(), &intake),
         rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
+        audit_export({resolver.get(), audit.get(), &notes, &executor}),
         admin_executor(1),
         erasure({.tenants = tenants.get(),
                  .store = store,
@@ -173,11 +215,11 @@ struct Backend::Parts {
                  .instantiations = &instantiations,
                  .end_calls = [this](const TenantName& tenant,
                                      const InstantiationId* id) { EndCallsOf(tenant, id); },
-                 .sign = options.sign,
+                 .sign = ReceiptSigner(options, audit.get()),
                  .clock = options.clock}),
         retention({.tenants = tenants.get(), .store = store, .log = &log, .clock = options.clock}),
-        admin_service(
-            {resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure, &admin_executor}),
+        admin_service({resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure,
+                       &admin_executor, &audit_export, audit.get()}),
         revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
         revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock) {
     hop.Attach(&transport);
@@ -185,7 +227,9 @@ struct Backend::Parts {
 
   absl::Status OpenEnrollment(const Enrollment::Options& options) {
     KS_ASSIGN_OR_RETURN(enrollment, Enrollment::Open(options, resolver.get()));
-    enrollment_service.emplace(resolver.get(), enrollment.get(), &executor);
+    enrollment_service.emplace(
+        EnrollmentService::Parts{resolver.get(), tenants.get(), &queue, audit.get(), &executor},
+        enrollment.get());
     return absl::OkStatus();
   }
 
@@ -212,9 +256,11 @@ struct Backend::Parts {
     hop.EndExpired(clock->Now());
     mailboxes.DropExpired();
     TrimSometimes();
+    notes.Flush(/*all=*/false);
     const absl::StatusOr<bool> denied = deny_file.Refresh();
     if (!denied.ok())
       Log(LogLevel::kError, "deny_list_unreadable", {{"reason", Std(denied.status().message())}});
+    if (denied.ok() && *denied) RecordDenied();
     const bool tenants_changed = TenantsChanged();
     // Once more for calls that were let in just before a change and had not begun when the others were ended.
     if ((denied.ok() && *denied) || look_again.exchange(false) || tenants_changed) EndRefused();
@@ -243,6 +289,16 @@ struct Backend::Parts {
     revocations.EndWaiting(refused);
   }
 
+  void RecordDenied() {
+    for (const DenyFile::Change& change : deny_file.TakeChanges()) {
+      const std::optional<TenantView> tenant = tenants->Known(change.tenant);
+      if (!tenant.has_value()) continue;
+      const auto detail = absl::StrCat("added ", change.added.size(), ", removed ", change.removed.size(),
+                                       ":", Listed(" +", change.added), Listed(" -", change.removed));
+      audit->Record(AuditBook(*tenant), {"", "deny_list_changed", change.tenant.str(), detail});
+    }
+  }
+
   const absl::Duration grace;
   const absl::Duration retention_interval;
   const Clock* const clock;
@@ -253,7 +309,10 @@ struct Backend::Parts {
   const std::shared_ptr<PrincipalResolver> resolver;
   const std::unique_ptr<Vault> vault;
   storage::LogStore* const store;
+  const std::unique_ptr<AuditLog> audit;
   const std::unique_ptr<Tenants> tenants;
+  AuditNotes notes;
+  const SecurityEventTap events;
   FairQueue queue;
   Executor executor;
   RecordLog log;
@@ -264,6 +323,7 @@ struct Backend::Parts {
   Mailboxes mailboxes;
   RegistryService registry_service;
   RendezvousService rendezvous_service;
+  AuditExport audit_export;
   Executor admin_executor;  // what operators ask for may take long, and nobody else waits for it
   Erasure erasure;
   Retention retention;
@@ -289,14 +349,18 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   auto directory = std::make_unique<TenantDirectory>();
   KS_RETURN_IF_ERROR(RegisterTenants(options, *directory));
   KS_ASSIGN_OR_RETURN(auto vault, Vault::Open(options));
-  KS_ASSIGN_OR_RETURN(
-      auto tenants,
-      Tenants::Open(*vault->store, *directory,
-                    {.defaults = options.default_limits, .keys = vault->keys.get(), .clock = options.clock}));
+  KS_ASSIGN_OR_RETURN(auto audit, OpenAudit(options, vault->store.get()));
+  KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*vault->store, *directory,
+                                                  {.defaults = options.default_limits,
+                                                   .keys = vault->keys.get(),
+                                                   .audit = audit.get(),
+                                                   .clock = options.clock}));
 
-  auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(tenants));
+  auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(audit),
+                                       std::move(tenants));
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
   KS_RETURN_IF_ERROR(parts->revocation_service.Restore());
+  parts->RecordDenied();
   Enrollment::Options enrollment = options.enrollment;
   enrollment.clock = options.clock;
   KS_RETURN_IF_ERROR(parts->OpenEnrollment(enrollment));
@@ -336,6 +400,7 @@ void Backend::Stop() {
   parts_->admin_executor.Drain();
   parts_->executor.Drain();
   parts_->queue.Drain();
+  parts_->notes.Flush(/*all=*/true);
   static_cast<void>(parts_->store->Commit([](storage::Transaction&) { return absl::OkStatus(); }));
   parts_->executor.Drain();
 }

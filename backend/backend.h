@@ -10,6 +10,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "backend/at_rest/pkcs11_keystore.h"
+#include "backend/audit_log.h"
+#include "backend/audit_notes.h"
 #include "backend/commit_intake.h"
 #include "backend/enrollment.h"
 #include "backend/fair_queue.h"
@@ -36,8 +38,11 @@ struct BackendOptions {
   CommitIntake::Options intake;
   Mailboxes::Options mailboxes;
   Enrollment::Options enrollment;
-  // COSE_Sign1 by the provider, for receipts; empty: nothing can be erased.
+  // COSE_Sign1 by the provider, for receipts; empty: the audit key does it, and without one nothing is
+  // erased.
   std::function<absl::StatusOr<Bytes>(std::string_view typ, ByteView payload)> sign;
+  AuditLog::Options audit;      // provider and clock are set by Start
+  AuditNotes::Options notes;    // its clock likewise
   TenantLimits default_limits;  // of tenants for which no operator has set any
   FairQueue::Options queue;
   TransportServiceOptions transport;

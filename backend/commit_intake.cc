@@ -234,6 +234,12 @@ absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) 
   KS_RETURN_IF_ERROR(AppendToKeyring(transaction, job));
   transaction.Put(job.tenant.number(), kCommitTable, CommitKey(job.id, job.accepted.epoch),
                   EncodeCommit({now, job.accepted.hash, job.bundle}));
+  if (parts_.audit != nullptr) {
+    KS_RETURN_IF_ERROR(parts_.audit->Append(
+        transaction, AuditBook(job.tenant),
+        {job.caller->uri(), "commit_accepted", job.id.ToHex(),
+         absl::StrCat("epoch ", job.accepted.epoch, ", commit ", job.accepted.hash.ToHex())}));
+  }
 
   // From here on nothing fails: tasks prepared after this one meet the new roster.
   job.entered = true;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "backend/at_rest/encrypted_store.h"
+#include "backend/audit_log.h"
 #include "backend/hop.h"
 #include "backend/instantiations.h"
 #include "backend/tenant_view.h"
@@ -51,6 +52,7 @@ class CommitIntake {
     BackendHop* hop = nullptr;
     FairQueue* queue = nullptr;           // on the way to the store
     at_rest::Ciphers* ciphers = nullptr;  // null: the store does not encrypt
+    const AuditLog* audit = nullptr;
   };
   CommitIntake(const Parts& parts, const Options& options);
 

@@ -118,7 +118,8 @@ std::shared_ptr<const CertificateIssuer> Enrollment::IssuerOf(const TenantName& 
   return found == issuers_.end() ? nullptr : found->second;
 }
 
-absl::StatusOr<std::string> Enrollment::Enroll(const Principal& caller, const EnrollmentRequest& request) {
+absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
+                                                      const EnrollmentRequest& request) {
   if (!requests_.Take(caller.uri()))
     return TooOften(caller, "enrollment: more requests than the rate allows");
   KS_ASSIGN_OR_RETURN(const Enrollee enrollee, VerifyEnrollment(request, *resolver_));
@@ -143,7 +144,7 @@ absl::StatusOr<std::string> Enrollment::Enroll(const Principal& caller, const En
        {"factory_serial", enrollee.factory->serial()},
        {"courier", caller.uri()},
        {"not_after", absl::FormatTime(absl::RFC3339_sec, leaf.not_after, absl::UTCTimeZone())}});
-  return issued.chain_pem;
+  return Issued{issued.chain_pem, enrollee.id, issued.serial, enrollee.factory->serial(), leaf.not_after};
 }
 
 }  // namespace keystead::backend

@@ -38,7 +38,14 @@ class Enrollment {
   // A chain for whom the request proves to be; it need not be the caller's own, who may be a courier, but is
   // of the caller's tenant: a product of another is UNAUTHENTICATED, as one of a tenant that is not here is.
   // NOT_FOUND, RESOURCE_EXHAUSTED or INVALID_ARGUMENT. THREAD: an executor's; takes some 0.4 ms.
-  absl::StatusOr<std::string> Enroll(const Principal& caller, const EnrollmentRequest& request);
+  struct Issued {
+    std::string chain_pem;
+    SpiffeId id;
+    std::string serial;
+    std::string factory_serial;
+    absl::Time not_after;
+  };
+  absl::StatusOr<Issued> Enroll(const Principal& caller, const EnrollmentRequest& request);
 
  private:
   struct KeyFiles;

@@ -25,7 +25,7 @@ absl::StatusOr<Bytes> Erasure::Receipt(const ErasedRow& row, const TenantName& t
   return parts_.sign(kReceiptTyp, payload);
 }
 
-absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant) {
+absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant, std::string_view actor) {
   if (!parts_.sign) return absl::FailedPreconditionError("no key to sign a receipt with: nothing was erased");
   const TenantName name = tenant.name();
   ErasedRow row{.number = tenant.number(),
@@ -33,7 +33,7 @@ absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant) {
                 .was = tenant.account().stored(),
                 .complete = false};
   // From here on it is gone, whatever happens: its peers are nobody's, and Tenants::Open finishes the rest.
-  KS_RETURN_IF_ERROR(parts_.tenants->BeginErasing(tenant, row));
+  KS_RETURN_IF_ERROR(parts_.tenants->BeginErasing(tenant, row, actor));
   parts_.end_calls(name, nullptr);
   KS_RETURN_IF_ERROR(parts_.ciphers->keys().Destroy(row.number));
   parts_.ciphers->Forget(row.number);

@@ -39,7 +39,7 @@ class Erasure {
   //   [tenant, number, instantiation or h'', when (µs since 1970), groups, bytes]
   // with what was erased. Of a tenant that is erased already: the same receipt, signed anew.
   // FAILED_PRECONDITION: no key to sign with.
-  absl::StatusOr<Bytes> EraseTenant(const TenantView& tenant);
+  absl::StatusOr<Bytes> EraseTenant(const TenantView& tenant, std::string_view actor);
   // For an operator who has lost the receipt. NOT_FOUND: it was never erased, or created again since.
   absl::StatusOr<Bytes> ReceiptOf(const TenantName& tenant) const;
   absl::StatusOr<Bytes> EraseInstantiation(const TenantView& tenant, const InstantiationId& id);

@@ -35,6 +35,17 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
          [&options](double hours) { options.enrollment.lifetime = hours * absl::Hours(1); },
          "How long those are good")
       ->check(CLI::Range(0.001, 8784.0));
+  CLI::Option* audit_chain = app.add_option("--audit-chain", options.audit.chain,
+                                            "Certificate for spiffe://PROVIDER/service/audit, with which "
+                                            "audit logs are signed when they are exported");
+  app.add_option("--audit-key", options.audit.key, "Its private key (PEM, mode 0600)")->needs(audit_chain);
+  app.add_option("--audit-entries", options.audit.max_entries, "Entries kept in one tenant's audit log")
+      ->check(CLI::Range(uint64_t{16}, uint64_t{1'000'000}))
+      ->capture_default_str();
+  app.add_option_function<double>(
+         "--audit-days", [&options](double days) { options.audit.max_age = days * absl::Hours(24); },
+         "Days that an entry is kept; 400 unless given")
+      ->check(CLI::Range(1.0, 36500.0));
   app.add_option("--deny-list", options.deny_list, "Certificates that count no longer; may change");
   app.add_option("--max-instantiations", options.intake.instantiations_per_tenant,
                  "Instantiations that one tenant may have")

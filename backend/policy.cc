@@ -38,6 +38,7 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.TenantAdmin/RotateKey", kAdministrators},
       {"/keystead.v1.TenantAdmin/EraseTenant", kAdministrators},
       {"/keystead.v1.TenantAdmin/EraseInstantiation", kAdministrators},
+      {"/keystead.v1.TenantAdmin/Audit", kAdministrators},
   };
 }
 

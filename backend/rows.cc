@@ -87,6 +87,22 @@ absl::StatusOr<ErasedRow> DecodeErased(std::string_view bytes) {
   return row;
 }
 
+std::string EncodeAuditState(const AuditState& state) {
+  return EncodeNumber(state.first) + state.before.ToString() + EncodeNumber(state.count) +
+         state.head.ToString();
+}
+
+absl::StatusOr<AuditState> DecodeAuditState(std::string_view bytes) {
+  constexpr size_t kHalf = kNumberBytes + Digest::kSize;
+  if (bytes.size() != 2 * kHalf) return Damaged();
+  AuditState state;
+  KS_ASSIGN_OR_RETURN(state.first, DecodeNumber(bytes.substr(0, kNumberBytes)));
+  KS_ASSIGN_OR_RETURN(state.before, Digest::FromBytes(bytes.substr(kNumberBytes, Digest::kSize)));
+  KS_ASSIGN_OR_RETURN(state.count, DecodeNumber(bytes.substr(kHalf, kNumberBytes)));
+  KS_ASSIGN_OR_RETURN(state.head, Digest::FromBytes(bytes.substr(kHalf + kNumberBytes)));
+  return state;
+}
+
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt) {
   return id.ToString() + ckt.ToString();
 }

@@ -13,6 +13,9 @@
 //   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
 //   0       kErasedTable   tenant name                number(8) when(8, µs since 1970) groups(8) bytes(8)
 //   done(1)
+//   n, 0    kAuditTable    sequence(8)                an entry (core/audit/entry.h); 0: the provider's own
+//   log n, 0    kCountTable    "audit"                    first(8) before(32) count(8) head(32)
+//   (core/audit/head.h)
 #pragma once
 
 #include <cstdint>
@@ -38,6 +41,8 @@ inline constexpr storage::Table kAdmittedTable{23};  // tenants that an operator
 inline constexpr storage::Table kErasedTable{24};
 inline constexpr storage::Table kRevocationTable{25};
 inline constexpr std::string_view kRevocationKey = "newest";
+inline constexpr storage::Table kAuditTable{26};
+inline constexpr std::string_view kAuditState = "audit";
 inline constexpr std::string_view kStoredUsage = "stored";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 
@@ -80,6 +85,16 @@ struct ErasedRow {
 };
 std::string EncodeErased(const ErasedRow& row);
 absl::StatusOr<ErasedRow> DecodeErased(std::string_view bytes);
+
+// What of an audit log is kept, and what its chain hangs on.
+struct AuditState {
+  uint64_t first = 0;
+  Digest before;
+  uint64_t count = 0;
+  Digest head;
+};
+std::string EncodeAuditState(const AuditState& state);
+absl::StatusOr<AuditState> DecodeAuditState(std::string_view bytes);
 
 std::string EvictedKey(const InstantiationId& id, const Digest& ckt);
 absl::StatusOr<Digest> DecodeEvictedKey(std::string_view key);

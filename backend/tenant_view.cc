@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "backend/audit_log.h"
 #include "backend/rows.h"
 #include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/transport/roster_gate.h"
+#include "keystead/v1/admin.pb.h"
 
 namespace keystead::backend {
 
@@ -99,10 +101,13 @@ absl::Status Tenants::LeaveOutErased() {
   }
 }
 
-absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row) {
+absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor) {
   absl::MutexLock changing(&changing_);
   const TenantName name = tenant.name();
-  KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
+  KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
+    if (options_.audit != nullptr)  // the tenant's own log goes with it
+      KS_RETURN_IF_ERROR(options_.audit->AppendForProvider(
+          transaction, {std::string(actor), "tenant_erased", name.str(), ""}));
     transaction.Put(kOwnTenant, kErasedTable, name.str(), EncodeErased(row));
     for (const storage::Table table : {kTenantTable, kAdmittedTable, kLimitsTable})
       transaction.Delete(kOwnTenant, table, name.str());
@@ -161,7 +166,19 @@ absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store,
   return tenants;
 }
 
-absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits) {
+// Into the tenant's log and into the provider's, where nothing that a tenant does can push it out.
+absl::Status Tenants::Audit(storage::Transaction& transaction, uint32_t number, const TenantName& name,
+                            std::string_view actor, std::string_view action,
+                            const TenantLimits* limits) const {
+  if (options_.audit == nullptr) return absl::OkStatus();
+  const audit::Event event{std::string(actor), std::string(action), name.str(),
+                           limits == nullptr ? "" : ToMessage(*limits).ShortDebugString()};
+  KS_RETURN_IF_ERROR(options_.audit->AppendForProvider(transaction, event));
+  return options_.audit->Append(transaction, AuditBook(number, name), event);
+}
+
+absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits,
+                             std::string_view actor) {
   TenantDirectory scratch;  // whether it is a CA at all, before anything is written
   KS_RETURN_IF_ERROR(scratch.Register(name, ca_pem));
   absl::MutexLock changing(&changing_);
@@ -177,7 +194,8 @@ absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, co
     if (limits != nullptr && !there.has_value())
       transaction.Put(kOwnTenant, kLimitsTable, name.str(), EncodeLimits(*limits));
     KS_ASSIGN_OR_RETURN(found, Number(transaction, name));
-    return absl::OkStatus();
+    if (there.has_value()) return absl::OkStatus();
+    return Audit(transaction, found.number, name, actor, "tenant_created", limits);
   });
   if (!written.ok()) return written;
   if (Find(name) != nullptr) return absl::OkStatus();
@@ -185,11 +203,12 @@ absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, co
   return directory_.Register(name, ca_pem);  // last: now its peers are let in
 }
 
-absl::Status Tenants::SetLimits(const TenantView& tenant, const TenantLimits& limits) {
+absl::Status Tenants::SetLimits(const TenantView& tenant, const TenantLimits& limits,
+                                std::string_view actor) {
   absl::MutexLock changing(&changing_);
   KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
     transaction.Put(kOwnTenant, kLimitsTable, tenant.name().str(), EncodeLimits(limits));
-    return absl::OkStatus();
+    return Audit(transaction, tenant.number(), tenant.name(), actor, "limits_set", &limits);
   }));
   tenant.account().SetLimits(limits);
   return absl::OkStatus();
@@ -233,6 +252,12 @@ std::vector<TenantName> Tenants::Names(const Principal& principal, std::string_v
   std::sort(out.begin(), out.end());
   if (out.size() > max) out.resize(max);
   return out;
+}
+
+std::optional<TenantView> Tenants::Known(const TenantName& name) const {
+  const TenantView::Record* const record = Find(name);
+  if (record == nullptr) return std::nullopt;
+  return TenantView(record);
 }
 
 void Tenants::ForEach(const std::function<void(const TenantView&)>& visit) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,8 @@
 #include "core/storage/log_store.h"
 
 namespace keystead::backend {
+
+class AuditLog;
 
 // Small value; valid as long as the Tenants that made it.
 class TenantView {
@@ -47,6 +50,7 @@ class Tenants {
   struct Options {
     TenantLimits defaults;              // of tenants for which nobody has set limits
     at_rest::KeyStore* keys = nullptr;  // gets a key for each new number; null: nothing is encrypted
+    const AuditLog* audit = nullptr;    // records who changes what; null: nobody does
     const Clock* clock = &Clock::System();
   };
   // Errors are the store's and the keystore's.
@@ -67,15 +71,18 @@ class Tenants {
 
   // Durable when it returns; never on the store's writer thread. ALREADY_EXISTS: it is there with other keys
   // or limits. INVALID_ARGUMENT: not CA certificates. The same again changes nothing.
-  absl::Status Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits);
-  absl::Status SetLimits(const TenantView& tenant, const TenantLimits& limits);
+  // `actor` stands in the audit logs.
+  absl::Status Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits,
+                      std::string_view actor = {});
+  absl::Status SetLimits(const TenantView& tenant, const TenantLimits& limits, std::string_view actor = {});
 
   // The tenant is nobody's any more, durably: its certificates count no longer, its name is free for Create.
-  absl::Status BeginErasing(const TenantView& tenant, const ErasedRow& row);
+  absl::Status BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor);
   absl::Status FinishErasing(const TenantName& name, const ErasedRow& row);
   absl::StatusOr<ErasedRow> Erased(const TenantName& name) const;  // NOT_FOUND
 
   // THREAD: any. For the backend's own housekeeping, which serves no caller.
+  std::optional<TenantView> Known(const TenantName& name) const;
   void ForEach(const std::function<void(const TenantView&)>& visit) const;
   size_t size() const;
 
@@ -88,6 +95,8 @@ class Tenants {
     TenantLimits limits;
   };
   absl::StatusOr<Found> Number(storage::Transaction& transaction, const TenantName& name) const;
+  absl::Status Audit(storage::Transaction& transaction, uint32_t number, const TenantName& name,
+                     std::string_view actor, std::string_view action, const TenantLimits* limits) const;
   absl::Status RegisterCreated();
   absl::Status LeaveOutErased();
   absl::Status Insert(const Found& found);

@@ -34,7 +34,7 @@ std::span<const KeySegment> ShapeOf(storage::Table table, std::string_view key) 
   if (table == kStreamTable) return OfLog(key);
   if (table == kCommitTable) return kOfInstantiation;
   if (table == kEvictedTable) return kEvicted;
-  if (table == kCountTable || table == kUsageTable) return kNumbers;
+  if (table == kCountTable || table == kUsageTable || table == kAuditTable) return kNumbers;
   return kOneName;  // kDeviceTable, and what nobody thought of
 }
 

@@ -178,6 +178,7 @@ absl::StatusOr<IssuedLeaf> CertificateIssuer::IssueOver(const LeafRequest& reque
   if (X509_sign(certificate.get(), state_->key.get(), EVP_sha256()) <= 0) return Failed("signature");
   IssuedLeaf leaf;
   KS_ASSIGN_OR_RETURN(leaf.chain_pem, ToPem(certificate.get()));
+  KS_ASSIGN_OR_RETURN(leaf.serial, x509::SerialHex(certificate.get()));
   leaf.chain_pem += state_->above_pem;
   return leaf;
 }

@@ -28,6 +28,7 @@ struct LeafRequest {
 struct IssuedLeaf {
   SecretBytes key_pem;    // PKCS #8; empty from IssueFor
   std::string chain_pem;  // leaf, then what is above it
+  std::string serial;     // of the leaf, lower-case hex
 };
 
 // Holds one CA key in memory. Thread-compatible.

@@ -1,5 +1,6 @@
 #include "core/observe/security_event.h"
 
+#include <set>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
@@ -15,6 +16,8 @@ struct Ledger {
   std::map<std::string, uint64_t> counts ABSL_GUARDED_BY(mutex);
   std::function<void(const SecurityEvent&)> observer ABSL_GUARDED_BY(mutex);
   EventLimiter limiter ABSL_GUARDED_BY(mutex) = EventLimiter(EventLimiter::Options());
+  absl::Mutex taps_mutex;  // held for reading while they are called
+  std::set<const std::function<void(const SecurityEvent&)>*> taps ABSL_GUARDED_BY(taps_mutex);
 };
 
 Ledger& TheLedger() {
@@ -100,6 +103,19 @@ void Report(const SecurityEvent& event) {
          {"count", event.count}});
   }
   if (observer) observer(event);
+  absl::ReaderMutexLock lock(&TheLedger().taps_mutex);
+  for (const auto* const tap : TheLedger().taps) (*tap)(event);
+}
+
+SecurityEventTap::SecurityEventTap(std::function<void(const SecurityEvent&)> observer)
+    : observer_(std::move(observer)) {
+  absl::MutexLock lock(&TheLedger().taps_mutex);
+  TheLedger().taps.insert(&observer_);
+}
+
+SecurityEventTap::~SecurityEventTap() {
+  absl::MutexLock lock(&TheLedger().taps_mutex);
+  TheLedger().taps.erase(&observer_);
 }
 
 std::map<std::string, uint64_t> SecurityEventCounts() {

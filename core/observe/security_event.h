@@ -63,4 +63,17 @@ std::map<std::string, uint64_t> SecurityEventCounts();
 // under way on another thread may still call the one it found.
 void SetSecurityEventObserver(std::function<void(const SecurityEvent&)> observer);
 
+// A further observer, as long as it is alive: once the destructor has returned it is not called any more. It
+// must not block, Report, or make or destroy another.
+class SecurityEventTap {
+ public:
+  explicit SecurityEventTap(std::function<void(const SecurityEvent&)> observer);
+  ~SecurityEventTap();
+  SecurityEventTap(const SecurityEventTap&) = delete;
+  SecurityEventTap& operator=(const SecurityEventTap&) = delete;
+
+ private:
+  const std::function<void(const SecurityEvent&)> observer_;
+};
+
 }  // namespace keystead

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,7 +14,22 @@
 namespace keystead {
 namespace {
 constexpr size_t kMaxFileBytes = 16 << 20;
+
+std::set<std::string> LinesOf(const DenyList::Entries& entries) {
+  std::set<std::string> out;
+  for (const std::string& serial : entries.serials) out.insert("serial " + serial);
+  for (const Digest& fingerprint : entries.fingerprints) out.insert("sha256 " + fingerprint.ToHex());
+  for (const Digest& issuer : entries.issuers) out.insert("issuer " + issuer.ToHex());
+  for (const std::string& name : entries.names) out.insert("name " + name);
+  return out;
 }
+
+std::vector<std::string> Without(const std::set<std::string>& all, const std::set<std::string>& those) {
+  std::vector<std::string> out;
+  std::set_difference(all.begin(), all.end(), those.begin(), those.end(), std::back_inserter(out));
+  return out;
+}
+}  // namespace
 
 absl::StatusOr<std::map<TenantName, DenyList::Entries>> ReadDenyFile(const std::string& path,
                                                                      const std::optional<TenantName>& own) {
@@ -30,9 +47,13 @@ absl::StatusOr<bool> DenyFile::Refresh() {
       absl::StrCat(info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec);
   if (now == last_) return false;
   KS_ASSIGN_OR_RETURN(auto denied, ReadDenyFile(path_, own_));
-  for (const TenantName& before : tenants_) denied.try_emplace(before);  // taken off the list
+  for (const auto& [before, lines] : lines_) denied.try_emplace(before);  // taken off the list
   for (auto& [tenant, entries] : denied) {
-    tenants_.insert(tenant);
+    std::set<std::string> lines = LinesOf(entries);
+    std::set<std::string>& known = lines_[tenant];
+    Change change{tenant, Without(lines, known), Without(known, lines)};
+    if (!change.added.empty() || !change.removed.empty()) changes_.push_back(std::move(change));
+    known = std::move(lines);
     list_->Replace(tenant, std::move(entries));
   }
   last_ = std::move(now);

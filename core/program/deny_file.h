@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "core/identity/deny_list_text.h"
@@ -31,12 +32,21 @@ class DenyFile {
   // nothing. Whether the list was replaced: open calls should then be looked at again.
   absl::StatusOr<bool> Refresh();
 
+  // What the refreshes since the last call changed, as lines of such a file: "name device/lamp-1".
+  struct Change {
+    TenantName tenant;
+    std::vector<std::string> added;
+    std::vector<std::string> removed;
+  };
+  std::vector<Change> TakeChanges() { return std::exchange(changes_, {}); }
+
  private:
   const std::string path_;
   const std::optional<TenantName> own_;
   DenyList* const list_;
-  std::string last_;              // inode, size and time of change
-  std::set<TenantName> tenants_;  // of which the list has entries from here
+  std::string last_;                                   // inode, size and time of change
+  std::map<TenantName, std::set<std::string>> lines_;  // of which the list has entries from here
+  std::vector<Change> changes_;
 };
 
 }  // namespace keystead

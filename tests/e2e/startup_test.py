@@ -22,7 +22,7 @@ from tls_test import iso
 REMEDY = re.compile(r"[:;,(] ?(or )?(another|begin|check|choose|chmod|chown|correct|delete|end|give|have|install|issue|make|move|name|pair|put|renew|replace|"
                     r"reset|restore|run|set|start|stop|try|update|use|wait)\b")
 
-PROGRAMS = ["keystead-backend", "keystead-gateway", "keystead-device-sim", "keystead-mobile-stub", "keystead-infra-sim"]
+PROGRAMS = ["keystead-backend", "keystead-gateway", "keystead-device-sim", "keystead-mobile-stub", "keystead-infra-sim", "keystead-admin"]
 
 
 class HelpTest(unittest.TestCase):

@@ -114,6 +114,8 @@ void CheckPrograms(uint8_t which, std::string_view input) {
     case 3:
       backend::DecodeEvictedKey(input).IgnoreError();
       gateway::DecodeEntryOffset(input).IgnoreError();
+      if (const auto state = backend::DecodeAuditState(input); state.ok())
+        FUZZ_CHECK(backend::EncodeAuditState(*state) == input);
       break;
     default:
       if (const auto at = gateway::DecodePosition(input); at.ok())

@@ -34,6 +34,8 @@ def arrows(tree):
                 bad(f"core/ must not include {first}/")
             elif program in PROGRAMS and first in PROGRAMS + ["tests"] and first != program:
                 bad(f"{program} must not include {first}/: programs meet in proto/")
+            elif path.startswith("backend/admin/") and first == "backend" and not target.startswith("backend/admin/"):
+                bad("backend/admin is a client of its own: it must not include the server's code")
             elif include.quoted and "/" not in target and (tree.root / path).parent.joinpath(target).is_file():
                 bad(f"includes {target}: paths are rooted at the repository")
     targets = program_targets(tree)

@@ -78,6 +78,7 @@ const std::map<std::string, std::vector<ObjectKind>>& Targets() {
       {"/keystead.v1.TenantAdmin/GetLimits", {kTenant}},
       {"/keystead.v1.TenantAdmin/SetLimits", {kTenant}},
       {"/keystead.v1.TenantAdmin/Usage", {kTenant}},
+      {"/keystead.v1.TenantAdmin/Audit", {kTenant}},
       {"/keystead.v1.TenantAdmin/RotateKey", {kTenant}},
       {"/keystead.v1.TenantAdmin/EraseTenant", {kTenant}},
       {"/keystead.v1.TenantAdmin/EraseInstantiation", {kTenant, kInstantiation}},

@@ -33,7 +33,7 @@ TEST(MakePkiTest, KeepsKeysFromOthers) {
       ++keys;
     }
   }
-  EXPECT_EQ(keys, 3u);
+  EXPECT_EQ(keys, 4u);
 }
 
 TEST(MakePkiTest, KeepsWhatIsThereAndAddsTenants) {

@@ -109,6 +109,26 @@ TEST_F(SecurityEventTest, ObserverGetsTheEventUntilRemovedOrReplaced) {
   EXPECT_EQ(second, 1);
 }
 
+TEST_F(SecurityEventTest, TapsAreCalledBesideTheObserverAsLongAsTheyAreThere) {
+  int observed = 0;
+  int tapped = 0;
+  int tapped_too = 0;
+  SetSecurityEventObserver([&](const SecurityEvent&) { ++observed; });
+  {
+    const SecurityEventTap one(
+        [&](const SecurityEvent& event) { tapped += event.kind == SecurityEventKind::kStale; });
+    {
+      const SecurityEventTap two([&](const SecurityEvent&) { ++tapped_too; });
+      Report({.kind = SecurityEventKind::kStale});
+    }
+    Report({.kind = SecurityEventKind::kStale});
+  }
+  Report({.kind = SecurityEventKind::kStale});
+  EXPECT_EQ(observed, 3);
+  EXPECT_EQ(tapped, 2);
+  EXPECT_EQ(tapped_too, 1);
+}
+
 TEST_F(SecurityEventTest, ObserverMayAskForCountsAndReport) {
   int depth = 0;
   SetSecurityEventObserver([&](const SecurityEvent& event) {

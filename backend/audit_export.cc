@@ -1,0 +1,117 @@
+#include "backend/audit_export.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "core/transport/authorization.h"
+#include "core/transport/status_mapping.h"
+
+namespace keystead::backend {
+namespace {
+
+constexpr size_t kChunkBytes = 256 << 10;
+constexpr std::string_view kEvent = "audit_refused";
+
+}  // namespace
+
+// One job or one write is under way at any time, and each ends in the other or in Finish.
+class AuditExport::Call final : public Reactor {
+ public:
+  Call(const Parts& parts, const v1::AuditRequest& request, Find find,
+       std::shared_ptr<const Principal> caller, CallPlaces::Place place)
+      : parts_(parts),
+        request_(request),
+        find_(std::move(find)),
+        caller_(std::move(caller)),
+        place_(std::move(place)) {}
+
+  void Start() {
+    parts_.executor->Post([this] { Send(Begin()); });
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(ToPeer(absl::CancelledError("the caller has gone"), kEvent));
+    if (next_ == end_) return Finish(grpc::Status::OK);
+    parts_.executor->Post([this] {
+      chunk_.Clear();
+      Send(Fill());
+    });
+  }
+  void OnDone() override { delete this; }
+
+ private:
+  void Send(const absl::Status& ready) {
+    if (!ready.ok()) return Finish(ToPeer(ready, kEvent));
+    StartWrite(&chunk_);
+  }
+
+  absl::StatusOr<AuditBook> Book() const {
+    const std::optional<AuditBook> provider = parts_.log->Provider();
+    const bool its_own = provider.has_value() && provider->name().str() == request_.tenant();
+    if (its_own && caller_->role() == Role::kOperator) return *provider;
+    KS_ASSIGN_OR_RETURN(const TenantView tenant, find_(*caller_, request_.tenant()));
+    return AuditBook(tenant);
+  }
+
+  absl::Status Begin() {
+    KS_ASSIGN_OR_RETURN(book_, Book());
+    KS_ASSIGN_OR_RETURN(const SigningIdentity signer, parts_.log->Signer());
+    KS_ASSIGN_OR_RETURN(const audit::Head head, parts_.log->HeadOf(*book_));
+    if (request_.from_sequence() > head.end())
+      return absl::InvalidArgumentError("the log does not have that many entries");
+    KS_ASSIGN_OR_RETURN(const Bytes signed_head, audit::SignHead(signer, head));
+    chunk_.set_head(ToString(signed_head));
+    chunk_.set_chain_pem(signer.chain_pem);
+    next_ = std::max(head.first, request_.from_sequence());
+    end_ = head.end();
+    parts_.notes->Note(*book_,
+                       {caller_->uri(), "audit_exported", "", absl::StrCat("entries ", next_, " to ", end_)});
+    return Fill();
+  }
+
+  absl::Status Fill() {
+    absl::StatusOr<std::vector<std::string>> entries = parts_.log->Read(*book_, next_, end_, kChunkBytes);
+    // Room was made at the beginning of the log since the head was signed: the next export has another.
+    if (absl::IsNotFound(entries.status())) return absl::AbortedError(entries.status().message());
+    KS_RETURN_IF_ERROR(entries.status());
+    next_ += entries->size();
+    for (std::string& entry : *entries) chunk_.add_entries(std::move(entry));
+    return absl::OkStatus();
+  }
+
+  const Parts& parts_;
+  const v1::AuditRequest& request_;
+  const Find find_;
+  const std::shared_ptr<const Principal> caller_;
+  const CallPlaces::Place place_;
+  std::optional<AuditBook> book_;
+  uint64_t next_ = 0;
+  uint64_t end_ = 0;
+  v1::AuditChunk chunk_;
+};
+
+namespace {
+
+class Refusal final : public AuditExport::Reactor {
+ public:
+  explicit Refusal(const absl::Status& why) { Finish(ToPeer(why, kEvent)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+AuditExport::Reactor* AuditExport::Open(const grpc::CallbackServerContext& context,
+                                        const v1::AuditRequest& request, Find find) {
+  auto caller = PrincipalOf(context, *parts_.resolver);
+  if (!caller.ok()) return new Refusal(caller.status());
+  CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
+  if (place == nullptr) return new Refusal(absl::ResourceExhaustedError("too many exports are under way"));
+  auto* const call = new Call(parts_, request, std::move(find), *std::move(caller), std::move(place));
+  call->Start();
+  return call;
+}
+
+}  // namespace keystead::backend
