@@ -150,10 +150,10 @@ grpc::ServerUnaryReactor* AdminService::EraseTenant(grpc::CallbackServerContext*
   return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
     const absl::StatusOr<TenantName> name = TenantName::Parse(request->tenant());
     if (caller.role() == Role::kOperator && name.ok()) {
-      if (const absl::StatusOr<Bytes> again = parts_.erasure->ReceiptOf(*name); again.ok()) {
-        response->set_receipt(ToString(*again));
-        return absl::OkStatus();
-      }
+      const absl::StatusOr<Bytes> again = parts_.erasure->ReceiptOf(*name);
+      if (again.ok()) response->set_receipt(ToString(*again));
+      if (again.ok() || !(absl::IsNotFound(again.status()) || absl::IsFailedPrecondition(again.status())))
+        return again.status();
     }
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
     KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseTenant(tenant, caller.uri()));

@@ -17,6 +17,7 @@
 #include "backend/rendezvous_service.h"
 #include "backend/retention.h"
 #include "backend/revocation_service.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/cose/sign1.h"
 #include "core/identity/signer.h"
@@ -146,7 +147,10 @@ struct Vault {
     store_options.format_name = std::string(kFormatName);
     store_options.format_version = kFormatVersion;
     KS_ASSIGN_OR_RETURN(vault->disk, storage::LogStore::Open(store_options));
-    vault->store = std::make_unique<at_rest::EncryptedStore>(vault->disk.get(), vault->ciphers.get());
+    vault->encrypted = std::make_unique<at_rest::EncryptedStore>(vault->disk.get(), vault->ciphers.get());
+    // The unprotected control of searches has nothing encrypted on the disk either.
+    vault->store = MutantActive(Mutant::kNoSealing) ? vault->disk.get()
+                                                    : static_cast<storage::LogStore*>(vault->encrypted.get());
     return vault;
   }
 
@@ -164,7 +168,8 @@ struct Vault {
 
   std::unique_ptr<at_rest::KeyStore> keys;
   std::unique_ptr<at_rest::Ciphers> ciphers;
-  std::unique_ptr<at_rest::EncryptedStore> store;
+  std::unique_ptr<at_rest::EncryptedStore> encrypted;
+  storage::LogStore* store = nullptr;       // what everybody uses
   std::unique_ptr<storage::LogStore> disk;  // goes first, and finishes its tasks: they encrypt
 };
 
@@ -190,7 +195,7 @@ struct Backend::Parts {
         deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         vault(std::move(opened)),
-        store(vault->store.get()),
+        store(vault->store),
         audit(std::move(audit_log)),
         tenants(std::move(numbered)),
         notes(audit.get(), tenants.get(), WithClock(options.notes, options)),
@@ -349,7 +354,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   auto directory = std::make_unique<TenantDirectory>();
   KS_RETURN_IF_ERROR(RegisterTenants(options, *directory));
   KS_ASSIGN_OR_RETURN(auto vault, Vault::Open(options));
-  KS_ASSIGN_OR_RETURN(auto audit, OpenAudit(options, vault->store.get()));
+  KS_ASSIGN_OR_RETURN(auto audit, OpenAudit(options, vault->store));
   KS_ASSIGN_OR_RETURN(auto tenants, Tenants::Open(*vault->store, *directory,
                                                   {.defaults = options.default_limits,
                                                    .keys = vault->keys.get(),

@@ -25,16 +25,8 @@ absl::StatusOr<Bytes> Erasure::Receipt(const ErasedRow& row, const TenantName& t
   return parts_.sign(kReceiptTyp, payload);
 }
 
-absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant, std::string_view actor) {
-  if (!parts_.sign) return absl::FailedPreconditionError("no key to sign a receipt with: nothing was erased");
-  const TenantName name = tenant.name();
-  ErasedRow row{.number = tenant.number(),
-                .erased = parts_.clock->Now(),
-                .was = tenant.account().stored(),
-                .complete = false};
-  // From here on it is gone, whatever happens: its peers are nobody's, and Tenants::Open finishes the rest.
-  KS_RETURN_IF_ERROR(parts_.tenants->BeginErasing(tenant, row, actor));
-  parts_.end_calls(name, nullptr);
+// Every step can be done again after one that failed.
+absl::Status Erasure::Complete(const TenantName& name, ErasedRow& row) const {
   KS_RETURN_IF_ERROR(parts_.ciphers->keys().Destroy(row.number));
   parts_.ciphers->Forget(row.number);
   KS_RETURN_IF_ERROR(storage::RunTask(
@@ -48,7 +40,20 @@ absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant, std::string
       }));
   KS_RETURN_IF_ERROR(parts_.store->Reclaim(row.number));
   row.complete = true;
-  KS_RETURN_IF_ERROR(parts_.tenants->FinishErasing(name, row));
+  return parts_.tenants->FinishErasing(name, row);
+}
+
+absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant, std::string_view actor) {
+  if (!parts_.sign) return absl::FailedPreconditionError("no key to sign a receipt with: nothing was erased");
+  const TenantName name = tenant.name();
+  ErasedRow row{.number = tenant.number(),
+                .erased = parts_.clock->Now(),
+                .was = tenant.account().stored(),
+                .complete = false};
+  // From here on it is gone, whatever happens: its peers are nobody's, and Tenants::Open finishes the rest.
+  KS_RETURN_IF_ERROR(parts_.tenants->BeginErasing(tenant, row, actor));
+  parts_.end_calls(name, nullptr);
+  KS_RETURN_IF_ERROR(Complete(name, row));
   Log(LogLevel::kInfo, "tenant_erased",
       {{"tenant", name.str()}, {"number", row.number}, {"groups", row.was.groups}, {"bytes", row.was.bytes}});
   return Receipt(row, name, nullptr);
@@ -56,7 +61,8 @@ absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant, std::string
 
 absl::StatusOr<Bytes> Erasure::ReceiptOf(const TenantName& tenant) const {
   if (!parts_.sign) return absl::FailedPreconditionError("no key to sign a receipt with");
-  KS_ASSIGN_OR_RETURN(const ErasedRow row, parts_.tenants->Erased(tenant));
+  KS_ASSIGN_OR_RETURN(ErasedRow row, parts_.tenants->Erased(tenant));
+  if (!row.complete) KS_RETURN_IF_ERROR(Complete(tenant, row));
   return Receipt(row, tenant, nullptr);
 }
 

@@ -40,11 +40,13 @@ class Erasure {
   // with what was erased. Of a tenant that is erased already: the same receipt, signed anew.
   // FAILED_PRECONDITION: no key to sign with.
   absl::StatusOr<Bytes> EraseTenant(const TenantView& tenant, std::string_view actor);
-  // For an operator who has lost the receipt. NOT_FOUND: it was never erased, or created again since.
+  // For an operator who has lost the receipt, or to whom an erasure that failed half-way is to go on.
+  // NOT_FOUND: it was never erased, or created again since.
   absl::StatusOr<Bytes> ReceiptOf(const TenantName& tenant) const;
   absl::StatusOr<Bytes> EraseInstantiation(const TenantView& tenant, const InstantiationId& id);
 
  private:
+  absl::Status Complete(const TenantName& name, ErasedRow& row) const;
   absl::Status DropCommits(const TenantView& tenant, const InstantiationId& id);
   absl::StatusOr<StoredUsage> DropLogs(const TenantView& tenant, const InstantiationId& id);
   absl::StatusOr<Bytes> Receipt(const ErasedRow& row, const TenantName& tenant,

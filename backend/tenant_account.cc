@@ -100,30 +100,28 @@ void TenantAccount::CountSent(uint64_t groups, uint64_t bytes) {
   usage_.bytes_out += bytes;
 }
 
+// Read through the transaction each time, which sees the open batch and forgets tasks that were rolled back.
 absl::Status TenantAccount::Add(storage::Transaction& transaction, int64_t groups, int64_t bytes) {
-  if (!loaded_) {
-    KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(number_, kUsageTable, kStoredUsage));
-    open_batch_ = {};
-    if (row.has_value()) {
-      KS_ASSIGN_OR_RETURN(open_batch_, DecodeUsage(*row));
-    }
-    loaded_ = true;
+  KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(number_, kUsageTable, kStoredUsage));
+  StoredUsage usage;
+  if (row.has_value()) {
+    KS_ASSIGN_OR_RETURN(usage, DecodeUsage(*row));
   }
-  open_batch_.groups += static_cast<uint64_t>(groups);
-  open_batch_.bytes += static_cast<uint64_t>(bytes);
-  transaction.Put(number_, kUsageTable, kStoredUsage, EncodeUsage(open_batch_));
+  usage.groups += static_cast<uint64_t>(groups);
+  usage.bytes += static_cast<uint64_t>(bytes);
+  transaction.Put(number_, kUsageTable, kStoredUsage, EncodeUsage(usage));
+  open_batch_ = usage;
   return absl::OkStatus();
 }
 
-// A batch that failed is gone: the row says what was before it.
 void TenantAccount::Settle(const absl::Status& status) {
-  if (!status.ok()) {
-    loaded_ = false;
+  if (!status.ok()) {  // the batch is gone, and with it what was noted
+    open_batch_.reset();
     return;
   }
-  if (!loaded_) return;  // a task that stored nothing, before any that did
-  stored_groups_.store(open_batch_.groups, std::memory_order_relaxed);
-  stored_bytes_.store(open_batch_.bytes, std::memory_order_relaxed);
+  if (!open_batch_.has_value()) return;
+  stored_groups_.store(open_batch_->groups, std::memory_order_relaxed);
+  stored_bytes_.store(open_batch_->bytes, std::memory_order_relaxed);
 }
 
 absl::Status TenantAccount::Load(const storage::LogStore& store) {

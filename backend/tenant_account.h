@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -50,7 +51,8 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   void CountRefused(std::string_view limit);
   void CountSent(uint64_t groups, uint64_t bytes);
 
-  // THREAD: the store's writer, inside Prepare. Notes in the open batch what was added, or taken away.
+  // THREAD: the store's writer, inside Prepare, as the last thing that can fail. Notes in the open batch what
+  // was added, or taken away.
   absl::Status Add(storage::Transaction& transaction, int64_t groups, int64_t bytes);
   // THREAD: the store's writer, inside Done of a task that may have used Add.
   void Settle(const absl::Status& status);
@@ -79,8 +81,7 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   TenantUsage usage_ ABSL_GUARDED_BY(mutex_);  // without connections and what is stored
 
   // THREAD: the store's writer.
-  bool loaded_ = false;
-  StoredUsage open_batch_;
+  std::optional<StoredUsage> open_batch_;
 
   std::atomic<uint64_t> stored_groups_{0}, stored_bytes_{0};  // committed
 };

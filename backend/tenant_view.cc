@@ -8,6 +8,7 @@
 #include "backend/rows.h"
 #include "core/base/mutants.h"
 #include "core/base/status.h"
+#include "core/observe/log.h"
 #include "core/transport/roster_gate.h"
 #include "keystead/v1/admin.pb.h"
 
@@ -85,20 +86,27 @@ absl::Status Tenants::LeaveOutErased() {
     if (rows.empty()) return absl::OkStatus();
     for (const storage::Row& row : rows) {
       KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(row.key));
-      KS_ASSIGN_OR_RETURN(ErasedRow erased, DecodeErased(row.value));
+      KS_ASSIGN_OR_RETURN(const ErasedRow erased, DecodeErased(row.value));
       directory_.Remove(name);
       if (erased.complete) continue;
-      if (options_.keys != nullptr) KS_RETURN_IF_ERROR(options_.keys->Destroy(erased.number));
-      KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
-        transaction.EraseTenant(erased.number);
-        return absl::OkStatus();
-      }));
-      KS_RETURN_IF_ERROR(store_.Reclaim(erased.number));
-      erased.complete = true;
-      KS_RETURN_IF_ERROR(FinishErasing(name, erased));
+      if (const absl::Status status = ResumeErasing(name, erased); !status.ok()) {
+        Log(LogLevel::kError, "erasure_incomplete",
+            {{"tenant", name.str()}, {"reason", Std(status.message())}});
+      }
     }
     after = rows.back().key;
   }
+}
+
+absl::Status Tenants::ResumeErasing(const TenantName& name, ErasedRow row) {
+  if (options_.keys != nullptr) KS_RETURN_IF_ERROR(options_.keys->Destroy(row.number));
+  KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
+    transaction.EraseTenant(row.number);
+    return absl::OkStatus();
+  }));
+  KS_RETURN_IF_ERROR(store_.Reclaim(row.number));
+  row.complete = true;
+  return FinishErasing(name, row);
 }
 
 absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor) {
@@ -137,6 +145,15 @@ absl::StatusOr<ErasedRow> Tenants::Erased(const TenantName& name) const {
   return DecodeErased(*row);
 }
 
+// One tenant whose key is gone, or whose rows do not open, does not keep the others from being served.
+void Tenants::InsertOrLeaveOut(const Found& found) {
+  const absl::Status status = Insert(found);
+  if (status.ok()) return;
+  Log(LogLevel::kError, "tenant_left_out",
+      {{"tenant", found.name.str()}, {"number", found.number}, {"reason", Std(status.message())}});
+  directory_.Remove(found.name);
+}
+
 absl::Status Tenants::Insert(const Found& found) {
   auto account = std::make_shared<TenantAccount>(found.number, options_.clock);
   account->SetLimits(found.limits);
@@ -162,7 +179,7 @@ absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store,
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
-  for (const Found& found : all) KS_RETURN_IF_ERROR(tenants->Insert(found));
+  for (const Found& found : all) tenants->InsertOrLeaveOut(found);
   return tenants;
 }
 
@@ -189,6 +206,12 @@ absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, co
     const bool configured = !there.has_value() && directory_.Contains(name);
     if (configured || (there.has_value() && *there != ca_pem))
       return absl::AlreadyExistsError("the tenant is there with other keys");
+    KS_ASSIGN_OR_RETURN(const auto erased, transaction.Get(kOwnTenant, kErasedTable, name.str()));
+    if (erased.has_value()) {
+      KS_ASSIGN_OR_RETURN(const ErasedRow row, DecodeErased(*erased));
+      if (!row.complete)
+        return absl::FailedPreconditionError("a tenant of this name is being erased: finish that first");
+    }
     transaction.Put(kOwnTenant, kAdmittedTable, name.str(), ca_pem);
     transaction.Delete(kOwnTenant, kErasedTable, name.str());
     if (limits != nullptr && !there.has_value())

@@ -99,7 +99,9 @@ class Tenants {
                      std::string_view actor, std::string_view action, const TenantLimits* limits) const;
   absl::Status RegisterCreated();
   absl::Status LeaveOutErased();
+  absl::Status ResumeErasing(const TenantName& name, ErasedRow row);
   absl::Status Insert(const Found& found);
+  void InsertOrLeaveOut(const Found& found);
   const TenantView::Record* Find(const TenantName& name) const;
 
   storage::LogStore& store_;

@@ -1,5 +1,8 @@
 #include "backend/at_rest/file_keystore.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -44,7 +47,13 @@ absl::Status FileKeyStore::Store(uint32_t tenant, Versions versions) {
   SecretBytes file(versions.size() * kKeyBytes);
   auto to = file.MutableSecret().begin();
   for (const SecretBytes& key : versions) to = std::ranges::copy(key.ExposeSecret(), to).out;
-  KS_RETURN_IF_ERROR(folder.WriteChecked(kKeysFile, kKeysFormat, file));
+  const int replaced = open(folder.PathOf(kKeysFile).c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+  const absl::Status written = folder.WriteChecked(kKeysFile, kKeysFormat, file);
+  if (!written.ok()) {
+    if (replaced >= 0) close(replaced);
+    return written;
+  }
+  KS_RETURN_IF_ERROR(ShredReplaced(replaced));
   loaded_[tenant] = std::move(versions);
   return absl::OkStatus();
 }
@@ -67,6 +76,8 @@ absl::StatusOr<uint32_t> FileKeyStore::CurrentVersion(uint32_t tenant) const {
 absl::StatusOr<uint32_t> FileKeyStore::Rotate(uint32_t tenant) {
   absl::MutexLock lock(&mutex_);
   KS_ASSIGN_OR_RETURN(const Versions* const versions, Load(tenant));
+  if (versions->size() >= kMaxKeyVersions)
+    return absl::ResourceExhaustedError("the versions of a tenant's key are used up");
   Versions next;
   for (const SecretBytes& key : *versions) next.push_back(key.Clone());
   next.push_back(random_.Secret(kKeyBytes));

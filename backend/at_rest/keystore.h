@@ -15,6 +15,7 @@
 namespace keystead::backend::at_rest {
 
 inline constexpr size_t kDerivedKeyBytes = 32;
+inline constexpr uint32_t kMaxKeyVersions = 1000;  // of one tenant
 
 // What the keys of a part of a tenant's data, such as one instantiation's, depend on beside the tenant's key.
 // All zero: what belongs to the tenant as a whole.
@@ -33,7 +34,8 @@ class KeyStore {
   // The version that new data are encrypted under, from 1. NOT_FOUND: the tenant has no key, or none any
   // more.
   virtual absl::StatusOr<uint32_t> CurrentVersion(uint32_t tenant) const = 0;
-  // Makes another version. The earlier ones stay, for what was encrypted under them.
+  // Makes another version. The earlier ones stay, for what was encrypted under them. RESOURCE_EXHAUSTED:
+  // there are kMaxKeyVersions.
   virtual absl::StatusOr<uint32_t> Rotate(uint32_t tenant) = 0;
   // A key of 32 bytes from a version of the tenant's: HMAC-SHA-256 over `info` (NIST SP 800-108r1,
   // section 4.1, with one block). The tenant's key itself does not leave the keystore. NOT_FOUND: there is no

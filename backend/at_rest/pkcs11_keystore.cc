@@ -103,10 +103,7 @@ class Pkcs11KeyStore::Token {
     return absl::OkStatus();
   }
 
-  // The keys of a tenant by version, from 1.
-  absl::StatusOr<std::vector<CK_OBJECT_HANDLE>> Versions(uint32_t tenant)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    if (const auto found = known.find(tenant); found != known.end()) return found->second;
+  absl::StatusOr<std::vector<CK_OBJECT_HANDLE>> Find(uint32_t tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const std::string label = LabelOf(tenant);
     const CK_OBJECT_CLASS secret = CKO_SECRET_KEY;
     CK_ATTRIBUTE wanted[] = {Attribute(CKA_CLASS, secret), Attribute(CKA_LABEL, AsBytes(label))};
@@ -122,6 +119,15 @@ class Pkcs11KeyStore::Token {
       handles.insert(handles.end(), batch, batch + count);
     functions->C_FindObjectsFinal(session);
     if (result != CKR_OK) return Failed("C_FindObjects", result);
+    return handles;
+  }
+
+  // The keys of a tenant by version, from 1.
+  absl::StatusOr<std::vector<CK_OBJECT_HANDLE>> Versions(uint32_t tenant)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    if (const auto found = known.find(tenant); found != known.end()) return found->second;
+    const std::string label = LabelOf(tenant);
+    KS_ASSIGN_OR_RETURN(const std::vector<CK_OBJECT_HANDLE> handles, Find(tenant));
     if (handles.empty()) return NoKey(tenant);
     std::vector<std::pair<std::string, CK_OBJECT_HANDLE>> by_id;
     for (const CK_OBJECT_HANDLE handle : handles) {
@@ -231,6 +237,8 @@ absl::StatusOr<uint32_t> Pkcs11KeyStore::CurrentVersion(uint32_t tenant) const {
 absl::StatusOr<uint32_t> Pkcs11KeyStore::Rotate(uint32_t tenant) {
   absl::MutexLock lock(&token_->mutex);
   KS_ASSIGN_OR_RETURN(const auto versions, token_->Versions(tenant));
+  if (versions.size() >= kMaxKeyVersions)
+    return absl::ResourceExhaustedError("the versions of a tenant's key are used up");
   const auto next = static_cast<uint32_t>(versions.size() + 1);
   KS_RETURN_IF_ERROR(token_->Generate(tenant, next));
   return next;
@@ -245,15 +253,13 @@ absl::StatusOr<SecretBytes> Pkcs11KeyStore::Derive(uint32_t tenant, uint32_t ver
 
 absl::Status Pkcs11KeyStore::Destroy(uint32_t tenant) {
   absl::MutexLock lock(&token_->mutex);
-  const auto versions = token_->Versions(tenant);
-  if (!versions.ok() && !absl::IsNotFound(versions.status())) return versions.status();
-  if (versions.ok()) {
-    for (const CK_OBJECT_HANDLE handle : *versions) {
-      if (const CK_RV result = token_->functions->C_DestroyObject(token_->session, handle); result != CKR_OK)
-        return Failed("C_DestroyObject", result);
-    }
-  }
   token_->known.erase(tenant);
+  // Whatever is there of it: an earlier attempt may have been cut short.
+  KS_ASSIGN_OR_RETURN(const std::vector<CK_OBJECT_HANDLE> handles, token_->Find(tenant));
+  for (const CK_OBJECT_HANDLE handle : handles) {
+    const CK_RV result = token_->functions->C_DestroyObject(token_->session, handle);
+    if (result != CKR_OK && result != CKR_OBJECT_HANDLE_INVALID) return Failed("C_DestroyObject", result);
+  }
   return token_->salts.DestroyAll(tenant);
 }
 

@@ -39,6 +39,13 @@ absl::Status Overwrite(int fd) {
 
 }  // namespace
 
+absl::Status ShredReplaced(int fd) {
+  if (fd < 0) return absl::OkStatus();
+  absl::Status status = Overwrite(fd);
+  close(fd);
+  return status;
+}
+
 absl::Status ShredFile(const std::string& path) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return errno == ENOENT ? absl::OkStatus() : absl::ErrnoToStatus(errno, path);

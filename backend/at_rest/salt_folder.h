@@ -9,6 +9,9 @@
 
 namespace keystead::backend::at_rest {
 
+// Writes zeros over what a file held before it is replaced: open it before, and call this after. A negative
+// `fd`, of a file that was not there, is no error.
+absl::Status ShredReplaced(int fd);
 // Overwrites in place, syncs and removes. OK when there is no such file.
 absl::Status ShredFile(const std::string& path);
 

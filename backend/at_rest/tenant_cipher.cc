@@ -46,6 +46,7 @@ absl::Status TenantCipher::TakeNewVersion() {
   if (version > UINT16_MAX) return absl::ResourceExhaustedError("the versions of a tenant's key are used up");
   absl::MutexLock lock(&mutex_);
   version_ = static_cast<uint16_t>(version);
+  ++generation_;
   writing_.clear();
   return absl::OkStatus();
 }
@@ -78,33 +79,43 @@ absl::StatusOr<std::shared_ptr<TenantCipher::Segment>> TenantCipher::MakeSegment
 }
 
 absl::StatusOr<TenantCipher::Writing> TenantCipher::ToWrite(const CompartmentId& compartment) {
-  SegmentName name{.version = 0, .compartment = compartment, .segment = 0};
-  {
+  while (true) {
+    SegmentName name{.version = 0, .compartment = compartment, .segment = 0};
+    uint64_t generation = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (const auto found = writing_.find(compartment); found != writing_.end()) return found->second;
+      name.version = version_;
+      generation = generation_;
+    }
+    uint8_t random[8];
+    random_.Fill(random);
+    name.segment = GetNumber(AsChars(ByteView(random)));
+    Writing made{name, nullptr};
+    KS_ASSIGN_OR_RETURN(made.segment, MakeSegment(name, true));
     absl::MutexLock lock(&mutex_);
-    if (const auto found = writing_.find(compartment); found != writing_.end()) return found->second;
-    name.version = version_;
+    if (generation_ != generation) continue;                // rotated or erased meanwhile
+    if (writing_.size() >= kMaxSegments) writing_.clear();  // each gets another segment
+    return writing_.try_emplace(compartment, std::move(made)).first->second;
   }
-  uint8_t random[8];
-  random_.Fill(random);
-  name.segment = GetNumber(AsChars(ByteView(random)));
-  Writing made{name, nullptr};
-  KS_ASSIGN_OR_RETURN(made.segment, MakeSegment(name, true));
-  absl::MutexLock lock(&mutex_);
-  if (writing_.size() >= kMaxSegments) writing_.clear();  // each gets another segment
-  return writing_.try_emplace(compartment, std::move(made)).first->second;
 }
 
 absl::StatusOr<std::shared_ptr<TenantCipher::Segment>> TenantCipher::ToRead(const SegmentName& name) {
-  {
+  while (true) {
+    uint64_t generation = 0;
+    {
+      absl::MutexLock lock(&mutex_);
+      const auto writing = writing_.find(name.compartment);
+      if (writing != writing_.end() && writing->second.name == name) return writing->second.segment;
+      if (const auto found = reading_.find(name); found != reading_.end()) return found->second;
+      generation = generation_;
+    }
+    KS_ASSIGN_OR_RETURN(std::shared_ptr<Segment> made, MakeSegment(name, false));
     absl::MutexLock lock(&mutex_);
-    const auto writing = writing_.find(name.compartment);
-    if (writing != writing_.end() && writing->second.name == name) return writing->second.segment;
-    if (const auto found = reading_.find(name); found != reading_.end()) return found->second;
+    if (generation_ != generation) continue;
+    if (reading_.size() >= kMaxSegments) reading_.clear();
+    return reading_.try_emplace(name, std::move(made)).first->second;
   }
-  KS_ASSIGN_OR_RETURN(std::shared_ptr<Segment> made, MakeSegment(name, false));
-  absl::MutexLock lock(&mutex_);
-  if (reading_.size() >= kMaxSegments) reading_.clear();
-  return reading_.try_emplace(name, std::move(made)).first->second;
 }
 
 absl::StatusOr<std::string> TenantCipher::Seal(const CompartmentId& compartment, ByteView aad,
@@ -143,6 +154,7 @@ absl::StatusOr<std::string> TenantCipher::Unseal(ByteView aad, std::string_view 
 
 void TenantCipher::Forget(const CompartmentId& compartment) {
   absl::MutexLock lock(&mutex_);
+  ++generation_;
   writing_.erase(compartment);
   absl::erase_if(reading_, [&](const auto& entry) { return entry.first.compartment == compartment; });
 }

@@ -81,6 +81,7 @@ class TenantCipher {
   SecretBytes mask_key_;
   absl::Mutex mutex_;
   uint16_t version_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;  // raised by every rotation and erasure
   absl::flat_hash_map<CompartmentId, Writing> writing_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<SegmentName, std::shared_ptr<Segment>> reading_ ABSL_GUARDED_BY(mutex_);
 };

@@ -41,6 +41,7 @@ class PublishTask final : public storage::Task {
   }
   void RefuseMalformed(uint32_t index) {
     refusals_.push_back({request_, index, absl::StatusCode::kInvalidArgument});
+    ++records_;  // junk counts against a rate as what it pretends to be
   }
   size_t group_bytes() const { return bytes_; }
   TaskLoad load() const { return {records_, bytes_}; }

@@ -90,10 +90,11 @@ class AdminTest(unittest.TestCase):
         self.assertEqual((changed["records_per_second"], changed["records_burst"]), (0.5, 1))
         cut = device.process.log.matching("disconnected", lambda entry: True, start)
         wait_until(lambda: len(cut()) >= 2, "two refusals that the device was told of", 40)
-        # Who comes back when it was told to is let in then: it is refused once for each time that it was cut off.
+        # Who comes back when it was told to is let in then: it is refused once for each time that it was cut off. One more
+        # may be its report of its state, on a call of its own that the log does not tell of.
         over = self.ask("usage", ACME)["refused"]["records_per_second"]
         self.assertGreaterEqual(over, 2)
-        self.assertLessEqual(over, len(cut()), "it came back before it was told to")
+        self.assertLessEqual(over, len(cut()) + 1, "it came back before it was told to")
 
         one = self.ask("limits", ACME, "--set", "records_per_second=none", "stored_bytes=64MiB")
         self.assertEqual((one["records_per_second"], one["records_burst"], one["stored_bytes"]), (0, 1, 64 << 20))

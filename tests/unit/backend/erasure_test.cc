@@ -183,6 +183,42 @@ TEST_F(ErasureTest, AnErasedNameCanBeCreatedAnewAndFindsNothing) {
   EXPECT_TRUE(Phone().Submit(fresh, fresh.Make()).ok());
 }
 
+// What fails half-way gives no receipt, and goes on where it stopped.
+TEST_F(ErasureTest, AReceiptIsOnlyOfWhatIsErased) {
+  const std::string in_the_way = options_.store.path + ".keys/00000001/in-the-way";
+  std::filesystem::create_directory(in_the_way);
+  std::string receipt;
+  v1::TenantAdmin::Stub stub(Operator().channel());
+  v1::CreateTenantRequest create;
+  create.set_tenant(kAcme);
+  create.set_ca_pem(ReadAll(TestPki::Shared().tenant_folder(kAcme) + "/ca.pem"));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_FALSE(EraseTenant(Operator(), kAcme, &receipt).ok());
+    EXPECT_EQ(receipt, "");
+    EXPECT_EQ(Phone().FetchFrom(kAcme, home_.id()).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+    v1::CreateTenantResponse created;
+    grpc::ClientContext context;
+    EXPECT_EQ(stub.Create(&context, create, &created).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  }
+  std::filesystem::remove(in_the_way);
+  EXPECT_TRUE(EraseTenant(Operator(), kAcme, &receipt).ok());
+  EXPECT_NE(receipt, "");
+  StopBackend();
+  EXPECT_EQ(Open(options_.store.path, 1).there, 0u);
+}
+
+TEST_F(ErasureTest, ATenantWhoseKeyIsGoneDoesNotKeepTheOthersFromBeingServed) {
+  StopBackend();
+  std::filesystem::rename(options_.store.path + ".keys/00000001", options_.store.path + ".keys/elsewhere");
+  Start();
+  EXPECT_EQ(Phone().FetchFrom(kAcme, home_.id()).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_TRUE(Spy().FetchFrom(kGlobex, their_home_->id()).ok());
+  StopBackend();
+  std::filesystem::rename(options_.store.path + ".keys/elsewhere", options_.store.path + ".keys/00000001");
+  Start();
+  EXPECT_TRUE(Phone().FetchFrom(kAcme, home_.id()).ok());
+}
+
 TEST_F(ErasureTest, WithoutAKeyToSignWithNothingIsErased) {
   options_.sign = nullptr;
   Restart();

@@ -192,6 +192,29 @@ TEST(FileKeyStoreTest, FilesAreTheOwnersAndDamageIsNoticed) {
   EXPECT_TRUE(absl::IsDataLoss(files.Open()->Create(1)));  // no new key over a damaged one
 }
 
+TEST(FileKeyStoreTest, WhatARotationReplacesIsOverwrittenToo) {
+  Files files;
+  auto keys = files.Open();
+  ASSERT_TRUE(keys->Create(1).ok());
+  const std::string path = files.folder + "/00000001/keys";
+  const std::string link = files.folder + "/the-same-blocks";
+  std::filesystem::create_hard_link(path, link);
+  const size_t size = ReadAll(link).size();
+  ASSERT_TRUE(keys->Rotate(1).ok());
+  EXPECT_EQ(ReadAll(link), std::string(size, '\0'));
+}
+
+TEST(FileKeyStoreTest, VersionsEndBeforeTheirNumbersDo) {
+  Files files;
+  auto keys = files.Open();
+  ASSERT_TRUE(keys->Create(1).ok());
+  absl::Status status;
+  for (uint32_t version = 2; version <= kMaxKeyVersions + 1 && status.ok(); ++version)
+    status = keys->Rotate(1).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_EQ(*keys->CurrentVersion(1), kMaxKeyVersions);
+}
+
 // The block on the disk, and not only its name.
 TEST(ShredFileTest, OverwritesInPlace) {
   const std::string path = TestPki::Shared().NewFolder() + "/secret";
