@@ -6,8 +6,8 @@
 #include "backend/audit_log.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
+#include "core/identity/peer_event.h"
 #include "core/observe/log.h"
-#include "core/observe/security_event.h"
 #include "core/transport/authorization.h"
 #include "core/transport/status_mapping.h"
 
@@ -41,10 +41,7 @@ absl::StatusOr<TenantView> AdminService::Find(const Principal& caller, std::stri
     absl::StatusOr<TenantView> view = parts_.tenants->Administered(caller, *parsed);
     if (view.ok()) return view;
   }
-  Report({.kind = SecurityEventKind::kNotPermitted,
-          .tenant = caller.tenant().str(),
-          .peer = caller.uri(),
-          .detail = "administration: no such tenant for this caller"});
+  ReportPeer(SecurityEventKind::kNotPermitted, caller, "administration: no such tenant for this caller");
   return absl::NotFoundError("no such tenant for this caller");
 }
 

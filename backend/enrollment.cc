@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/identity/file_access.h"
+#include "core/identity/peer_event.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
 
@@ -17,10 +18,7 @@ namespace {
 constexpr absl::Duration kBackdated = absl::Minutes(5);  // for clocks that are behind
 
 absl::Status TooOften(const Principal& who, std::string_view what) {
-  Report({.kind = SecurityEventKind::kLimitExceeded,
-          .tenant = who.tenant().str(),
-          .peer = who.uri(),
-          .detail = std::string(what)});
+  ReportPeer(SecurityEventKind::kLimitExceeded, who, what);
   return absl::ResourceExhaustedError(Absl(what));
 }
 

@@ -27,20 +27,8 @@ absl::StatusOr<Bytes> Erasure::Receipt(const ErasedRow& row, const TenantName& t
 
 // Every step can be done again after one that failed.
 absl::Status Erasure::Complete(const TenantName& name, ErasedRow& row) const {
-  KS_RETURN_IF_ERROR(parts_.ciphers->keys().Destroy(row.number));
-  parts_.ciphers->Forget(row.number);
-  KS_RETURN_IF_ERROR(storage::RunTask(
-      *parts_.store,
-      [&](storage::Transaction& transaction) {
-        transaction.EraseTenant(row.number);
-        return absl::OkStatus();
-      },
-      [&](const absl::Status& status) {
-        if (status.ok()) parts_.log->Forget(row.number);
-      }));
-  KS_RETURN_IF_ERROR(parts_.store->Reclaim(row.number));
-  row.complete = true;
-  return parts_.tenants->FinishErasing(name, row);
+  KS_RETURN_IF_ERROR(parts_.ciphers->DestroyKey(row.number));
+  return parts_.tenants->FinishErasing(name, row, [&] { parts_.log->Forget(row.number); });
 }
 
 absl::StatusOr<Bytes> Erasure::EraseTenant(const TenantView& tenant, std::string_view actor) {

@@ -3,6 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
+#include "core/identity/peer_event.h"
 #include "core/observe/security_event.h"
 #include "core/transport/authorization.h"
 
@@ -29,10 +30,7 @@ void ReportStranger(const Principal& principal, const TenantName& tenant, const 
 }
 
 void ReportLimit(const Principal& principal, const absl::Status& status) {
-  Report({.kind = SecurityEventKind::kLimitExceeded,
-          .tenant = principal.tenant().str(),
-          .peer = principal.uri(),
-          .detail = std::string(status.message())});
+  ReportPeer(SecurityEventKind::kLimitExceeded, principal, Std(status.message()));
 }
 
 }  // namespace

@@ -3,18 +3,13 @@
 #include <algorithm>
 
 #include "core/base/status.h"
-#include "core/observe/security_event.h"
+#include "core/identity/peer_event.h"
 
 namespace keystead::backend {
 namespace {
 
-absl::Status TooMuch(const TenantView& tenant, const Principal& peer, std::string_view what) {
-  SecurityEvent event;
-  event.kind = SecurityEventKind::kLimitExceeded;
-  event.tenant = tenant.name().str();
-  event.peer = peer.uri();
-  event.detail = std::string(what);
-  Report(event);
+absl::Status TooMuch(const Principal& peer, std::string_view what) {
+  ReportPeer(SecurityEventKind::kLimitExceeded, peer, what);
   return absl::ResourceExhaustedError(Absl(what));
 }
 
@@ -89,14 +84,14 @@ absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, con
                             std::string message) {
   if (message.empty() || message.size() > limits::kMailboxBytes)
     return absl::InvalidArgumentError("a mailbox message has 1 to 4096 bytes");
-  if (!rate_.Take(peer.uri())) return TooMuch(tenant, peer, "rendezvous: more calls than the rate allows");
+  if (!rate_.Take(peer.uri())) return TooMuch(peer, "rendezvous: more calls than the rate allows");
   const Key key{tenant.number(), box};
   std::vector<std::pair<Answer, std::vector<std::string>>> answers;
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return absl::UnavailableError("stopping");
     if (absl::Status status = Store(key, peer.uri(), std::move(message)); !status.ok())
-      return TooMuch(tenant, peer, Std(status.message()));
+      return TooMuch(peer, Std(status.message()));
     const std::vector<std::string>& messages = boxes_[key].messages;
     std::vector<uint64_t> tickets;
     if (const auto found = waiting_for_.find(key); found != waiting_for_.end()) tickets = found->second;
@@ -119,7 +114,7 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
   if (after >= options_.messages_per_box) {
     refused = absl::InvalidArgumentError("a mailbox never has that many messages");
   } else if (!rate_.Take(peer.uri())) {
-    refused = TooMuch(tenant, peer, "rendezvous: more calls than the rate allows");
+    refused = TooMuch(peer, "rendezvous: more calls than the rate allows");
   } else {
     absl::MutexLock lock(&mutex_);
     const auto found = boxes_.find(key);
@@ -130,7 +125,7 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
                       found->second.messages.end());
     } else if (shares_[key.first].waiting >= options_.waiting_per_tenant ||
                waiting_peers_[peer.uri()] >= options_.waiting_per_peer) {
-      refused = TooMuch(tenant, peer, "rendezvous: too many calls wait");
+      refused = TooMuch(peer, "rendezvous: too many calls wait");
     } else {
       const uint64_t ticket = next_ticket_++;
       ++shares_[key.first].waiting;

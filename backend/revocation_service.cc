@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
-#include "core/observe/security_event.h"
+#include "core/identity/peer_event.h"
 #include "core/transport/authorization.h"
 #include "core/transport/status_mapping.h"
 
@@ -54,10 +54,7 @@ grpc::ServerUnaryReactor* RevocationService::Put(grpc::CallbackServerContext* co
   if (status.ok() && request->object().size() > kMaxRevocationBytes)
     status = absl::InvalidArgumentError("revocations larger than the limit");
   if (status.ok() && !puts_.Take((*caller)->uri())) {
-    Report({.kind = SecurityEventKind::kLimitExceeded,
-            .tenant = (*caller)->tenant().str(),
-            .peer = (*caller)->uri(),
-            .detail = "revocations: more than the rate allows"});
+    ReportPeer(SecurityEventKind::kLimitExceeded, **caller, "revocations: more than the rate allows");
     status = absl::ResourceExhaustedError("revocations come too often");
   }
   if (!status.ok()) {

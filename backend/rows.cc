@@ -1,5 +1,6 @@
 #include "backend/rows.h"
 
+#include "backend/big_endian.h"
 #include "core/base/status.h"
 
 namespace keystead::backend {
@@ -14,15 +15,13 @@ absl::Status Damaged() { return absl::DataLossError("a row of the backend is dam
 
 std::string EncodeNumber(uint64_t number) {
   std::string out;
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(number >> shift));
+  PutNumber(out, number);
   return out;
 }
 
 absl::StatusOr<uint64_t> DecodeNumber(std::string_view bytes) {
   if (bytes.size() != kNumberBytes) return Damaged();
-  uint64_t number = 0;
-  for (const char c : bytes) number = number << 8 | static_cast<uint8_t>(c);
-  return number;
+  return GetNumber(bytes);
 }
 
 std::string CommitKey(const InstantiationId& id, uint64_t epoch) {

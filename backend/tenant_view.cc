@@ -86,27 +86,19 @@ absl::Status Tenants::LeaveOutErased() {
     if (rows.empty()) return absl::OkStatus();
     for (const storage::Row& row : rows) {
       KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(row.key));
-      KS_ASSIGN_OR_RETURN(const ErasedRow erased, DecodeErased(row.value));
+      KS_ASSIGN_OR_RETURN(ErasedRow erased, DecodeErased(row.value));
       directory_.Remove(name);
       if (erased.complete) continue;
-      if (const absl::Status status = ResumeErasing(name, erased); !status.ok()) {
+      absl::Status status;
+      if (options_.keys != nullptr) status = options_.keys->Destroy(erased.number);
+      if (status.ok()) status = FinishErasing(name, erased);
+      if (!status.ok()) {
         Log(LogLevel::kError, "erasure_incomplete",
             {{"tenant", name.str()}, {"reason", Std(status.message())}});
       }
     }
     after = rows.back().key;
   }
-}
-
-absl::Status Tenants::ResumeErasing(const TenantName& name, ErasedRow row) {
-  if (options_.keys != nullptr) KS_RETURN_IF_ERROR(options_.keys->Destroy(row.number));
-  KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) {
-    transaction.EraseTenant(row.number);
-    return absl::OkStatus();
-  }));
-  KS_RETURN_IF_ERROR(store_.Reclaim(row.number));
-  row.complete = true;
-  return FinishErasing(name, row);
 }
 
 absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor) {
@@ -130,7 +122,19 @@ absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& ro
   return absl::OkStatus();
 }
 
-absl::Status Tenants::FinishErasing(const TenantName& name, const ErasedRow& row) {
+absl::Status Tenants::FinishErasing(const TenantName& name, ErasedRow& row,
+                                    const std::function<void()>& erased) {
+  KS_RETURN_IF_ERROR(storage::RunTask(
+      store_,
+      [&](storage::Transaction& transaction) {
+        transaction.EraseTenant(row.number);
+        return absl::OkStatus();
+      },
+      [&](const absl::Status& status) {
+        if (status.ok() && erased) erased();
+      }));
+  KS_RETURN_IF_ERROR(store_.Reclaim(row.number));
+  row.complete = true;
   return store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const auto there, transaction.Get(kOwnTenant, kErasedTable, name.str()));
     if (there.has_value())  // else it was created again meanwhile

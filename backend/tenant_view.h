@@ -78,7 +78,11 @@ class Tenants {
 
   // The tenant is nobody's any more, durably: its certificates count no longer, its name is free for Create.
   absl::Status BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor);
-  absl::Status FinishErasing(const TenantName& name, const ErasedRow& row);
+  // Once the key is destroyed: deletes all that is stored, waits until it has left the files, and notes in
+  // `row` and the store that the erasure is complete. `erased` runs on the store's writer thread, after the
+  // deletion.
+  absl::Status FinishErasing(const TenantName& name, ErasedRow& row,
+                             const std::function<void()>& erased = {});
   absl::StatusOr<ErasedRow> Erased(const TenantName& name) const;  // NOT_FOUND
 
   // THREAD: any. For the backend's own housekeeping, which serves no caller.
@@ -99,7 +103,6 @@ class Tenants {
                      std::string_view actor, std::string_view action, const TenantLimits* limits) const;
   absl::Status RegisterCreated();
   absl::Status LeaveOutErased();
-  absl::Status ResumeErasing(const TenantName& name, ErasedRow row);
   absl::Status Insert(const Found& found);
   void InsertOrLeaveOut(const Found& found);
   const TenantView::Record* Find(const TenantName& name) const;

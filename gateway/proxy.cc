@@ -13,7 +13,7 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/identity/enrollment.h"
-#include "core/observe/security_event.h"
+#include "core/identity/peer_event.h"
 #include "core/transport/authorization.h"
 #include "core/transport/revocation_fetch.h"
 #include "core/transport/roster_gate.h"
@@ -73,10 +73,8 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
       peer_ = peer;
       return peer;
     }
-    Report({.kind = SecurityEventKind::kLimitExceeded,
-            .tenant = peer->tenant().str(),
-            .peer = peer->uri(),
-            .detail = "more calls through the gateway than one peer may have"});
+    ReportPeer(SecurityEventKind::kLimitExceeded, *peer,
+               "more calls through the gateway than one peer may have");
     return absl::ResourceExhaustedError("too many calls of this peer");
   }
 

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backend/at_rest/key_shapes.h"
+#include "backend/big_endian.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
 #include "core/transport/wire.h"
@@ -20,21 +21,17 @@ using storage::Table;
 
 constexpr size_t kLengthBytes = 4;
 
-void PutU64(std::string& out, uint64_t value, size_t bytes = 8) {
-  for (size_t i = bytes; i-- > 0;) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-
 std::string EntryAad(LogRef log, uint64_t offset) {
   std::string out = "e";
-  PutU64(out, log.tenant, 4);
-  PutU64(out, log.log);
-  PutU64(out, offset);
+  PutNumber(out, log.tenant, 4);
+  PutNumber(out, log.log);
+  PutNumber(out, offset);
   return out;
 }
 
 std::string RowAad(uint32_t tenant, Table table, std::string_view masked) {
   std::string out = "r";
-  PutU64(out, tenant, 4);
+  PutNumber(out, tenant, 4);
   out.push_back(static_cast<char>(table));
   out.append(masked);
   return out;
@@ -77,9 +74,7 @@ CompartmentId CompartmentOf(const TenantCipher& cipher, const std::optional<Inst
 absl::StatusOr<Row> UnsealRow(TenantCipher& cipher, uint32_t tenant, Table table, std::string_view masked,
                               std::string_view sealed) {
   KS_ASSIGN_OR_RETURN(const std::string plain, cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed));
-  size_t length = 0;
-  for (size_t i = 0; i < kLengthBytes && i < plain.size(); ++i)
-    length = length << 8 | static_cast<uint8_t>(plain[i]);
+  const size_t length = GetNumber(std::string_view(plain).substr(0, kLengthBytes));
   if (plain.size() < kLengthBytes || length > plain.size() - kLengthBytes)
     return absl::DataLossError("a row is damaged");
   return Row{plain.substr(kLengthBytes, length), plain.substr(kLengthBytes + length)};
@@ -156,7 +151,7 @@ class EncryptedTransaction final : public storage::Transaction {
     KS_ASSIGN_OR_RETURN(const MaskedKey masked, Masked(*cipher, table, key));
     std::string plain;
     plain.reserve(kLengthBytes + key.size() + value.size());
-    PutU64(plain, key.size(), kLengthBytes);
+    PutNumber(plain, key.size(), kLengthBytes);
     plain.append(key).append(value);
     KS_ASSIGN_OR_RETURN(const std::string sealed,
                         cipher->Seal(CompartmentOf(*cipher, masked.instantiation),
@@ -224,9 +219,11 @@ absl::StatusOr<std::shared_ptr<TenantCipher>> Ciphers::Of(uint32_t tenant) {
   return ciphers_.try_emplace(tenant, *std::move(made)).first->second;
 }
 
-void Ciphers::Forget(uint32_t tenant) {
+absl::Status Ciphers::DestroyKey(uint32_t tenant) {
+  KS_RETURN_IF_ERROR(keys_->Destroy(tenant));
   absl::MutexLock lock(&mutex_);
   ciphers_.erase(tenant);
+  return absl::OkStatus();
 }
 
 std::optional<InstantiationId> InstantiationOfGroup(std::string_view bytes) {

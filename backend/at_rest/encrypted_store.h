@@ -29,7 +29,7 @@ class Ciphers {
   explicit Ciphers(KeyStore* keys) : keys_(keys) {}
   // DATA_LOSS, saying what to do, when the tenant has no key.
   absl::StatusOr<std::shared_ptr<TenantCipher>> Of(uint32_t tenant);
-  void Forget(uint32_t tenant);
+  absl::Status DestroyKey(uint32_t tenant);  // in the keystore, and here
   KeyStore& keys() { return *keys_; }
 
  private:

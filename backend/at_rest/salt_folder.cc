@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "core/base/status.h"
+#include "core/program/files.h"
 
 namespace keystead::backend::at_rest {
 namespace {
@@ -19,14 +20,6 @@ constexpr StateFolder::Format kSaltFormat{"ks-salt", 1};
 constexpr size_t kSaltBytes = 32;
 
 std::string SaltName(const CompartmentId& compartment) { return "salt-" + compartment.ToHex(); }
-
-absl::Status SyncFolder(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  const int error = fsync(fd) == 0 ? 0 : errno;
-  close(fd);
-  return error == 0 ? absl::OkStatus() : absl::ErrnoToStatus(error, path);
-}
 
 absl::Status Overwrite(int fd) {
   const off_t size = lseek(fd, 0, SEEK_END);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "backend/big_endian.h"
 #include "core/base/status.h"
 #include "core/crypto/hash.h"
 
@@ -15,15 +16,6 @@ constexpr std::string_view kSegmentLabel = "ks-at-rest segment";
 // Names must be found again after a rotation, so they hang on the first version, which stays.
 constexpr uint32_t kMaskVersion = 1;
 constexpr size_t kMaxSegments = 16384;  // of each kind, in memory; about 1 KiB each
-
-void PutNumber(std::string& out, uint64_t value, size_t bytes) {
-  for (size_t i = bytes; i-- > 0;) out.push_back(static_cast<char>(value >> (8 * i)));
-}
-uint64_t GetNumber(std::string_view bytes) {
-  uint64_t value = 0;
-  for (const char c : bytes) value = value << 8 | static_cast<uint8_t>(c);
-  return value;
-}
 
 crypto::AeadNonce NonceOf(uint64_t counter) {
   crypto::AeadNonce nonce{};

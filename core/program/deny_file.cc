@@ -1,7 +1,6 @@
 #include "core/program/deny_file.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <iterator>
@@ -9,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
+#include "core/identity/file_access.h"
 #include "core/program/files.h"
 
 namespace keystead {
@@ -39,12 +39,8 @@ absl::StatusOr<std::map<TenantName, DenyList::Entries>> ReadDenyFile(const std::
 
 absl::StatusOr<bool> DenyFile::Refresh() {
   if (path_.empty()) return false;
-  struct stat info {};
-  if (stat(path_.c_str(), &info) != 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the deny list ", path_));
-  }
-  std::string now =
-      absl::StrCat(info.st_ino, " ", info.st_size, " ", info.st_mtim.tv_sec, " ", info.st_mtim.tv_nsec);
+  std::string now = FileStamp(path_);
+  if (now.empty()) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read the deny list ", path_));
   if (now == last_) return false;
   KS_ASSIGN_OR_RETURN(auto denied, ReadDenyFile(path_, own_));
   for (const auto& [before, lines] : lines_) denied.try_emplace(before);  // taken off the list

@@ -41,6 +41,14 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
   return status;
 }
 
+absl::Status SyncFolder(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open folder", path);
+  const absl::Status status = fsync(fd) == 0 ? absl::OkStatus() : SystemError("cannot sync folder", path);
+  close(fd);
+  return status;
+}
+
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) {
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return SystemError("cannot open", path);

@@ -12,6 +12,8 @@ namespace keystead {
 
 // Writes `content` to `path` whole or not at all: a temporary name beside it, synced, renamed. Mode 0600.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view content);
+// Makes durable which names a folder holds.
+absl::Status SyncFolder(const std::string& path);
 // NOT_FOUND, RESOURCE_EXHAUSTED above max_bytes, or what the system says.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 

@@ -53,11 +53,7 @@ bool StateFolder::Has(std::string_view name) const { return access(PathOf(name).
 
 absl::Status StateFolder::Write(std::string_view name, const SecretBytes& content) const {
   KS_RETURN_IF_ERROR(WriteFileAtomically(PathOf(name), AsChars(content.ExposeSecret())));
-  const int fd = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return SystemError("cannot open folder", path_);
-  const bool synced = fsync(fd) == 0;
-  close(fd);
-  return synced ? absl::OkStatus() : SystemError("cannot sync folder", path_);
+  return SyncFolder(path_);
 }
 
 absl::StatusOr<SecretBytes> StateFolder::Read(std::string_view name) const {

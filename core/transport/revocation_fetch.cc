@@ -5,7 +5,7 @@
 #include <memory>
 #include <utility>
 
-#include "core/observe/security_event.h"
+#include "core/identity/peer_event.h"
 #include "core/transport/authorization.h"
 #include "core/transport/status_mapping.h"
 
@@ -74,10 +74,7 @@ grpc::ServerUnaryReactor* StartRevocationFetch(grpc::CallbackServerContext& cont
   CallPlaces::Place place;
   if (shares.rate.Take((*peer)->uri())) place = shares.places.Enter((*peer)->tenant().str(), (*peer)->uri());
   if (place == nullptr) {
-    Report({.kind = SecurityEventKind::kLimitExceeded,
-            .tenant = (*peer)->tenant().str(),
-            .peer = (*peer)->uri(),
-            .detail = "revocations: asked for too often"});
+    ReportPeer(SecurityEventKind::kLimitExceeded, **peer, "revocations: asked for too often");
     call->Refuse(absl::ResourceExhaustedError("too many calls of this peer"));
     return call;
   }

@@ -45,12 +45,6 @@ class AdminTest : public BackendTest {
     request.set_tenant(std::string(tenant));
     return Call(peer, &TenantAdmin::Stub::Usage, request, response);
   }
-  v1::UsageResponse UsageOf(std::string_view tenant) {
-    v1::UsageResponse response;
-    const grpc::Status status = GetUsage(Operator(), tenant, &response);
-    EXPECT_TRUE(status.ok()) << status.error_message();
-    return response;
-  }
   grpc::Status Create(Peer& peer, std::string_view tenant, const std::string& ca_pem) {
     v1::CreateTenantRequest request;
     request.set_tenant(std::string(tenant));

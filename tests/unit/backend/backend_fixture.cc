@@ -274,6 +274,18 @@ bool BackendTest::TryStart() {
   return started.ok();
 }
 
+v1::UsageResponse BackendTest::UsageOf(std::string_view tenant) {
+  v1::TenantAdmin::Stub stub(Operator().channel());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+  v1::UsageRequest request;
+  request.set_tenant(std::string(tenant));
+  v1::UsageResponse response;
+  const grpc::Status status = stub.Usage(&context, request, &response);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return response;
+}
+
 Peer& BackendTest::Operator() {
   std::unique_ptr<Peer>& peer = peers_["operator"];
   if (peer == nullptr) peer = std::make_unique<Peer>(backend_->port(), TestPki::Shared().Operator());

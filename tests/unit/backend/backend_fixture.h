@@ -18,6 +18,7 @@
 #include "backend/backend.h"
 #include "core/observe/security_event.h"
 #include "core/transport/group_view.h"
+#include "keystead/v1/admin.grpc.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
 #include "keystead/v1/transport.grpc.pb.h"
@@ -132,6 +133,7 @@ class BackendTest : public ::testing::Test {
   // `home` with bulb, hall and console.
   void Furnish(Home& home);
   size_t Events(SecurityEventKind kind);
+  v1::UsageResponse UsageOf(std::string_view tenant);  // as an operator sees it
 
   Resident bulb_;
   Resident hall_;

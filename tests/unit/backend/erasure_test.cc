@@ -61,15 +61,6 @@ class ErasureTest : public BackendTest {
     request.set_instantiation(id.ToString());
     return Call(peer, &v1::TenantAdmin::Stub::EraseInstantiation, request, receipt);
   }
-  v1::UsageResponse UsageOf(std::string_view tenant) {
-    v1::TenantAdmin::Stub stub(Operator().channel());
-    grpc::ClientContext context;
-    v1::UsageRequest request;
-    request.set_tenant(std::string(tenant));
-    v1::UsageResponse response;
-    EXPECT_TRUE(stub.Usage(&context, request, &response).ok());
-    return response;
-  }
   // What is stored of a tenant in a copy of the store: every entry and row that opens with the keys there are
   // now.
   struct Found {

@@ -24,15 +24,6 @@ class RetentionTest : public BackendTest {
   uint64_t GroupBytes(const Topic& topic, uint64_t sequence) const {
     return Group(home_, bulb_.entry.member, topic, 1, stream_, sequence).size();
   }
-  v1::UsageResponse UsageOf(std::string_view tenant) {
-    v1::TenantAdmin::Stub stub(Operator().channel());
-    grpc::ClientContext context;
-    v1::UsageRequest request;
-    request.set_tenant(std::string(tenant));
-    v1::UsageResponse response;
-    EXPECT_TRUE(stub.Usage(&context, request, &response).ok());
-    return response;
-  }
   void Limit(uint64_t seconds, uint64_t bytes) {
     v1::TenantAdmin::Stub stub(Operator().channel());
     grpc::ClientContext context;
