@@ -1,5 +1,7 @@
 #include "core/transport/executor.h"
 
+#include <pthread.h>
+
 #include <ctime>
 #include <utility>
 
@@ -47,6 +49,7 @@ void Executor::Drain() {
 }
 
 void Executor::Run() {
+  pthread_setname_np(pthread_self(), "ks-executor");
   const auto wanted = [this]()
                           ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return closing_ || jobs_.waiting() > 0; };
   absl::MutexLock lock(&mutex_);
