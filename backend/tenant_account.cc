@@ -89,6 +89,15 @@ absl::Status TenantAccount::Admit(const TaskLoad& load) {
   return absl::OkStatus();
 }
 
+void TenantAccount::GiveBack(const TaskLoad& load) {
+  if (load.records == 0) return;  // as in Admit
+  absl::MutexLock lock(&mutex_);
+  records_.GiveBack(static_cast<double>(load.records));
+  bytes_.GiveBack(static_cast<double>(load.bytes));
+  usage_.records_in -= load.records;
+  usage_.bytes_in -= load.bytes;
+}
+
 void TenantAccount::CountRefused(std::string_view limit) {
   absl::MutexLock lock(&mutex_);
   ++usage_.refused[std::string(limit)];

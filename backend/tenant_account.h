@@ -47,6 +47,8 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   // LimitReached with the name of the limit.
   absl::StatusOr<Hop::Place> Enter(const Principal& peer, size_t topics);
   absl::Status Admit(const TaskLoad& load);
+  // Of a load that was admitted and then refused by somebody else: it was never brought.
+  void GiveBack(const TaskLoad& load);
   // A refusal that somebody else decided: the writer's queue, the intake of commits.
   void CountRefused(std::string_view limit);
   void CountSent(uint64_t groups, uint64_t bytes);
