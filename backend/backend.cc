@@ -10,6 +10,7 @@
 #include "backend/admin_service.h"
 #include "backend/at_rest/encrypted_store.h"
 #include "backend/at_rest/file_keystore.h"
+#include "backend/at_rest/own_rows.h"
 #include "backend/enrollment_service.h"
 #include "backend/hop.h"
 #include "backend/policy.h"
@@ -34,7 +35,7 @@ namespace keystead::backend {
 namespace {
 
 constexpr std::string_view kFormatName = "keystead-backend";
-constexpr uint32_t kFormatVersion = 3;  // 3: what tenants store is encrypted
+constexpr uint32_t kFormatVersion = 4;  // 3: what tenants store is encrypted. 4: the own rows too
 constexpr std::string_view kKeystoreSuffix = ".keys";
 constexpr size_t kMaxCaFileBytes = 1 << 20;
 
@@ -151,6 +152,8 @@ struct Vault {
     // The unprotected control of searches has nothing encrypted on the disk either.
     vault->store = MutantActive(Mutant::kNoSealing) ? vault->disk.get()
                                                     : static_cast<storage::LogStore*>(vault->encrypted.get());
+    if (vault->store == vault->encrypted.get())
+      KS_RETURN_IF_ERROR(at_rest::PairWithKeystore(*vault->encrypted, *vault->disk, *vault->keys));
     return vault;
   }
 
