@@ -26,6 +26,7 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
 
   absl::Status Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task);
   void Done(size_t cost);
+  void Rung();
   void Drain();
   void Drop();
   Usage UsageOf(uint32_t tenant) const;
@@ -49,7 +50,9 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
   // Hands over to the store while there is room. What the store refused is to be destroyed without the lock:
   // what a task does then may lead back here.
   void Pump(Dropped& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HandOver(Flow& flow, Dropped& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: the store is full of what others brought it; the task still waits, and a Pump is to come.
+  bool HandOver(Flow& flow, Dropped& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WillPump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   storage::LogStore* const store_;
   const Options options_;
@@ -59,6 +62,7 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
   std::list<Flow*> old_ ABSL_GUARDED_BY(mutex_);
   size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
   size_t at_writer_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool has_bell_ ABSL_GUARDED_BY(mutex_) = false;  // in the store
 };
 
 namespace {
@@ -81,6 +85,20 @@ class Passing final : public storage::Task {
   const std::shared_ptr<Queue> queue_;
   const std::shared_ptr<storage::Task> task_;
   const size_t cost_;
+};
+
+// Weighs nothing, so a full store takes it too, and comes back when the store has done what was before it.
+template <class Queue>
+class Bell final : public storage::Task {
+ public:
+  explicit Bell(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+  absl::Status Prepare(storage::Transaction&) override { return absl::OkStatus(); }
+  void Done(const absl::Status&) override { queue_->Rung(); }
+  size_t bytes() const override { return 0; }
+  storage::Durability durability() const override { return storage::Durability::kBuffered; }
+
+ private:
+  const std::shared_ptr<Queue> queue_;
 };
 
 }  // namespace
@@ -119,7 +137,7 @@ void FairQueue::State::Pump(Dropped& dropped) {
       flow.deficit += flow.quantum;
       old_.splice(old_.end(), list, list.begin());
     } else if (!flow.tasks.empty()) {
-      HandOver(flow, dropped);
+      if (!HandOver(flow, dropped)) return;
     } else if (&list == &new_) {
       old_.splice(old_.end(), list, list.begin());  // not away at once: coming back would make it new again
     } else {
@@ -129,19 +147,38 @@ void FairQueue::State::Pump(Dropped& dropped) {
   }
 }
 
-void FairQueue::State::HandOver(Flow& flow, Dropped& dropped) {
-  Waiting next = std::move(flow.tasks.front());
+bool FairQueue::State::HandOver(Flow& flow, Dropped& dropped) {
+  const std::shared_ptr<storage::Task> task = flow.tasks.front().task;
+  const size_t cost = flow.tasks.front().cost;
+  at_writer_ += cost;  // before: it may be done at once
+  const absl::Status taken = store_->Submit(std::make_unique<Passing<State>>(shared_from_this(), task, cost));
+  if (!taken.ok()) {
+    at_writer_ -= cost;
+    if (absl::IsResourceExhausted(taken) && WillPump()) return false;
+    dropped.push_back(task);
+  }
+  flow.waited += absl::Now() - flow.tasks.front().since;
   flow.tasks.pop_front();
-  flow.deficit -= static_cast<double>(next.cost);
-  flow.bytes -= next.cost;
-  flow.waited += absl::Now() - next.since;
-  waiting_ -= next.cost;
-  at_writer_ += next.cost;  // before: it may be done at once
-  const absl::Status taken =
-      store_->Submit(std::make_unique<Passing<State>>(shared_from_this(), next.task, next.cost));
-  if (taken.ok()) return;
-  at_writer_ -= next.cost;
-  dropped.push_back(std::move(next.task));
+  flow.deficit -= static_cast<double>(cost);
+  flow.bytes -= cost;
+  waiting_ -= cost;
+  return true;
+}
+
+// Whatever of ours is at the writer comes back. Otherwise all that fills the store is from others, who pass
+// this queue by: a bell stands behind it.
+bool FairQueue::State::WillPump() {
+  if (at_writer_ == 0 && !has_bell_)
+    has_bell_ = store_->Submit(std::make_unique<Bell<State>>(shared_from_this())).ok();
+  return at_writer_ > 0 || has_bell_;
+}
+
+// THREAD: the store's writer.
+void FairQueue::State::Rung() {
+  Dropped dropped;
+  absl::MutexLock lock(&mutex_);
+  has_bell_ = false;
+  Pump(dropped);
 }
 
 // THREAD: the store's writer.

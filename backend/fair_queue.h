@@ -36,7 +36,8 @@ class FairQueue {
   ~FairQueue();  // what still waits is dropped
 
   // Tasks of one tenant reach the store in this order. LimitReached("queue") when too much waits; otherwise
-  // the task is taken, and is destroyed without Done() should the store refuse it.
+  // the task is taken, and is destroyed without Done() should the store be closing. A store that is full is
+  // asked again.
   absl::Status Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task);
 
   // Waits until nothing waits any more. When nobody submits.

@@ -7,6 +7,7 @@
 #include "backend/big_endian.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
+#include "core/observe/log.h"
 #include "core/transport/wire.h"
 
 namespace keystead::backend::at_rest {
@@ -71,13 +72,29 @@ CompartmentId CompartmentOf(const TenantCipher& cipher, const std::optional<Inst
   return id.has_value() ? cipher.CompartmentOf(*id) : CompartmentId();
 }
 
+bool HoldsNames(Table table) {
+  const std::span<const KeySegment> shape = ShapeOf(table, "");
+  return shape.size() == 1 && shape[0].kind == KeySegment::Kind::kName;
+}
+
+absl::Status Damaged(uint32_t tenant, Table table) {
+  const std::string whose = tenant == kOwnTenant ? "the backend's own" : absl::StrCat("tenant ", tenant);
+  return absl::DataLossError(absl::StrCat("a row of ", whose, " in table ", static_cast<int>(table),
+                                          " is not what was written there: restore the store from a backup"));
+}
+
+// NOT_FOUND: of an instantiation whose salt was destroyed.
 absl::StatusOr<Row> UnsealRow(TenantCipher& cipher, uint32_t tenant, Table table, std::string_view masked,
                               std::string_view sealed) {
-  KS_ASSIGN_OR_RETURN(const std::string plain, cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed));
-  const size_t length = GetNumber(std::string_view(plain).substr(0, kLengthBytes));
-  if (plain.size() < kLengthBytes || length > plain.size() - kLengthBytes)
-    return absl::DataLossError("a row is damaged");
-  return Row{plain.substr(kLengthBytes, length), plain.substr(kLengthBytes + length)};
+  const absl::StatusOr<std::string> plain = cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed);
+  // The backend's own rows have no salts: who says so has changed the row's header.
+  if (absl::IsDataLoss(plain.status()) || (tenant == kOwnTenant && absl::IsNotFound(plain.status())))
+    return Damaged(tenant, table);
+  if (!plain.ok()) return plain.status();
+  if (plain->size() < kLengthBytes) return Damaged(tenant, table);
+  const size_t length = GetNumber(std::string_view(*plain).substr(0, kLengthBytes));
+  if (length > plain->size() - kLengthBytes) return Damaged(tenant, table);
+  return Row{plain->substr(kLengthBytes, length), plain->substr(kLengthBytes + length)};
 }
 
 absl::StatusOr<std::vector<Row>> UnsealRows(TenantCipher& cipher, uint32_t tenant, Table table,
@@ -106,7 +123,6 @@ class EncryptedTransaction final : public storage::Transaction {
   EncryptedTransaction(storage::Transaction& inner, Ciphers& ciphers) : inner_(inner), ciphers_(ciphers) {}
 
   absl::StatusOr<uint64_t> Append(LogRef log, Payload bytes) override {
-    if (log.tenant == kOwnTenant) return inner_.Append(log, std::move(bytes));
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(log.tenant));
     KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, inner_.GetBounds(log));
     KS_ASSIGN_OR_RETURN(std::string sealed, cipher->Seal(CompartmentOf(*cipher, InstantiationOfGroup(*bytes)),
@@ -118,7 +134,6 @@ class EncryptedTransaction final : public storage::Transaction {
 
   absl::StatusOr<std::optional<std::string>> Get(uint32_t tenant, Table table,
                                                  std::string_view key) override {
-    if (tenant == kOwnTenant) return inner_.Get(tenant, table, key);
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(tenant));
     KS_ASSIGN_OR_RETURN(const MaskedKey masked, Masked(*cipher, table, key));
     KS_ASSIGN_OR_RETURN(const auto sealed, inner_.Get(tenant, table, masked.bytes));
@@ -128,15 +143,12 @@ class EncryptedTransaction final : public storage::Transaction {
   }
   // A row that cannot be encrypted must not be written, and Put cannot say so: the task fails at its end.
   void Put(uint32_t tenant, Table table, std::string_view key, std::string_view value) override {
-    if (tenant == kOwnTenant) return inner_.Put(tenant, table, key, value);
     Note(PutSealed(tenant, table, key, value));
   }
   void Delete(uint32_t tenant, Table table, std::string_view key) override {
-    if (tenant == kOwnTenant) return inner_.Delete(tenant, table, key);
     Note(DeleteMasked(tenant, table, key));
   }
   absl::StatusOr<std::vector<Row>> Scan(uint32_t tenant, Table table, const ScanRange& range) override {
-    if (tenant == kOwnTenant) return inner_.Scan(tenant, table, range);
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(tenant));
     return ScanMasked(*cipher, tenant, table, range,
                       [&](const ScanRange& masked) { return inner_.Scan(tenant, table, masked); });
@@ -250,7 +262,7 @@ absl::Status EncryptedStore::Submit(std::unique_ptr<storage::Task> task) {
 
 absl::StatusOr<std::vector<Entry>> EncryptedStore::Read(LogRef log, uint64_t from, size_t max_bytes) const {
   KS_ASSIGN_OR_RETURN(std::vector<Entry> entries, inner_->Read(log, from, max_bytes));
-  if (log.tenant == kOwnTenant || entries.empty()) return entries;
+  if (entries.empty()) return entries;
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<TenantCipher> cipher, ciphers_->Of(log.tenant));
   for (Entry& entry : entries) {
     KS_ASSIGN_OR_RETURN(std::string plain,
@@ -262,7 +274,6 @@ absl::StatusOr<std::vector<Entry>> EncryptedStore::Read(LogRef log, uint64_t fro
 
 absl::StatusOr<std::optional<std::string>> EncryptedStore::Get(uint32_t tenant, Table table,
                                                                std::string_view key) const {
-  if (tenant == kOwnTenant) return inner_->Get(tenant, table, key);
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<TenantCipher> cipher, ciphers_->Of(tenant));
   KS_ASSIGN_OR_RETURN(const MaskedKey masked, Masked(*cipher, table, key));
   KS_ASSIGN_OR_RETURN(const auto sealed, inner_->Get(tenant, table, masked.bytes));
@@ -273,10 +284,32 @@ absl::StatusOr<std::optional<std::string>> EncryptedStore::Get(uint32_t tenant, 
 
 absl::StatusOr<std::vector<Row>> EncryptedStore::Scan(uint32_t tenant, Table table,
                                                       const ScanRange& range) const {
-  if (tenant == kOwnTenant) return inner_->Scan(tenant, table, range);
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<TenantCipher> cipher, ciphers_->Of(tenant));
-  return ScanMasked(*cipher, tenant, table, range,
-                    [&](const ScanRange& masked) { return inner_->Scan(tenant, table, masked); });
+  const auto scan = [&](const ScanRange& masked) { return inner_->Scan(tenant, table, masked); };
+  if (tenant != kOwnTenant || !HoldsNames(table)) return ScanMasked(*cipher, tenant, table, range, scan);
+  KS_ASSIGN_OR_RETURN(const MaskedKey prefix, Masked(*cipher, table, range.prefix));
+  KS_ASSIGN_OR_RETURN(const MaskedKey masked_after, Masked(*cipher, table, range.after));
+  std::string after = masked_after.bytes;
+  std::vector<Row> out;
+  while (out.size() < range.max_rows) {
+    const size_t room = range.max_rows - out.size();
+    KS_ASSIGN_OR_RETURN(const std::vector<Row> found,
+                        scan({.prefix = prefix.bytes, .after = after, .max_rows = room}));
+    for (const Row& row : found) {
+      absl::StatusOr<Row> opened = UnsealRow(*cipher, tenant, table, row.key, row.value);
+      if (opened.ok()) {
+        out.push_back(*std::move(opened));
+      } else if (absl::IsDataLoss(opened.status())) {
+        Log(LogLevel::kError, "own_row_damaged",
+            {{"table", static_cast<int>(table)}, {"key", ToHex(AsBytes(row.key))}});
+      } else {
+        return opened.status();
+      }
+    }
+    if (found.size() < room) break;
+    after = found.back().key;
+  }
+  return out;
 }
 
 }  // namespace keystead::backend::at_rest
