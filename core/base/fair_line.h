@@ -9,6 +9,7 @@
 #include <list>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/container/node_hash_map.h"
 
@@ -31,6 +32,7 @@ class FairLine {
     State& state = flows_[flow];
     state.flow = flow;
     state.quantum = quantum;
+    if (state.items.empty()) ++flows_waiting_;
     state.items.push_back(std::move(item));
     ++waiting_;
     if (state.is_listed) return;
@@ -50,6 +52,7 @@ class FairLine {
       } else if (!state.items.empty()) {
         Next next{state.flow, std::move(state.items.front())};
         state.items.pop_front();
+        if (state.items.empty()) --flows_waiting_;
         --waiting_;
         ++state.unpaid;
         return next;
@@ -63,6 +66,15 @@ class FairLine {
     return std::nullopt;
   }
 
+  // It was not its turn after all: it is the first of its flow again, and nothing is to be paid.
+  void PutBack(Next next) {
+    State& state = flows_.find(next.flow)->second;
+    if (state.items.empty()) ++flows_waiting_;
+    state.items.push_front(std::move(next.item));
+    --state.unpaid;
+    ++waiting_;
+  }
+
   // What an item that was taken has cost. The line is as before in all else.
   void Pay(Flow flow, double cost) {
     State& state = flows_.find(flow)->second;
@@ -70,9 +82,22 @@ class FairLine {
     state.credit -= cost;
   }
 
+  // Takes out all that waits, in no order that matters.
+  std::vector<Item> Clear() {
+    std::vector<Item> out;
+    for (auto& [flow, state] : flows_) {
+      for (Item& item : state.items) out.push_back(std::move(item));
+      state.items.clear();
+    }
+    waiting_ = 0;
+    flows_waiting_ = 0;
+    return out;
+  }
+
   size_t waiting() const { return waiting_; }
+  size_t flows_waiting() const { return flows_waiting_; }
   // Flows that wait, or were served so lately that what they cost is still known.
-  size_t flows() const { return flows_.size(); }
+  size_t flows_known() const { return flows_.size(); }
 
  private:
   struct State {
@@ -88,6 +113,7 @@ class FairLine {
   std::list<State*> new_;
   std::list<State*> old_;
   size_t waiting_ = 0;
+  size_t flows_waiting_ = 0;
 };
 
 }  // namespace keystead

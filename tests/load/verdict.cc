@@ -131,6 +131,7 @@ json ErrorsOf(const Recorder& recorder) {
       for (const auto* const errors : {&tenant.ended[at], &tenant.refused[at]}) {
         for (const auto& [code, count] : *errors) {
           json& of = out[absl::StatusCodeToString(static_cast<absl::StatusCode>(code))];
+          if (of.is_null()) of = json::object();
           of[name] = of.value(name, 0.0) + 1000 * static_cast<double>(count) / std::max(offered, 1.0);
         }
       }

@@ -92,7 +92,7 @@ class FairQueueTest : public ::testing::Test {
   std::vector<std::string> done_;
   // One task of 1000 bytes at the writer, one in each round.
   const FairQueue::Options one_{
-      .writer_bytes = 1000, .waiting_bytes = 100'000, .quantum_bytes = 1000, .task_cost = 0};
+      .pace = {.most_bytes = 1000}, .waiting_bytes = 100'000, .quantum_bytes = 1000, .task_cost = 0};
 };
 
 TEST_F(FairQueueTest, TheLightTenantPassesTheHeavyOnesBacklog) {
@@ -171,7 +171,7 @@ TEST_F(FairQueueTest, WhatTheQueueRefusesIsNotCharged) {
 
 TEST_F(FairQueueTest, AFullStoreIsAskedAgainForEveryTask) {
   FairQueue::Options options = one_;
-  options.writer_bytes = 100'000;
+  options.pace.most_bytes = 100'000;
   FairQueue queue(&store_, options);
   store_.queue_bytes = 2500;
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(Submit(queue, kAcme, 1000, "own" + std::to_string(i)).ok());
