@@ -28,6 +28,7 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     Executor* executor = nullptr;  // of its own: erasing takes long
     AuditExport* audit = nullptr;
     const AuditLog* log = nullptr;
+    AuditNotes* notes = nullptr;
   };
   explicit AdminService(const Parts& parts) : parts_(parts) {}
 
@@ -62,6 +63,7 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context,
                                 std::function<absl::Status(const Principal&)> work) const;
   absl::StatusOr<TenantView> Find(const Principal& caller, std::string_view name) const;
+  void RecordForProvider(const Principal& caller, const audit::Event& event) const;
 
   const Parts parts_;
 };
