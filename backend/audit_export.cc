@@ -156,8 +156,8 @@ AuditExport::Reactor* AuditExport::Open(const grpc::CallbackServerContext& conte
   if (!caller.ok()) return new Refusal(caller.status());
   CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
   if (place == nullptr) return new Refusal(absl::ResourceExhaustedError("too many exports are under way"));
-  const auto call = std::make_shared<Call>(*this, context, request, std::move(find), *std::move(caller),
-                                           std::move(place));
+  const auto call =
+      std::make_shared<Call>(*this, context, request, std::move(find), *std::move(caller), std::move(place));
   {
     absl::MutexLock lock(&mutex_);
     open_.emplace(call.get(), call);

@@ -293,8 +293,9 @@ struct Backend::Parts {
     for (const TenantFolder::Ignored& ignored : tenant_folder.TakeIgnored()) {
       Log(LogLevel::kWarning, ignored.is_new ? "tenant_waits" : "tenant_not_registered",
           {{"tenant", ignored.tenant.str()},
-           {"reason", ignored.is_new ? "it is new below --tenants: it is served from the next start on"
-                                     : "it is not served: it was erased, or was not there or not usable at the start"}});
+           {"reason", ignored.is_new
+                          ? "it is new below --tenants: it is served from the next start on"
+                          : "it is not served: it was erased, or was not there or not usable at the start"}});
     }
     return changed.ok() ? *changed : !absl::IsNotFound(changed.status());
   }

@@ -18,9 +18,7 @@ namespace {
 
 constexpr size_t kRowsAtATime = 1000;
 
-bool DoesNotOpen(const absl::Status& status) {
-  return absl::IsDataLoss(status) || absl::IsNotFound(status);
-}
+bool DoesNotOpen(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsNotFound(status); }
 
 // Devices that a stored commit registered. One that does not parse names none.
 void NoteDevices(std::string_view row, absl::flat_hash_set<Digest>& devices) {
@@ -37,8 +35,7 @@ absl::Status CountOneLess(storage::Transaction& transaction, uint32_t tenant) {
   KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(tenant, kCountTable, kInstantiationCount));
   if (!row.has_value()) return absl::OkStatus();
   KS_ASSIGN_OR_RETURN(const uint64_t count, DecodeNumber(*row));
-  transaction.Put(tenant, kCountTable, kInstantiationCount,
-                  EncodeNumber(std::max<uint64_t>(count, 1) - 1));
+  transaction.Put(tenant, kCountTable, kInstantiationCount, EncodeNumber(std::max<uint64_t>(count, 1) - 1));
   return absl::OkStatus();
 }
 
@@ -144,8 +141,8 @@ absl::Status Erasure::PrepareMark(storage::Transaction& transaction, Marking& ma
   transaction.Put(number, kGoneTable, key, EncodeGone(marking.row));
   transaction.Put(number, kErasingTable, key, EncodeErasing({.commits = commits, .logs = had.logs}));
   KS_RETURN_IF_ERROR(Record(transaction, marking));
-  KS_RETURN_IF_ERROR(tenant.account().Add(transaction, -static_cast<int64_t>(had.groups),
-                                          -static_cast<int64_t>(had.bytes)));
+  KS_RETURN_IF_ERROR(
+      tenant.account().Add(transaction, -static_cast<int64_t>(had.groups), -static_cast<int64_t>(had.bytes)));
   parts_.instantiations->Forget(tenant, marking.id);
   return absl::OkStatus();
 }

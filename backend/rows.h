@@ -13,12 +13,11 @@
 //   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
 //   0       kErasedTable   tenant name                number(8) when(8, µs since 1970) groups(8) bytes(8)
 //   done(1)
-//   n       kGoneTable     instantiation(16)          when(8, µs since 1970) groups(8) bytes(8): it was erased, and is
-//   never founded again
-//   n       kErasingTable  instantiation(16)          commits(8) log(8)…: what is still to be deleted of it
-//   n, 0    kAuditTable    sequence(8)                an entry (core/audit/entry.h); 0: the provider's own
-//   log n, 0    kCountTable    "audit"                    first(8) before(32) count(8) head(32)
-//   (core/audit/head.h)
+//   n       kGoneTable     instantiation(16)          when(8, µs since 1970) groups(8) bytes(8): it was
+//   erased, and is never founded again n       kErasingTable  instantiation(16)          commits(8) log(8)…:
+//   what is still to be deleted of it n, 0    kAuditTable    sequence(8)                an entry
+//   (core/audit/entry.h); 0: the provider's own log n, 0    kCountTable    "audit" first(8) before(32)
+//   count(8) head(32) (core/audit/head.h)
 #pragma once
 
 #include <cstdint>

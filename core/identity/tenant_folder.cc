@@ -57,9 +57,10 @@ absl::Status TenantFolder::Register(const TenantName& tenant, const std::string&
     if (!status.ok()) return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
     // Who takes a tenant away does so before it removes its registration: one of us sees the other.
     ignored = refused();
-    if (ignored) directory_->Remove(tenant);
   }
-  if (ignored) ignored_.push_back({tenant, /*is_new=*/false});
+  if (!ignored) return absl::OkStatus();
+  directory_->Remove(tenant);
+  ignored_.push_back({tenant, /*is_new=*/false});
   return absl::OkStatus();
 }
 
