@@ -132,6 +132,7 @@ TEST_F(ErasedTenantTest, EveryKindOfOpenCallEndsWithIt) {
   options_.transport.recheck_interval = absl::Hours(1);
   options_.tick = absl::Hours(1);
   Start();
+  backend_->Tick();  // the first look at the tenants, after which all open calls are looked at
   const auto subscription = Phone().Subscribe(home_, {telemetry_});
   ASSERT_TRUE(subscription->CaughtUp());
   grpc::ClientContext publishing;

@@ -10,73 +10,13 @@
 
 #include "absl/synchronization/notification.h"
 #include "backend/instantiations.h"
-#include "backend/rows.h"
-#include "core/base/random.h"
 #include "core/cose/cbor.h"
-#include "core/storage/fault_injection_fs.h"
-#include "tests/unit/backend/erasure_fixture.h"
+#include "tests/unit/backend/instantiation_erasure_fixture.h"
 
 namespace keystead::testing {
 namespace {
 
 using ::testing::Optional;
-
-constexpr uint32_t kAcmeNumber = 1;
-
-class InstantiationErasureTest : public ErasureTest {
- protected:
-  // By table, of acme; without the audit log, which grows with all that is done.
-  std::map<uint32_t, size_t> Rows() const {
-    const Offline offline(options_.store.path, KeysFolder());
-    std::map<uint32_t, size_t> out;
-    for (uint32_t table = 0; table < 256; ++table) {
-      if (storage::Table{static_cast<uint8_t>(table)} == backend::kAuditTable) continue;
-      const auto rows = offline.disk->Scan(kAcmeNumber, storage::Table{static_cast<uint8_t>(table)},
-                                           {.prefix = "", .after = "", .max_rows = 100000});
-      if (!rows->empty()) out[table] = rows->size();
-    }
-    return out;
-  }
-  size_t Salts() const {
-    size_t count = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(KeysFolder() + "/00000001"))
-      count += entry.path().filename().string().starts_with("salt-") ? 1 : 0;
-    return count;
-  }
-  std::string SaltOf(const InstantiationId& id) const {
-    const Offline offline(options_.store.path, KeysFolder());
-    backend::at_rest::Ciphers ciphers(offline.keys.get());
-    return KeysFolder() + "/00000001/salt-" + (*ciphers.Of(kAcmeNumber))->CompartmentOf(id).ToHex();
-  }
-  size_t Entries() const { return Open(options_.store.path, kAcmeNumber).there; }
-
-  // A home with whatever leaves rows: a device that moves on to home_, records in order, late and twice.
-  void Fill(Home& home, const Resident& lamp) {
-    Commit(home);
-    const Resident reader = MakeResident(MemberKind::kReader, Uri(kAcme, Role::kThirdParty, "reader"));
-    Commit(home, {&lamp, &reader});
-    Peer& device = As(kAcme, Role::kDevice, "lamp");
-    const Topic telemetry = Topic::Of(TopicKind::kTelemetry, lamp.entry.member);
-    const StreamId stream = NewStream();
-    for (uint64_t i = 10; i < 150; ++i)
-      ASSERT_TRUE(device.Publish(Group(home, lamp.entry.member, telemetry, 1, stream, i)).refusals.empty());
-    ASSERT_TRUE(device.Publish(Group(home, lamp.entry.member, telemetry, 1, stream, 3)).refusals.empty());
-    ASSERT_TRUE(
-        device.Publish(Group(home, lamp.entry.member, telemetry, 1, stream, 3, "other")).refusals.empty());
-  }
-
-  // The rows of home_'s commits as they were.
-  using CommitRows = std::map<uint64_t, std::string>;
-  CommitRows CommitsOf(const Offline& offline) const {
-    CommitRows out;
-    for (uint64_t epoch = 0; epoch <= home_.chain().epoch(); ++epoch)
-      out[epoch] =
-          **offline.store.Get(kAcmeNumber, backend::kCommitTable, backend::CommitKey(home_.id(), epoch));
-    return out;
-  }
-
-  const Resident lamp_ = MakeResident(MemberKind::kDevice, Uri(kAcme, Role::kDevice, "lamp"));
-};
 
 TEST_F(InstantiationErasureTest, NothingIsLeftOfItButAMark) {
   StopBackend();
@@ -317,73 +257,6 @@ TEST_F(InstantiationErasureTest, AChainThatWasReadBeforeIsNotTakenInAfter) {
                     })
                     .ok());
   }
-}
-
-// The power fails after every write in turn: it is either all there, or nobody's and soon gone.
-class InstantiationErasureCrashTest : public InstantiationErasureTest {
- protected:
-  InstantiationErasureCrashTest() {
-    options_.store.path = TestPki::Shared().NewFolder() + "/crashing";
-    options_.store.file_system = fs_;
-    options_.store.retry_interval = absl::Milliseconds(20);
-    Restart();
-  }
-  void LosePower() {
-    StopBackend();
-    fs_->DropUnsynced(random_);
-    fs_->PowerOffAfter(UINT64_MAX);
-  }
-  const std::shared_ptr<storage::FaultInjectionFs> fs_ = std::make_shared<storage::FaultInjectionFs>();
-  SeededRandom random_{7};
-};
-
-TEST_F(InstantiationErasureCrashTest, ACutShortErasureIsFinishedByTheNextStart) {
-  Home witness(kAcme, Uri(kAcme, Role::kApp, "phone"));
-  Commit(witness);  // what a tenant has once is there from now on
-  size_t erased = 0;
-  size_t kept = 0;
-  size_t resumed = 0;
-  for (uint64_t writes = 1;; ++writes) {
-    SCOPED_TRACE(writes);
-    StopBackend();
-    const std::map<uint32_t, size_t> before = Rows();
-    const size_t salts = Salts();
-    Start();
-    const Resident lamp = MakeResident(MemberKind::kDevice, Uri(kAcme, Role::kDevice, "lamp"));
-    Home target(kAcme, Uri(kAcme, Role::kApp, "phone"));
-    Fill(target, lamp);
-    if (HasFatalFailure()) return;
-    std::string receipt;
-    fs_->PowerOffAfter(writes);
-    const bool answered = EraseHome(Operator(), target.id(), &receipt).ok();
-    const bool crashed = fs_->powered_off();
-    EXPECT_EQ(answered, !receipt.empty());
-    LosePower();
-    const bool marked = Rows().count(static_cast<uint32_t>(backend::kErasingTable)) > 0;
-    resumed += marked ? 1 : 0;
-    Start();
-    const grpc::StatusCode found = Phone().FetchFrom(kAcme, target.id()).error_code();
-    if (found == grpc::StatusCode::OK) {
-      ++kept;
-      EXPECT_FALSE(answered);
-      const Topic telemetry = Topic::Of(TopicKind::kTelemetry, lamp.entry.member);
-      EXPECT_TRUE(Phone().Subscribe(target, {telemetry})->Next().has_value());
-      ASSERT_TRUE(EraseHome(Operator(), target.id(), &receipt).ok());
-    } else {
-      ++erased;
-      EXPECT_EQ(found, grpc::StatusCode::NOT_FOUND);
-    }
-    StopBackend();
-    std::map<uint32_t, size_t> expected = before;
-    ++expected[static_cast<uint32_t>(backend::kGoneTable)];
-    EXPECT_EQ(Rows(), expected);
-    EXPECT_EQ(Salts(), salts);
-    Start();
-    if (!crashed) break;
-  }
-  EXPECT_GT(kept, 0u);
-  EXPECT_GT(erased, 0u);
-  EXPECT_GT(resumed, 0u);
 }
 
 }  // namespace
