@@ -1,5 +1,6 @@
 #include "backend/admin_service.h"
 
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -82,6 +83,17 @@ absl::StatusOr<TenantView> AdminService::Find(const Principal& caller, std::stri
   }
   ReportPeer(SecurityEventKind::kNotPermitted, caller, "administration: no such tenant for this caller");
   return absl::NotFoundError("no such tenant for this caller");
+}
+
+// What outlives the tenant. Of a tenant's own administrators, who could fill it, it has counts.
+void AdminService::RecordForProvider(const Principal& caller, const audit::Event& event) const {
+  const std::optional<AuditBook> provider = parts_.log->Provider();
+  if (!provider.has_value()) return;
+  if (caller.role() == Role::kOperator) {
+    parts_.log->Record(*provider, event);
+  } else {
+    parts_.notes->Note(*provider, event);
+  }
 }
 
 grpc::ServerUnaryReactor* AdminService::Create(grpc::CallbackServerContext* context,
@@ -176,8 +188,10 @@ grpc::ServerUnaryReactor* AdminService::RotateKey(grpc::CallbackServerContext* c
     KS_ASSIGN_OR_RETURN(const auto cipher, parts_.ciphers->Of(tenant.number()));
     KS_RETURN_IF_ERROR(cipher->TakeNewVersion());
     response->set_version(version);
-    parts_.log->Record(AuditBook(tenant),
-                       {caller.uri(), "key_rotated", tenant.name().str(), absl::StrCat("version ", version)});
+    const audit::Event rotated{caller.uri(), "key_rotated", tenant.name().str(),
+                               absl::StrCat("version ", version)};
+    parts_.log->Record(AuditBook(tenant), rotated);
+    RecordForProvider(caller, rotated);
     Log(LogLevel::kInfo, "key_rotated",
         {{"tenant", tenant.name().str()}, {"version", version}, {"peer", caller.uri()}});
     return absl::OkStatus();
@@ -210,8 +224,10 @@ grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerC
       *context, request->tenant(), [this, request, response](const Principal& caller) -> absl::Status {
         KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
         KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(request->instantiation()));
-        KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id));
-        parts_.log->Record(AuditBook(tenant), {caller.uri(), "instantiation_erased", id.ToHex(), ""});
+        KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id, caller));
+        if (caller.role() != Role::kOperator)  // of an operator's it stands there from the beginning
+          RecordForProvider(caller, {caller.uri(), "instantiation_erased", tenant.name().str(),
+                                     absl::StrCat("instantiation ", id.ToHex())});
         response->set_receipt(ToString(receipt));
         return absl::OkStatus();
       });

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
@@ -21,9 +22,11 @@ constexpr std::string_view kEvent = "audit_refused";
 // One job or one write is under way at any time, and each ends in the other or in Finish.
 class AuditExport::Call final : public Reactor {
  public:
-  Call(const Parts& parts, const v1::AuditRequest& request, Find find,
-       std::shared_ptr<const Principal> caller, CallPlaces::Place place)
-      : parts_(parts),
+  Call(AuditExport& owner, const grpc::CallbackServerContext& context, const v1::AuditRequest& request,
+       Find find, std::shared_ptr<const Principal> caller, CallPlaces::Place place)
+      : owner_(owner),
+        parts_(owner.parts_),
+        context_(context),
         request_(request),
         find_(std::move(find)),
         caller_(std::move(caller)),
@@ -33,18 +36,55 @@ class AuditExport::Call final : public Reactor {
     parts_.executor->Post(caller_->tenant().str(), [this] { Send(Begin()); });
   }
   void OnWriteDone(bool ok) override {
-    if (!ok) return Finish(ToPeer(absl::CancelledError("the caller has gone"), kEvent));
-    if (next_ == end_) return Finish(grpc::Status::OK);
+    if (!ok) return Conclude(ToPeer(absl::CancelledError("the caller has gone"), kEvent));
+    if (next_ == end_) return Conclude(grpc::Status::OK);
     parts_.executor->Post(caller_->tenant().str(), [this] {
       chunk_.Clear();
       Send(Fill());
     });
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    std::shared_ptr<Call> self;  // goes without the lock
+    absl::MutexLock lock(&owner_.mutex_);
+    const auto found = owner_.open_.find(this);
+    self = std::move(found->second);
+    owner_.open_.erase(found);
+  }
+
+  bool Concerns(const TenantName& tenant) const {
+    return caller_->tenant() == tenant || request_.tenant() == tenant.str();
+  }
+  // THREAD: any. What waits for a caller that does not read ends at once; a job under way with its write.
+  void End() {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (concluded_) return;
+      ending_ = true;  // holds Finish back, and with it the context alive
+    }
+    context_.TryCancel();
+    std::optional<grpc::Status> held;
+    {
+      absl::MutexLock lock(&mutex_);
+      ending_ = false;
+      held = held_;
+    }
+    if (held.has_value()) Finish(*held);
+  }
 
  private:
+  void Conclude(const grpc::Status& status) {
+    {
+      absl::MutexLock lock(&mutex_);
+      concluded_ = true;
+      if (ending_) {
+        held_ = status;
+        return;
+      }
+    }
+    Finish(status);
+  }
   void Send(const absl::Status& ready) {
-    if (!ready.ok()) return Finish(ToPeer(ready, kEvent));
+    if (!ready.ok()) return Conclude(ToPeer(ready, kEvent));
     StartWrite(&chunk_);
   }
 
@@ -82,7 +122,9 @@ class AuditExport::Call final : public Reactor {
     return absl::OkStatus();
   }
 
+  AuditExport& owner_;
   const Parts& parts_;
+  const grpc::CallbackServerContext& context_;
   const v1::AuditRequest& request_;
   const Find find_;
   const std::shared_ptr<const Principal> caller_;
@@ -91,6 +133,11 @@ class AuditExport::Call final : public Reactor {
   uint64_t next_ = 0;
   uint64_t end_ = 0;
   v1::AuditChunk chunk_;
+
+  absl::Mutex mutex_;
+  bool ending_ ABSL_GUARDED_BY(mutex_) = false;
+  bool concluded_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<grpc::Status> held_ ABSL_GUARDED_BY(mutex_);
 };
 
 namespace {
@@ -109,9 +156,25 @@ AuditExport::Reactor* AuditExport::Open(const grpc::CallbackServerContext& conte
   if (!caller.ok()) return new Refusal(caller.status());
   CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
   if (place == nullptr) return new Refusal(absl::ResourceExhaustedError("too many exports are under way"));
-  auto* const call = new Call(parts_, request, std::move(find), *std::move(caller), std::move(place));
+  const auto call =
+      std::make_shared<Call>(*this, context, request, std::move(find), *std::move(caller), std::move(place));
+  {
+    absl::MutexLock lock(&mutex_);
+    open_.emplace(call.get(), call);
+  }
   call->Start();
-  return call;
+  return call.get();
+}
+
+void AuditExport::EndOf(const TenantName& tenant) {
+  std::vector<std::shared_ptr<Call>> ending;
+  {
+    absl::MutexLock lock(&mutex_);
+    for (const auto& [key, call] : open_) {
+      if (call->Concerns(tenant)) ending.push_back(call);
+    }
+  }
+  for (const std::shared_ptr<Call>& call : ending) call->End();
 }
 
 }  // namespace keystead::backend

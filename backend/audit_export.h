@@ -5,8 +5,12 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <functional>
+#include <memory>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
 #include "backend/audit_log.h"
 #include "backend/audit_notes.h"
 #include "core/base/call_places.h"
@@ -32,10 +36,15 @@ class AuditExport {
   // `find`: the tenant that the caller may administer. The request lives until the call is done.
   Reactor* Open(const grpc::CallbackServerContext& context, const v1::AuditRequest& request, Find find);
 
+  // Ends the open exports to peers of a tenant and of its log; who does not read sees CANCELLED.
+  void EndOf(const TenantName& tenant);
+
  private:
   class Call;
   const Parts parts_;
   CallPlaces places_;
+  absl::Mutex mutex_;
+  absl::flat_hash_map<const Call*, std::shared_ptr<Call>> open_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace keystead::backend

@@ -41,6 +41,11 @@ void AuditNotes::Note(const AuditBook& book, const audit::Event& event, uint64_t
   at->second.count += count;
 }
 
+void AuditNotes::Forget(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  std::erase_if(pending_, [&](const auto& note) { return note.first.first == tenant; });
+}
+
 void AuditNotes::Flush(bool all) {
   std::vector<Pending> ready;
   {

@@ -32,6 +32,9 @@ class AuditNotes {
   // Anything else that its actor could repeat without end. `event.object` must come from a small set.
   void Note(const AuditBook& book, const audit::Event& event, uint64_t count = 1);
 
+  // What waits for the log of a tenant that was erased: there is none any more.
+  void Forget(uint32_t tenant);
+
   // Hands to the log what its ration allows; `all`: everything, at the end.
   void Flush(bool all);
 

@@ -195,7 +195,8 @@ struct Backend::Parts {
         retention_interval(options.retention_interval),
         clock(options.clock),
         directory(std::move(tenant_keys)),
-        tenant_folder(options.tenants_folder, directory.get(), NamedAlone(options)),
+        tenant_folder(options.tenants_folder, directory.get(), NamedAlone(options),
+                      [this](const TenantName& name) { return tenants->Known(name).has_value(); }),
         deny_file(options.deny_list, std::nullopt, &deny_list),
         resolver(std::make_shared<PrincipalResolver>(directory.get(), &deny_list)),
         vault(std::move(opened)),
@@ -226,11 +227,13 @@ struct Backend::Parts {
                  .instantiations = &instantiations,
                  .end_calls = [this](const TenantName& tenant,
                                      const InstantiationId* id) { EndCallsOf(tenant, id); },
+                 .forget = [this](const TenantName& name, uint32_t number) { ForgetTenant(name, number); },
+                 .audit = audit.get(),
                  .sign = ReceiptSigner(options, audit.get()),
                  .clock = options.clock}),
         retention({.tenants = tenants.get(), .store = store, .log = &log, .clock = options.clock}),
         admin_service({resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure,
-                       &admin_executor, &erasures_executor, &audit_export, audit.get()}),
+                       &admin_executor, &erasures_executor, &audit_export, audit.get(), &notes}),
         revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
         revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock) {
     hop.Attach(&transport);
@@ -251,6 +254,16 @@ struct Backend::Parts {
           return call.demand != nullptr && call.demand->tenant == tenant && call.demand->instantiation == *id;
         },
         id == nullptr ? absl::UnauthenticatedError("the tenant was erased") : NoSuchInstantiation());
+    if (id != nullptr) return;
+    audit_export.EndOf(tenant);
+    OnRevocations();  // whoever waits for a message or for news is no longer of any tenant
+  }
+
+  void ForgetTenant(const TenantName& name, uint32_t number) {
+    revocations.Forget(name);
+    mailboxes.Forget(number);
+    notes.Forget(number);
+    queue.Forget(number);
   }
 
   // It waits for the writer, and nothing waits for it.
@@ -283,6 +296,13 @@ struct Backend::Parts {
     const absl::StatusOr<bool> changed = tenant_folder.Refresh();
     if (!changed.ok())
       Log(LogLevel::kError, "tenants_unreadable", {{"reason", Std(changed.status().message())}});
+    for (const TenantFolder::Ignored& ignored : tenant_folder.TakeIgnored()) {
+      Log(LogLevel::kWarning, ignored.is_new ? "tenant_waits" : "tenant_not_registered",
+          {{"tenant", ignored.tenant.str()},
+           {"reason", ignored.is_new
+                          ? "it is new below --tenants: it is served from the next start on"
+                          : "it is not served: it was erased, or was not there or not usable at the start"}});
+    }
     return changed.ok() ? *changed : !absl::IsNotFound(changed.status());
   }
 
@@ -394,6 +414,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   parts->housekeeper = std::thread([p = parts.get(), tick = options.tick] {
     while (!p->stopping.WaitForNotificationWithTimeout(tick)) p->Tick();
   });
+  parts->admin_executor.Post([p = parts.get()] { p->erasure.Resume(); });
   return std::unique_ptr<Backend>(new Backend(std::move(parts)));
 }
 

@@ -108,9 +108,18 @@ absl::Status CommitIntake::Apply(Job& job) {
   job.effect = *std::move(effect);
   job.accepted.epoch = chain->epoch();
   job.chain = std::move(chain);
+  // Before it costs the tenant anything; Prepare asks again, in the writer's order.
+  if (job.accepted.epoch == 0) KS_RETURN_IF_ERROR(NotErased(*parts_.store, job));
   if (!commits_.Take(job.id.ToString()) || !of_tenant_.Take(job.tenant.name().str()))
     return absl::ResourceExhaustedError("commits come too fast");
   return job.accepted.epoch > 0 ? absl::OkStatus() : MakeKeys(job);
+}
+
+// What was erased is not founded again by who has kept its first commit, and answers as if it had never been.
+template <class Source>
+absl::Status CommitIntake::NotErased(Source& source, const Job& job) {
+  KS_ASSIGN_OR_RETURN(const auto gone, source.Get(job.tenant.number(), kGoneTable, job.id.ToString()));
+  return gone.has_value() ? NoSuchInstantiation() : absl::OkStatus();
 }
 
 // A new instantiation's keys come into being here and not on the writer's thread, which must not wait for the
@@ -146,6 +155,7 @@ void CommitIntake::Verify(const std::shared_ptr<Job>& job) {
 absl::StatusOr<bool> CommitIntake::CompareAndSet(storage::Transaction& transaction, const Job& job) {
   const uint32_t tenant = job.tenant.number();
   const uint64_t epoch = job.accepted.epoch;
+  KS_RETURN_IF_ERROR(NotErased(transaction, job));
   KS_ASSIGN_OR_RETURN(const auto taken, transaction.Get(tenant, kCommitTable, CommitKey(job.id, epoch)));
   if (taken.has_value()) {
     KS_ASSIGN_OR_RETURN(const CommitRow stored, DecodeCommit(*taken));

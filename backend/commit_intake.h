@@ -75,7 +75,7 @@ class CommitIntake {
   // Answers once, on another thread, when the commit is durable and every later publish and subscription
   // meets its roster. The same commit again gets the same answer, whatever its carrier did to the list of
   // acceptances, which nobody signed: the bundle that came first is the one that is served.
-  //   NOT_FOUND            the target is elsewhere
+  //   NOT_FOUND            the target is elsewhere, or was erased
   //   INVALID_ARGUMENT     malformed or badly signed; also whatever would tell a stranger that the id exists
   //   ABORTED              its parent is not the head
   //   FAILED_PRECONDITION  a device has accepted another owner since, or the acceptance was used before
@@ -93,6 +93,8 @@ class CommitIntake {
   void Verify(const std::shared_ptr<Job>& job);
   absl::Status Apply(Job& job);
   absl::Status MakeKeys(const Job& job) const;
+  template <class Source>  // a Transaction or a LogStore
+  static absl::Status NotErased(Source& source, const Job& job);
   absl::Status Repeat(Job& job, std::shared_ptr<const MembershipChain> chain, const SignedCommit& known,
                       const CommitBundle& bundle) const;
   absl::StatusOr<std::vector<std::string>> ReadBundles(const TenantView& tenant, const InstantiationId& id,

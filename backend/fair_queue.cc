@@ -28,6 +28,7 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
   void Rung();
   void Drain();
   void Drop();
+  void Forget(uint32_t tenant);
   Usage UsageOf(uint32_t tenant) const;
 
  private:
@@ -185,6 +186,12 @@ void FairQueue::State::Drop() {
   waiting_ = 0;
 }
 
+void FairQueue::State::Forget(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = usage_.find(tenant);
+  if (found != usage_.end() && found->second.waiting_bytes == 0) usage_.erase(found);
+}
+
 FairQueue::Usage FairQueue::State::UsageOf(uint32_t tenant) const {
   absl::MutexLock lock(&mutex_);
   const auto found = usage_.find(tenant);
@@ -195,6 +202,7 @@ FairQueue::FairQueue(storage::LogStore* store, const Options& options)
     : state_(std::make_shared<State>(store, options)) {}
 FairQueue::~FairQueue() { state_->Drop(); }
 void FairQueue::Drain() { state_->Drain(); }
+void FairQueue::Forget(uint32_t tenant) { state_->Forget(tenant); }
 
 absl::Status FairQueue::Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task) {
   return state_->Submit(tenant, std::move(task));

@@ -42,6 +42,9 @@ class FairQueue {
   // Waits until nothing waits any more. When nobody submits.
   void Drain();
 
+  // Of a tenant that was erased, once it has nothing here any more.
+  void Forget(uint32_t tenant);
+
   Usage UsageOf(const TenantView& tenant) const;
 
  private:

@@ -32,8 +32,19 @@ absl::StatusOr<std::vector<Digest>> Instantiations::LoadEvicted(Source& source, 
   return out;
 }
 
+// What was read while the instantiation was being erased is no chain, and says nothing about the store.
 template <class Source>
 absl::StatusOr<Instantiations::Loaded> Instantiations::Load(Source& source, const TenantView& tenant,
+                                                            const InstantiationId& id, size_t max_bytes) {
+  absl::StatusOr<Loaded> loaded = Read(source, tenant, id, max_bytes);
+  if (loaded.ok() || absl::IsResourceExhausted(loaded.status())) return loaded;
+  KS_ASSIGN_OR_RETURN(const auto gone, source.Get(tenant.number(), kGoneTable, id.ToString()));
+  if (gone.has_value()) return Loaded();
+  return loaded;
+}
+
+template <class Source>
+absl::StatusOr<Instantiations::Loaded> Instantiations::Read(Source& source, const TenantView& tenant,
                                                             const InstantiationId& id, size_t max_bytes) {
   Loaded loaded;
   std::shared_ptr<MembershipChain> chain;
@@ -115,13 +126,29 @@ absl::StatusOr<RosterGate*> Instantiations::Find(storage::Transaction& transacti
   return Insert(tenant, *std::move(loaded));
 }
 
+// Whether the store, in the writer's order, still ends with this head: others may have been written since it
+// was read, or all of it erased.
+absl::StatusOr<bool> Instantiations::IsCurrent(storage::Transaction& transaction, const TenantView& tenant,
+                                               const MembershipChain& chain) {
+  const uint32_t number = tenant.number();
+  const InstantiationId& id = chain.id();
+  KS_ASSIGN_OR_RETURN(const auto gone, transaction.Get(number, kGoneTable, id.ToString()));
+  if (gone.has_value()) return false;
+  KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(number, kCommitTable, CommitKey(id, chain.epoch())));
+  if (!row.has_value()) return false;
+  KS_ASSIGN_OR_RETURN(const CommitRow head, DecodeCommit(*row));
+  if (head.hash != chain.head().hash) return false;
+  KS_ASSIGN_OR_RETURN(const auto newer,
+                      transaction.Get(number, kCommitTable, CommitKey(id, chain.epoch() + 1)));
+  return !newer.has_value();
+}
+
 absl::Status Instantiations::TakeLoaded(storage::Transaction& transaction, const TenantView& tenant,
                                         Loaded& loaded) {
   if (loaded.chain == nullptr || InMemory(tenant, loaded.chain->id()) != nullptr) return absl::OkStatus();
   const InstantiationId id = loaded.chain->id();
-  const std::string next = CommitKey(id, loaded.chain->epoch() + 1);
-  KS_ASSIGN_OR_RETURN(const auto newer, transaction.Get(tenant.number(), kCommitTable, next));
-  if (newer.has_value()) return absl::OkStatus();  // out of date; the next Find begins again
+  KS_ASSIGN_OR_RETURN(const bool current, IsCurrent(transaction, tenant, *loaded.chain));
+  if (!current) return absl::OkStatus();  // the next Find begins again
   KS_ASSIGN_OR_RETURN(loaded.evicted, LoadEvicted(transaction, tenant, id));
   Insert(tenant, std::move(loaded));
   return absl::OkStatus();
@@ -181,6 +208,20 @@ void Instantiations::Forget(const TenantView& tenant, const InstantiationId& id)
   if (found == slots_.end()) return;
   lru_.erase(found->second.place);
   slots_.erase(found);
+}
+
+void Instantiations::ForgetTenant(uint32_t number) {
+  for (auto at = expiry_of_.begin(); at != expiry_of_.end();) {
+    const auto next = std::next(at);
+    if (at->first.first == number) {
+      expiries_.erase({at->second.at, at->first});
+      expiry_of_.erase(at);
+    }
+    at = next;
+  }
+  absl::MutexLock lock(&mutex_);
+  absl::erase_if(slots_, [&](const auto& slot) { return slot.first.first == number; });
+  std::erase_if(lru_, [&](const Key& key) { return key.first == number; });
 }
 
 // A term that is noted stays so until TakeExpired has named it, also when the chain leaves memory or has a

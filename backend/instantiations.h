@@ -55,6 +55,7 @@ class Instantiations {
   // that task fails, Forget: the next Find reads the store again.
   void Enter(const TenantView& tenant, std::shared_ptr<const MembershipChain> chain, absl::Time taken);
   void Forget(const TenantView& tenant, const InstantiationId& id);
+  void ForgetTenant(uint32_t number);  // all of a tenant that was erased
 
   // Instantiations in which a member's term ended up to `now`, each once, in memory or not. They will not be
   // named again for these terms: act at once.
@@ -91,6 +92,11 @@ class Instantiations {
   template <class Source>
   static absl::StatusOr<Loaded> Load(Source& source, const TenantView& tenant, const InstantiationId& id,
                                      size_t max_bytes);
+  template <class Source>
+  static absl::StatusOr<Loaded> Read(Source& source, const TenantView& tenant, const InstantiationId& id,
+                                     size_t max_bytes);
+  static absl::StatusOr<bool> IsCurrent(storage::Transaction& transaction, const TenantView& tenant,
+                                        const MembershipChain& chain);
   template <class Source>
   static absl::StatusOr<std::vector<Digest>> LoadEvicted(Source& source, const TenantView& tenant,
                                                          const InstantiationId& id);

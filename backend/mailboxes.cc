@@ -13,7 +13,14 @@ absl::Status TooMuch(const Principal& peer, std::string_view what) {
   return absl::ResourceExhaustedError(Absl(what));
 }
 
+absl::Status CountsNoLonger() { return absl::UnauthenticatedError("the certificate counts no longer"); }
+
 }  // namespace
+
+absl::Status Mailboxes::Closed(uint32_t tenant) const {
+  if (stopped_) return absl::UnavailableError("stopping");
+  return erased_.contains(tenant) ? CountsNoLonger() : absl::OkStatus();
+}
 
 void Mailboxes::Drop(const Key& key) {
   const auto found = boxes_.find(key);
@@ -89,7 +96,7 @@ absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, con
   std::vector<std::pair<Answer, std::vector<std::string>>> answers;
   {
     absl::MutexLock lock(&mutex_);
-    if (stopped_) return absl::UnavailableError("stopping");
+    KS_RETURN_IF_ERROR(Closed(key.first));
     if (absl::Status status = Store(key, peer.uri(), std::move(message)); !status.ok())
       return TooMuch(peer, Std(status.message()));
     const std::vector<std::string>& messages = boxes_[key].messages;
@@ -118,8 +125,8 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
   } else {
     absl::MutexLock lock(&mutex_);
     const auto found = boxes_.find(key);
-    if (stopped_) {
-      refused = absl::UnavailableError("stopping");
+    if (absl::Status closed = Closed(key.first); !closed.ok()) {
+      refused = std::move(closed);
     } else if (found != boxes_.end() && !Expired(found->second) && after < found->second.messages.size()) {
       messages.assign(found->second.messages.begin() + static_cast<ptrdiff_t>(after),
                       found->second.messages.end());
@@ -179,7 +186,27 @@ void Mailboxes::EndWaiting(const std::function<bool(const Principal&)>& refused)
       if (waiters_.contains(ticket)) answers.push_back(TakeWaiter(ticket).answer);
     }
   }
-  for (const Answer& answer : answers) answer(absl::UnauthenticatedError("the certificate counts no longer"));
+  for (const Answer& answer : answers) answer(CountsNoLonger());
+}
+
+void Mailboxes::Forget(uint32_t tenant) {
+  std::vector<Answer> answers;
+  {
+    absl::MutexLock lock(&mutex_);
+    erased_.insert(tenant);
+    std::vector<uint64_t> tickets;
+    for (const auto& [ticket, waiter] : waiters_) {
+      if (waiter.key.first == tenant) tickets.push_back(ticket);
+    }
+    for (const uint64_t ticket : tickets) answers.push_back(TakeWaiter(ticket).answer);
+    std::vector<Key> boxes;
+    for (const auto& [key, box] : boxes_) {
+      if (key.first == tenant) boxes.push_back(key);
+    }
+    for (const Key& key : boxes) Drop(key);
+    shares_.erase(tenant);
+  }
+  for (const Answer& answer : answers) answer(CountsNoLonger());
 }
 
 void Mailboxes::Stop() {

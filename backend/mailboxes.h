@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
@@ -54,6 +55,8 @@ class Mailboxes {
   void Cancel(uint64_t ticket);  // CANCELLED, unless answered already
   // UNAUTHENTICATED for each who waits and is `refused`, which is asked without a lock.
   void EndWaiting(const std::function<bool(const Principal&)>& refused);
+  // A tenant that was erased: UNAUTHENTICATED for all of it who wait, and come; nothing is left of its boxes.
+  void Forget(uint32_t tenant);
   void Stop();         // UNAVAILABLE for all who wait and come
   void DropExpired();  // also done on demand; regularly, so that memory is given back
 
@@ -81,6 +84,7 @@ class Mailboxes {
     size_t bytes = 0;
   };
 
+  absl::Status Closed(uint32_t tenant) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Expired(const Box& box) const { return options_.clock->Uptime() - box.last >= options_.lifetime; }
   void Drop(const Key& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropExpiredLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -95,6 +99,7 @@ class Mailboxes {
   RateLimiter rate_;
   absl::Mutex mutex_;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::flat_hash_set<uint32_t> erased_ ABSL_GUARDED_BY(mutex_);  // numbers are not given again
   uint64_t next_ticket_ ABSL_GUARDED_BY(mutex_) = 1;
   absl::flat_hash_map<Key, Box> boxes_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<uint32_t, Share> shares_ ABSL_GUARDED_BY(mutex_);

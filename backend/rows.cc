@@ -86,6 +86,34 @@ absl::StatusOr<ErasedRow> DecodeErased(std::string_view bytes) {
   return row;
 }
 
+std::string EncodeGone(const GoneRow& row) {
+  return EncodeNumber(static_cast<uint64_t>(absl::ToUnixMicros(row.erased))) + EncodeUsage(row.was);
+}
+
+absl::StatusOr<GoneRow> DecodeGone(std::string_view bytes) {
+  if (bytes.size() != 3 * kNumberBytes) return Damaged();
+  GoneRow row;
+  KS_ASSIGN_OR_RETURN(const uint64_t micros, DecodeNumber(bytes.substr(0, kNumberBytes)));
+  row.erased = absl::FromUnixMicros(static_cast<int64_t>(micros));
+  KS_ASSIGN_OR_RETURN(row.was, DecodeUsage(bytes.substr(kNumberBytes)));
+  return row;
+}
+
+std::string EncodeErasing(const ErasingRow& row) {
+  std::string out = EncodeNumber(row.commits);
+  for (const uint64_t log : row.logs) PutNumber(out, log);
+  return out;
+}
+
+absl::StatusOr<ErasingRow> DecodeErasing(std::string_view bytes) {
+  if (bytes.empty() || bytes.size() % kNumberBytes != 0) return Damaged();
+  ErasingRow row;
+  row.commits = GetNumber(bytes.substr(0, kNumberBytes));
+  for (size_t at = kNumberBytes; at < bytes.size(); at += kNumberBytes)
+    row.logs.push_back(GetNumber(bytes.substr(at, kNumberBytes)));
+  return row;
+}
+
 std::string EncodeAuditState(const AuditState& state) {
   return EncodeNumber(state.first) + state.before.ToString() + EncodeNumber(state.count) +
          state.head.ToString();

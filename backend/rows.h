@@ -3,25 +3,29 @@
 //   tenant  table          key                        value
 //   0       kTenantTable   tenant name                number(8)
 //   n       kCommitTable   instantiation(16) epoch(8) taken(8, µs since 1970) hash(32) bundle
-//   n       kDeviceTable   ckt(32)                    reset counter(8) instantiation(16) acceptance
-//                                                 digest(32)
+//   n       kDeviceTable   ckt(32)                    reset counter(8) instantiation(16)
+//                                                     acceptance digest(32)
 //   n       kEvictedTable  instantiation(16) ckt(32)  empty
 //   n       kCountTable    "instantiations"           number(8)
 //   n       kRevocationTable "newest"                 the signed revocations that count
 //   n       kUsageTable    "stored"                   groups(8) bytes(8) of all its topics
 //   0       kLimitsTable   tenant name                serialized keystead.v1.TenantLimits
 //   0       kAdmittedTable tenant name                number(8) certificates of its CA keys (PEM)
-//   0       kErasedTable   tenant name                number(8) when(8, µs since 1970) groups(8) bytes(8)
-//   done(1)
+//   0       kErasedTable   tenant name                number(8) when(8, µs since 1970) groups(8)
+//                                                     bytes(8) done(1)
+//   n       kGoneTable     instantiation(16)          when(8, µs since 1970) groups(8) bytes(8): it was
+//                                                     erased, and is never founded again
+//   n       kErasingTable  instantiation(16)          commits(8) log(8)…: what is still to be deleted of it
 //   n, 0    kAuditTable    sequence(8)                an entry (core/audit/entry.h); 0: the provider's own
-//   log n, 0    kCountTable    "audit"                    first(8) before(32) count(8) head(32)
-//   (core/audit/head.h)
-//   0       kCountTable    "keystore"                 anything that opens with the store's own key
+//   log n, 0    kCountTable    "audit"                first(8) before(32) count(8) head(32)
+//   (core/audit/head.h) 0       kCountTable    "keystore"                 anything that opens with the
+//   store's own key
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -43,6 +47,8 @@ inline constexpr storage::Table kErasedTable{24};
 inline constexpr storage::Table kRevocationTable{25};
 inline constexpr std::string_view kRevocationKey = "newest";
 inline constexpr storage::Table kAuditTable{26};
+inline constexpr storage::Table kGoneTable{30};
+inline constexpr storage::Table kErasingTable{31};
 inline constexpr std::string_view kAuditState = "audit";
 inline constexpr std::string_view kKeystoreMark = "keystore";
 inline constexpr std::string_view kStoredUsage = "stored";
@@ -87,6 +93,22 @@ struct ErasedRow {
 };
 std::string EncodeErased(const ErasedRow& row);
 absl::StatusOr<ErasedRow> DecodeErased(std::string_view bytes);
+
+// An instantiation that was erased, with what it had.
+struct GoneRow {
+  absl::Time erased;
+  StoredUsage was;
+};
+std::string EncodeGone(const GoneRow& row);
+absl::StatusOr<GoneRow> DecodeGone(std::string_view bytes);
+
+// One that is being erased: what may still be there, by numbers, because nothing of it opens any more.
+struct ErasingRow {
+  uint64_t commits = 0;
+  std::vector<uint64_t> logs;
+};
+std::string EncodeErasing(const ErasingRow& row);
+absl::StatusOr<ErasingRow> DecodeErasing(std::string_view bytes);
 
 // What of an audit log is kept, and what its chain hangs on.
 struct AuditState {

@@ -149,6 +149,12 @@ void TenantAccount::Settle(const absl::Status& status) {
   stored_bytes_.store(open_batch_->bytes, std::memory_order_relaxed);
 }
 
+void TenantAccount::Forget() {
+  absl::MutexLock lock(&mutex_);
+  seen_ = {};
+  usage_ = {};
+}
+
 absl::Status TenantAccount::Load(const storage::LogStore& store) {
   KS_ASSIGN_OR_RETURN(const auto row, store.Get(number_, kUsageTable, kStoredUsage));
   if (!row.has_value()) return absl::OkStatus();

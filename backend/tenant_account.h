@@ -63,6 +63,9 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   // Before there is a writer.
   absl::Status Load(const storage::LogStore& store);
 
+  // Of a tenant that was erased: who its peers were. Open calls still give back what they took.
+  void Forget();
+
   TenantUsage Usage() const;
   StoredUsage stored() const;  // committed
 

@@ -160,6 +160,9 @@ void Tenants::LeaveOutErased(const TenantName& name, ErasedRow& erased) {
 absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor) {
   absl::MutexLock changing(&changing_);
   const TenantName name = tenant.name();
+  // One of the same name may have been created since the caller looked.
+  if (const TenantView::Record* const now = Find(name); now == nullptr || now->number != tenant.number())
+    return absl::NotFoundError("the tenant has just been erased");
   KS_RETURN_IF_ERROR(store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
     if (options_.audit != nullptr)  // the tenant's own log goes with it
       KS_RETURN_IF_ERROR(options_.audit->AppendForProvider(
@@ -169,12 +172,14 @@ absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& ro
       transaction.Delete(kOwnTenant, table, name.str());
     return absl::OkStatus();
   }));
-  directory_.Remove(name);
-  absl::MutexLock lock(&mutex_);
-  const auto found = records_.find(name);
-  if (found == records_.end()) return absl::NotFoundError("the tenant has just been erased");
-  erased_.push_back(std::move(found->second));
-  records_.erase(found);
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = records_.find(name);
+    erased_.push_back(std::move(found->second));
+    records_.erase(found);
+  }
+  directory_.Remove(name);  // after it is known no more: nobody then registers it again
+  tenant.account().Forget();
   return absl::OkStatus();
 }
 

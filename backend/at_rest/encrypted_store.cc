@@ -228,14 +228,17 @@ absl::StatusOr<std::shared_ptr<TenantCipher>> Ciphers::Of(uint32_t tenant) {
   }
   if (!made.ok()) return made.status();
   absl::MutexLock lock(&mutex_);
+  if (destroyed_.contains(tenant)) return absl::DataLossError("the key of the tenant was destroyed");
   return ciphers_.try_emplace(tenant, *std::move(made)).first->second;
 }
 
 absl::Status Ciphers::DestroyKey(uint32_t tenant) {
-  KS_RETURN_IF_ERROR(keys_->Destroy(tenant));
-  absl::MutexLock lock(&mutex_);
-  ciphers_.erase(tenant);
-  return absl::OkStatus();
+  {
+    absl::MutexLock lock(&mutex_);
+    destroyed_.insert(tenant);
+    ciphers_.erase(tenant);
+  }
+  return keys_->Destroy(tenant);
 }
 
 std::optional<InstantiationId> InstantiationOfGroup(std::string_view bytes) {

@@ -17,6 +17,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "backend/at_rest/tenant_cipher.h"
 #include "core/storage/log_store.h"
@@ -36,6 +37,8 @@ class Ciphers {
   KeyStore* const keys_;
   absl::Mutex mutex_;
   absl::flat_hash_map<uint32_t, std::shared_ptr<TenantCipher>> ciphers_ ABSL_GUARDED_BY(mutex_);
+  // A number is never given again; who was reading the keys just before brings none of them back.
+  absl::flat_hash_set<uint32_t> destroyed_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The instantiation whose group these bytes are; none when they are no group.

@@ -17,6 +17,11 @@ std::string Canonical(std::string_view serial_hex) {
   return out;
 }
 
+bool IsEmpty(const DenyList::Entries& entries) {
+  return entries.serials.empty() && entries.fingerprints.empty() && entries.issuers.empty() &&
+         entries.names.empty();
+}
+
 std::string NameOf(Role role, std::string_view id) {
   return absl::StrCat(Absl(RoleName(role)), "/", Absl(id));
 }
@@ -28,7 +33,9 @@ void DenyList::Replace(const TenantName& tenant, Entries entries, Source source)
   for (const std::string& serial : entries.serials) serials.insert(Canonical(serial));
   entries.serials = std::move(serials);
   absl::MutexLock lock(&mutex_);
-  entries_[tenant][static_cast<size_t>(source)] = std::move(entries);
+  std::array<Entries, 2>& of_tenant = entries_[tenant];
+  of_tenant[static_cast<size_t>(source)] = std::move(entries);
+  if (std::all_of(of_tenant.begin(), of_tenant.end(), IsEmpty)) entries_.erase(tenant);
 }
 
 DenyList::Entries& DenyList::OfOperator(const TenantName& tenant) {
@@ -65,6 +72,11 @@ bool DenyList::Denies(const Principal& principal) const {
            entries.issuers.contains(principal.issuer_key_id()) ||
            (!entries.names.empty() && entries.names.contains(NameOf(principal.role(), principal.name())));
   });
+}
+
+bool DenyList::Knows(const TenantName& tenant) const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return entries_.contains(tenant);
 }
 
 bool DenyList::DeniesName(const SpiffeId& id) const {

@@ -123,6 +123,7 @@ class DenyList {
   void DenyName(const TenantName& tenant, Role role, std::string_view id);
   bool Denies(const Principal& principal) const;
   bool DeniesName(const SpiffeId& id) const;
+  bool Knows(const TenantName& tenant) const;  // whether it has an entry at all
 
  private:
   Entries& OfOperator(const TenantName& tenant) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

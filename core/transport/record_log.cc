@@ -205,12 +205,24 @@ void RecordLogState::Finish(RecordLogChanges& changes, const absl::Status& statu
                                         [&](const auto& entry) { return entry.first >= touch.end; });
     log.pending.erase(log.pending.begin(), committed);
   }
+  if (status.ok()) {
+    for (const storage::LogRef& log : rep.detached) LetGo(log);
+  }
   if (!status.ok()) {
     for (const TopicPlace& key : rep.created) topics_.erase(key);
     if (!rep.created.empty()) header_slots_.fill({});
   }
   if (stream_bytes_ > options_.max_stream_bytes) EvictOld();
   rep = {};
+}
+
+// Of a log that nobody finds any more.
+void RecordLogState::LetGo(storage::LogRef ref) {
+  digests_.Forget(ref, 0);
+  const auto found = logs_.find(ref);
+  if (found == logs_.end()) return;
+  found->second->poisoned = true;
+  if (found->second->in_use == 0) Erase(found->second);
 }
 
 void RecordLogState::Forget(uint32_t tenant) {
@@ -260,6 +272,17 @@ absl::Status RecordLog::TrimTo(storage::Transaction& transaction, storage::LogRe
 absl::StatusOr<uint64_t> RecordLog::BytesOf(storage::Transaction& transaction, storage::LogRef log,
                                             RecordLogChanges& changes) {
   return state_->BytesOf(transaction, log, changes);
+}
+absl::StatusOr<RecordLog::Detached> RecordLog::DetachTopics(storage::Transaction& transaction,
+                                                            uint32_t tenant,
+                                                            const InstantiationId& instantiation,
+                                                            RecordLogChanges& changes) {
+  return state_->DetachTopics(transaction, tenant, instantiation, changes);
+}
+std::string RecordLog::RowPrefixOf(uint64_t log) {
+  std::string out;
+  rows::PutU64(out, log);
+  return out;
 }
 void RecordLog::Finish(RecordLogChanges& changes, const absl::Status& status) {
   state_->Finish(changes, status);

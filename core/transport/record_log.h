@@ -173,6 +173,18 @@ class RecordLog {
   absl::StatusOr<uint64_t> BytesOf(storage::Transaction& transaction, storage::LogRef log,
                                    RecordLogChanges& changes);
 
+  // Takes the topics of an instantiation away: it has none any more, and one of the same name would be
+  // another. Nobody finds their logs; what is in them stays, entries and the rows that begin with
+  // RowPrefixOf, for who deletes them by number.
+  struct Detached {
+    std::vector<uint64_t> logs;
+    uint64_t groups = 0;
+    uint64_t bytes = 0;  // of a log that does not open any more: up to its last checkpoint
+  };
+  absl::StatusOr<Detached> DetachTopics(storage::Transaction& transaction, uint32_t tenant,
+                                        const InstantiationId& instantiation, RecordLogChanges& changes);
+  static std::string RowPrefixOf(uint64_t log);  // of all rows of a log in kStreamTable
+
   // THREAD: the store's writer. Inside Done, with its status, for every task that used `changes`; and also
   // inside Prepare right before it returns a status other than OK, whoever that came from. The second call
   // does nothing.

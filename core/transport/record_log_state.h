@@ -53,6 +53,7 @@ struct RecordLogChanges::Rep {
   uint64_t read_bytes = 0;
   std::vector<Touch> touched;
   std::vector<TopicPlace> created;
+  std::vector<storage::LogRef> detached;
 };
 
 class RecordLogState {
@@ -71,6 +72,9 @@ class RecordLogState {
                       RecordLogChanges& changes);
   absl::StatusOr<uint64_t> BytesOf(storage::Transaction& transaction, storage::LogRef log,
                                    RecordLogChanges& changes);
+  absl::StatusOr<RecordLog::Detached> DetachTopics(storage::Transaction& transaction, uint32_t tenant,
+                                                   const InstantiationId& instantiation,
+                                                   RecordLogChanges& changes);
   void Finish(RecordLogChanges& changes, const absl::Status& status);
   void Forget(uint32_t tenant);
 
@@ -92,6 +96,7 @@ class RecordLogState {
   absl::Status Replay(storage::Transaction& transaction, LogState& log);
   absl::StatusOr<StreamState*> Stream(storage::Transaction& transaction, LogState& log, const StreamKey& key);
   void Erase(LogState* log);
+  void LetGo(storage::LogRef ref);
   void EvictOld();
   // What a stream of the log takes in memory has changed.
   void Recharge(LogState& log, size_t before, size_t after);
@@ -118,6 +123,8 @@ class RecordLogState {
   absl::StatusOr<const RecordDigests*> DigestsAt(const Appending& to, uint64_t offset);
 
   // Trimming.
+  absl::StatusOr<uint64_t> BytesAsFarAsKnown(storage::Transaction& transaction, storage::LogRef log,
+                                             RecordLogChanges& changes);
   absl::Status TrimBehind(storage::Transaction& transaction, LogState& log, uint64_t first_kept,
                           const Retention& retention);
   absl::StatusOr<std::optional<Checkpoint>> Oldest(storage::Transaction& transaction, LogState& log);

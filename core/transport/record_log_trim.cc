@@ -32,6 +32,42 @@ absl::StatusOr<uint64_t> RecordLogState::BytesOf(storage::Transaction& transacti
   return state->total_bytes - state->head.trimmed_bytes;
 }
 
+// What does not open any more cannot be counted, and must not keep the rest from being taken away.
+absl::StatusOr<uint64_t> RecordLogState::BytesAsFarAsKnown(storage::Transaction& transaction,
+                                                           storage::LogRef log, RecordLogChanges& changes) {
+  const absl::StatusOr<uint64_t> exact = BytesOf(transaction, log, changes);
+  if (exact.ok() || !(absl::IsDataLoss(exact.status()) || absl::IsNotFound(exact.status()))) return exact;
+  KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(log.tenant, kStreamTable, rows::HeadKey(log.log)));
+  if (!row.has_value()) return 0;
+  KS_ASSIGN_OR_RETURN(const LogHead head, rows::DecodeHead(*row));
+  return head.checkpoint_bytes - std::min(head.checkpoint_bytes, head.trimmed_bytes);
+}
+
+absl::StatusOr<RecordLog::Detached> RecordLogState::DetachTopics(storage::Transaction& transaction,
+                                                                 uint32_t tenant,
+                                                                 const InstantiationId& instantiation,
+                                                                 RecordLogChanges& changes) {
+  RecordLog::Detached out;
+  const std::string prefix = rows::TopicPrefix(instantiation);
+  KS_ASSIGN_OR_RETURN(
+      const std::vector<storage::Row> found,
+      transaction.Scan(tenant, kTopicTable, {.prefix = prefix, .after = "", .max_rows = SIZE_MAX}));
+  for (const storage::Row& row : found) {
+    KS_ASSIGN_OR_RETURN(const TopicPlace place, rows::DecodeTopicKey(tenant, row.key));
+    KS_ASSIGN_OR_RETURN(const TopicLog log, rows::DecodeTopicLog(tenant, row.value));
+    KS_ASSIGN_OR_RETURN(const uint64_t bytes, BytesAsFarAsKnown(transaction, log.ref, changes));
+    KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, transaction.GetBounds(log.ref));
+    out.bytes += bytes;
+    out.groups += bounds.end - bounds.first;
+    out.logs.push_back(log.ref.log);
+    Rep(changes).detached.push_back(log.ref);
+    transaction.Delete(tenant, kTopicTable, row.key);
+    topics_.erase(place);
+  }
+  header_slots_.fill({});
+  return out;
+}
+
 absl::StatusOr<std::optional<Checkpoint>> RecordLogState::Oldest(storage::Transaction& transaction,
                                                                  LogState& log) {
   if (log.oldest.has_value() || log.head.checkpoint <= log.oldest_behind) return log.oldest;

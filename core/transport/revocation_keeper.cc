@@ -144,6 +144,15 @@ void RevocationKeeper::EndWaiting(const std::function<bool(const Principal&)>& r
   for (const Answer& answer : answers) answer(absl::UnauthenticatedError("the certificate counts no longer"));
 }
 
+void RevocationKeeper::Forget(const TenantName& tenant) {
+  absl::MutexLock putting(&put_mutex_);
+  {
+    absl::MutexLock lock(&mutex_);
+    kept_.erase(tenant);
+  }
+  options_.deny_list->Replace(tenant, {}, DenyList::Source::kTenant);
+}
+
 void RevocationKeeper::Stop() {
   std::map<uint64_t, Waiter> waiters;
   {

@@ -46,6 +46,10 @@ class RevocationKeeper {
   void Cancel(uint64_t ticket);  // CANCELLED, unless answered already
   // UNAUTHENTICATED for each who waits and is `refused`, which is asked without a lock.
   void EndWaiting(const std::function<bool(const Principal&)>& refused);
+  // Of a tenant that was erased: nothing counts any more, in the deny list neither. A Put that is under way
+  // is waited for; what make_durable refuses from now on does not come back. THREAD: not the one that
+  // make_durable waits for.
+  void Forget(const TenantName& tenant);
   void Stop();  // UNAVAILABLE for all who wait and come
 
  private:

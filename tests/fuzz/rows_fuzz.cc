@@ -116,6 +116,12 @@ void CheckPrograms(uint8_t which, std::string_view input) {
       gateway::DecodeEntryOffset(input).IgnoreError();
       if (const auto state = backend::DecodeAuditState(input); state.ok())
         FUZZ_CHECK(backend::EncodeAuditState(*state) == input);
+      if (const auto left = backend::DecodeErasing(input); left.ok())
+        FUZZ_CHECK(backend::EncodeErasing(*left) == input);
+      if (const auto gone = backend::DecodeGone(input); gone.ok()) {
+        const std::string once = backend::EncodeGone(*gone);
+        FUZZ_CHECK(backend::EncodeGone(*backend::DecodeGone(once)) == once);
+      }
       break;
     default:
       if (const auto at = gateway::DecodePosition(input); at.ok())

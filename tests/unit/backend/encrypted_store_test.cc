@@ -241,5 +241,18 @@ TEST_F(EncryptedStoreTest, OneInstantiationGoesWithItsSalt) {
   }
 }
 
+// Whoever was reading the keys when they were destroyed, or half of them, brings nothing back.
+TEST_F(EncryptedStoreTest, ADestroyedKeyDoesNotComeBack) {
+  ASSERT_TRUE(Append(GroupOf(home_, kCanary)).ok());
+  std::filesystem::create_directory(folder_ + "/keys/00000003/in-the-way");
+  EXPECT_FALSE(ciphers_->DestroyKey(kTenant).ok());
+  ASSERT_TRUE(keys_->Create(kTenant).ok());
+  EXPECT_TRUE(absl::IsDataLoss(ciphers_->Of(kTenant).status()));
+  EXPECT_FALSE(Append(GroupOf(home_, kCanary)).ok());
+  std::filesystem::remove(folder_ + "/keys/00000003/in-the-way");
+  EXPECT_TRUE(ciphers_->DestroyKey(kTenant).ok());
+  EXPECT_TRUE(ciphers_->Of(kOther).ok());
+}
+
 }  // namespace
 }  // namespace keystead::backend::at_rest

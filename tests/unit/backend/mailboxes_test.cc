@@ -84,6 +84,24 @@ TEST_F(MailboxesTest, ABoxOfAnotherTenantIsAnotherBox) {
   EXPECT_THAT(**waiting.answer, ElementsAre("mine"));
 }
 
+TEST_F(MailboxesTest, OfATenantThatWasErasedNothingIsLeftAndNothingComes) {
+  Waiting waiting, later, neighbour;
+  const MailboxName full = RandomSource::System().NewId<MailboxName>();
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(Put(bulb_, full, std::string(4096, 'x')).ok());
+  Await(phone_, box_, 0, waiting);
+  Await(spy_, box_, 0, neighbour);
+  Boxes().Forget((*tenants_->Of(phone_)).number());
+  ASSERT_TRUE(waiting.answer.has_value());
+  EXPECT_TRUE(absl::IsUnauthenticated(waiting.answer->status()));
+  EXPECT_FALSE(neighbour.answer.has_value());
+  EXPECT_TRUE(absl::IsUnauthenticated(Put(bulb_, box_, "late")));
+  Await(phone_, full, 0, later);
+  ASSERT_TRUE(later.answer.has_value());
+  EXPECT_TRUE(absl::IsUnauthenticated(later.answer->status()));
+  ASSERT_TRUE(Put(spy_, box_, "mine").ok());
+  EXPECT_THAT(**neighbour.answer, ElementsAre("mine"));
+}
+
 TEST_F(MailboxesTest, MessagesAndTriesAreLimited) {
   EXPECT_TRUE(absl::IsInvalidArgument(Put(bulb_, box_, "")));
   EXPECT_TRUE(absl::IsInvalidArgument(Put(bulb_, box_, std::string(4097, 'x'))));

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "core/identity/authority.h"
@@ -80,6 +81,57 @@ TEST_F(TenantFolderTest, WhatIsDamagedChangesNothingAndHindersNobody) {
   std::filesystem::rename(folder_, folder_ + ".away");
   EXPECT_EQ(watch_.Refresh().status().code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(directory_.Contains(Tenant(kAcme)));
+}
+
+TEST_F(TenantFolderTest, WhatIsNewIsToldOfOnceAndNotRegistered) {
+  const auto another = MakeTenantAuthority(Tenant("new.keystead.example"), absl::Now() + absl::Hours(24));
+  ASSERT_TRUE(another.ok()) << another.status();
+  const std::string path = Path("new.keystead.example");
+  std::filesystem::create_directory(std::filesystem::path(path).parent_path());
+  EXPECT_FALSE(*watch_.Refresh());
+  EXPECT_TRUE(watch_.TakeIgnored().empty()) << "it has no ca.pem yet";
+  testing::WriteAll(path, another->ca_pem);
+  for (int looks = 0; looks < 3; ++looks) EXPECT_FALSE(*watch_.Refresh());
+  const auto ignored = watch_.TakeIgnored();
+  ASSERT_EQ(ignored.size(), 1u);
+  EXPECT_EQ(ignored[0].tenant, Tenant("new.keystead.example"));
+  EXPECT_TRUE(ignored[0].is_new);
+  EXPECT_FALSE(directory_.Contains(Tenant("new.keystead.example")));
+}
+
+TEST_F(TenantFolderTest, OneThatIsNotServedIsToldOfWithEachExchangeAndNotRegistered) {
+  std::set<TenantName> served{Tenant(kGlobex)};
+  directory_.Remove(Tenant(kAcme));
+  TenantFolder watch{folder_, &directory_, {}, [&](const TenantName& name) { return served.contains(name); }};
+  ASSERT_TRUE(watch.Refresh().ok());
+  EXPECT_EQ(watch.TakeIgnored().size(), 1u) << "at the start it is there, and not served";
+  const std::string pem = testing::ReadAll(Path(kAcme));
+  for (int i = 1; i < 3; ++i) {
+    std::filesystem::remove(Path(kAcme));
+    testing::WriteAll(Path(kAcme), pem + std::string(static_cast<size_t>(i), '\n'));
+    for (int looks = 0; looks < 3; ++looks) ASSERT_TRUE(watch.Refresh().ok());
+    const auto ignored = watch.TakeIgnored();
+    ASSERT_EQ(ignored.size(), 1u);
+    EXPECT_EQ(ignored[0].tenant, Tenant(kAcme));
+    EXPECT_FALSE(ignored[0].is_new);
+    EXPECT_FALSE(directory_.Contains(Tenant(kAcme)));
+  }
+  served.insert(Tenant(kAcme));  // it was created again
+  std::filesystem::remove(Path(kAcme));
+  testing::WriteAll(Path(kAcme), pem);
+  EXPECT_TRUE(*watch.Refresh());
+  EXPECT_TRUE(directory_.Contains(Tenant(kAcme)));
+}
+
+// Taken away between the look at whether it is served and its registration.
+TEST_F(TenantFolderTest, OneThatIsTakenAwayMeanwhileIsNotRegistered) {
+  int asked = 0;
+  TenantFolder watch{folder_, &directory_, {}, [&](const TenantName& name) {
+                       return name != Tenant(kAcme) || ++asked <= 2;
+                     }};
+  ASSERT_TRUE(watch.Refresh().ok());
+  EXPECT_GE(asked, 3);
+  EXPECT_FALSE(directory_.Contains(Tenant(kAcme)));
 }
 
 }  // namespace

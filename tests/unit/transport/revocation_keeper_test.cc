@@ -100,6 +100,26 @@ TEST_F(RevocationKeeperTest, WhatWasKeptCountsAlsoWhenItsKeyIsRegisteredNoMore) 
   EXPECT_FALSE(keeper_.Restore(AsBytes("damaged")).ok());
 }
 
+TEST_F(RevocationKeeperTest, OfATenantThatIsForgottenNothingCounts) {
+  ASSERT_TRUE(Put(Object(5, "name device/a")).ok());
+  list_.DenyName(Tenant(kGlobex), Role::kDevice, "b");
+  keeper_.Forget(Tenant(kAcme));
+  EXPECT_FALSE(Denied("a"));
+  EXPECT_FALSE(list_.Knows(Tenant(kAcme)));
+  EXPECT_TRUE(list_.Knows(Tenant(kGlobex)));
+  EXPECT_EQ(keeper_.NumberOf(Tenant(kAcme)), 0u);
+  EXPECT_TRUE(Put(Object(1, "name device/c")).ok()) << "who comes back under the name begins anew";
+  EXPECT_TRUE(Denied("c"));
+}
+
+TEST_F(RevocationKeeperTest, WhatTheOperatorDeniesStaysWhenATenantIsForgotten) {
+  list_.DenyName(Tenant(kAcme), Role::kDevice, "b");
+  ASSERT_TRUE(Put(Object(5, "name device/a")).ok());
+  keeper_.Forget(Tenant(kAcme));
+  EXPECT_FALSE(Denied("a"));
+  EXPECT_TRUE(Denied("b"));
+}
+
 TEST_F(RevocationKeeperTest, WhoWaitsIsAnsweredOnceAndOnlyWithHisTenants) {
   std::vector<std::string> answers;
   const auto wait = [&](std::string_view tenant, const std::string& id, uint64_t above) {
