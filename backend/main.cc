@@ -4,13 +4,16 @@
 #include "backend/backend.h"
 #include "core/base/mutants.h"
 #include "core/observe/log.h"
+#include "core/program/handshake_options.h"
 #include "core/program/program.h"
 
 namespace keystead::backend {
 namespace {
 
 void AddOptions(CLI::App& app, BackendOptions& options) {
-  app.add_option("--listen", options.listen, "Address and port to serve on; port 0 lets the system choose")
+  app.add_option(
+         "--listen", options.listen,
+         "Address, or several with commas between, and port to serve on; port 0 lets the system choose")
       ->capture_default_str();
   app.add_option("--data", options.store.path, "Folder of the store; made where it is missing")->required();
   app.add_option(
@@ -73,6 +76,7 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
   app.add_option("--fair-writer-bytes", options.queue.writer_bytes,
                  "Bytes of all tenants that the writer has at a time: the fair queue is before it")
       ->capture_default_str();
+  AddHandshakeOptions(app, options.handshakes);
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
