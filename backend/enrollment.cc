@@ -143,7 +143,8 @@ absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
   if (leaf.server) leaf.dns_names = {enrollee.id.tenant().str()};
   KS_ASSIGN_OR_RETURN(const IssuedLeaf issued, issuer->IssueFor(leaf, enrollee.public_key_pem));
   Log(LogLevel::kInfo, "certificate_issued",
-      {{"peer", enrollee.id.str()},
+      {{"tenant", enrollee.id.tenant().str()},
+       {"peer", enrollee.id.str()},
        {"factory_serial", enrollee.factory->serial()},
        {"courier", caller.uri()},
        {"not_after", absl::FormatTime(absl::RFC3339_sec, leaf.not_after, absl::UTCTimeZone())}});
