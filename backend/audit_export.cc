@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead::backend {
@@ -155,7 +157,8 @@ AuditExport::Reactor* AuditExport::Open(const grpc::CallbackServerContext& conte
   auto caller = PrincipalOf(context, *parts_.resolver);
   if (!caller.ok()) return new Refusal(caller.status());
   CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
-  if (place == nullptr) return new Refusal(absl::ResourceExhaustedError("too many exports are under way"));
+  if (place == nullptr)
+    return new Refusal(LimitReached(peer_limits::kAuditExports, peer_limits::kComeBackForPlace));
   const auto call =
       std::make_shared<Call>(*this, context, request, std::move(find), *std::move(caller), std::move(place));
   {

@@ -406,6 +406,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   server.policy = MakePolicy();
   server.services = {parts->transport.service(),  &parts->registry_service,   &parts->rendezvous_service,
                      &*parts->enrollment_service, &parts->revocation_service, &parts->admin_service};
+  server.handshakes = options.handshakes;
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
   KS_ASSIGN_OR_RETURN(RunningServer running, StartServer(server));

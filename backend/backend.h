@@ -19,6 +19,7 @@
 #include "backend/mailboxes.h"
 #include "core/identity/certificate_files.h"
 #include "core/storage/log_store.h"
+#include "core/transport/handshake_governor.h"
 #include "core/transport/record_log.h"
 #include "core/transport/transport_service.h"
 
@@ -47,6 +48,7 @@ struct BackendOptions {
   FairQueue::Options queue;
   TransportServiceOptions transport;
   int threads = 2;                                        // of the executor, beside gRPC's and the writer
+  HandshakeLimits handshakes;                             // by source address, before TLS
   int max_streams = 256;                                  // open calls of one connection
   size_t memory_quota_bytes = 1 << 30;                    // of gRPC; 0: none
   absl::Duration drain = absl::Hours(24 * 30);            // how long an epoch that ended is still taken

@@ -7,6 +7,7 @@
 #include "backend/rows.h"
 #include "core/base/status.h"
 #include "core/observe/security_event.h"
+#include "core/transport/limit_names.h"
 #include "core/transport/limit_status.h"
 
 namespace keystead::backend {
@@ -18,6 +19,10 @@ constexpr std::string_view kService = "registry: ";
 // What a peer is told about a commit that does not verify. One answer, whether the instantiation is there or
 // not: only its owner's signature gets a caller further.
 constexpr absl::Duration kComeBackForInstantiations = absl::Minutes(1);
+
+absl::Status TooManyCalls() {
+  return LimitReached(peer_limits::kRegistryCalls, peer_limits::kComeBackForPlace);
+}
 
 absl::Status DoesNotVerify(const absl::Status& why) { return absl::InvalidArgumentError(why.message()); }
 
@@ -52,12 +57,10 @@ void CommitIntake::Submit(const Target& target, std::string bundle, SubmitAnswer
   auto job = std::make_shared<Job>(target);
   job->bundle = std::move(bundle);
   job->answer = std::move(answer);
-  absl::Status room;
-  if (!tries_.Take(job->caller->uri())) {
-    room = absl::ResourceExhaustedError("a peer submits faster than it may");
-  } else if (job->place = submits_.Enter(job->tenant.name().str(), job->caller->uri());
-             job->place == nullptr) {
-    room = absl::ResourceExhaustedError("too many registry calls are under way");
+  absl::Status room = TakeRate(tries_, job->caller->uri(), peer_limits::kSubmits);
+  if (room.ok()) {
+    job->place = submits_.Enter(job->tenant.name().str(), job->caller->uri());
+    if (job->place == nullptr) room = TooManyCalls();
   }
   if (!room.ok()) {
     Refuse(*job, room);
@@ -110,8 +113,8 @@ absl::Status CommitIntake::Apply(Job& job) {
   job.chain = std::move(chain);
   // Before it costs the tenant anything; Prepare asks again, in the writer's order.
   if (job.accepted.epoch == 0) KS_RETURN_IF_ERROR(NotErased(*parts_.store, job));
-  if (!commits_.Take(job.id.ToString()) || !of_tenant_.Take(job.tenant.name().str()))
-    return absl::ResourceExhaustedError("commits come too fast");
+  KS_RETURN_IF_ERROR(TakeRate(commits_, job.id.ToString(), peer_limits::kCommits));
+  KS_RETURN_IF_ERROR(TakeRate(of_tenant_, job.tenant.name().str(), peer_limits::kCommits));
   return job.accepted.epoch > 0 ? absl::OkStatus() : MakeKeys(job);
 }
 
@@ -185,8 +188,8 @@ absl::Status CommitIntake::CountNew(storage::Transaction& transaction, const Job
     return LimitReached(limit_names::kInstantiations, kComeBackForInstantiations);
   }
   // First the peer's own share, so that one cannot use up the tenant's.
-  if (!founders_.Take(job.caller->uri()) || !creations_.Take(job.tenant.name().str()))
-    return absl::ResourceExhaustedError("new instantiations come too fast");
+  KS_RETURN_IF_ERROR(TakeRate(founders_, job.caller->uri(), peer_limits::kNewInstantiations));
+  KS_RETURN_IF_ERROR(TakeRate(creations_, job.tenant.name().str(), peer_limits::kNewInstantiations));
   transaction.Put(tenant, kCountTable, kInstantiationCount, EncodeNumber(count + 1));
   return absl::OkStatus();
 }
@@ -284,7 +287,7 @@ void CommitIntake::Done(Job& job, const absl::Status& status) {
 
 void CommitIntake::Fetch(const Target& target, uint64_t from_epoch, const FetchAnswer& answer) {
   const CallPlaces::Place place = fetches_.Enter(target.tenant.name().str(), target.caller->uri());
-  if (place == nullptr) return answer(absl::ResourceExhaustedError("too many registry calls are under way"));
+  if (place == nullptr) return answer(TooManyCalls());
   const auto tenant = std::make_shared<TenantView>(target.tenant);
   const auto admit = [this, target, tenant](storage::Transaction& transaction) -> absl::Status {
     const SubscribeDemand keyring{target.named, target.id, {Topic::Keyring()}};

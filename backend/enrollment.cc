@@ -11,15 +11,20 @@
 #include "core/identity/peer_event.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 
 namespace keystead::backend {
 namespace {
 
 constexpr absl::Duration kBackdated = absl::Minutes(5);  // for clocks that are behind
 
-absl::Status TooOften(const Principal& who, std::string_view what) {
-  ReportPeer(SecurityEventKind::kLimitExceeded, who, what);
-  return absl::ResourceExhaustedError(Absl(what));
+// Of `who`, or why not; `what` is for the event.
+absl::Status TakeOrReport(RateLimiter& rate, const Principal& who, std::string_view limit,
+                          std::string_view what) {
+  absl::Status out = TakeRate(rate, who.uri(), limit);
+  if (!out.ok()) ReportPeer(SecurityEventKind::kLimitExceeded, who, what);
+  return out;
 }
 
 absl::Status NotPermitted(const Principal& caller, const Enrollee& enrollee, const absl::Status& why) {
@@ -118,8 +123,8 @@ std::shared_ptr<const CertificateIssuer> Enrollment::IssuerOf(const TenantName& 
 
 absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
                                                       const EnrollmentRequest& request) {
-  if (!requests_.Take(caller.uri()))
-    return TooOften(caller, "enrollment: more requests than the rate allows");
+  KS_RETURN_IF_ERROR(TakeOrReport(requests_, caller, peer_limits::kEnrollments,
+                                  "enrollment: more requests than the rate allows"));
   KS_ASSIGN_OR_RETURN(const Enrollee enrollee, VerifyEnrollment(request, *resolver_));
   // Whose courier it is decides what it may bring. The answer is the one for a tenant that is not here.
   if (caller.tenant() != enrollee.id.tenant())
@@ -127,8 +132,8 @@ absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
   const std::shared_ptr<const CertificateIssuer> issuer = IssuerOf(enrollee.id.tenant());
   if (issuer == nullptr)
     return NotPermitted(caller, enrollee, absl::NotFoundError("enrollment: no key for this tenant"));
-  if (!certificates_.Take(enrollee.factory->uri()))
-    return TooOften(*enrollee.factory, "enrollment: certificates are asked for too often");
+  KS_RETURN_IF_ERROR(TakeOrReport(certificates_, *enrollee.factory, peer_limits::kCertificates,
+                                  "enrollment: certificates are asked for too often"));
   const absl::Time now = options_.clock->Now();
   LeafRequest leaf;
   leaf.id = enrollee.id;
@@ -138,7 +143,8 @@ absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
   if (leaf.server) leaf.dns_names = {enrollee.id.tenant().str()};
   KS_ASSIGN_OR_RETURN(const IssuedLeaf issued, issuer->IssueFor(leaf, enrollee.public_key_pem));
   Log(LogLevel::kInfo, "certificate_issued",
-      {{"peer", enrollee.id.str()},
+      {{"tenant", enrollee.id.tenant().str()},
+       {"peer", enrollee.id.str()},
        {"factory_serial", enrollee.factory->serial()},
        {"courier", caller.uri()},
        {"not_after", absl::FormatTime(absl::RFC3339_sec, leaf.not_after, absl::UTCTimeZone())}});

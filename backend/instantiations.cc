@@ -168,7 +168,9 @@ void Instantiations::LoadBehind(const TenantView& tenant, const InstantiationId&
     absl::StatusOr<Loaded> loaded = Load(*store_, tenant, id, SIZE_MAX);
     if (!loaded.ok()) {
       Log(LogLevel::kError, "load_failed",
-          {{"instantiation", id.ToHex()}, {"reason", Std(loaded.status().message())}});
+          {{"tenant", tenant.name().str()},
+           {"instantiation", id.ToHex()},
+           {"reason", Std(loaded.status().message())}});
       return finished();
     }
     Keep(tenant, *std::move(loaded), finished);

@@ -4,13 +4,18 @@
 
 #include "core/base/status.h"
 #include "core/identity/peer_event.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 
 namespace keystead::backend {
 namespace {
 
-absl::Status TooMuch(const Principal& peer, std::string_view what) {
+constexpr absl::Duration kComeBackForSpace = absl::Minutes(1);  // boxes go after minutes
+
+// `what` is for the event.
+absl::Status TooMuch(const Principal& peer, std::string_view what, const absl::Status& limit) {
   ReportPeer(SecurityEventKind::kLimitExceeded, peer, what);
-  return absl::ResourceExhaustedError(Absl(what));
+  return limit;
 }
 
 absl::Status CountsNoLonger() { return absl::UnauthenticatedError("the certificate counts no longer"); }
@@ -61,7 +66,7 @@ bool Mailboxes::HasFilledShare(const std::string& peer, bool new_box, size_t byt
          (new_box && filled.boxes >= options_.boxes_per_peer);
 }
 
-absl::Status Mailboxes::Store(const Key& key, const std::string& peer, std::string message) {
+std::string_view Mailboxes::Store(const Key& key, const std::string& peer, std::string message) {
   if (const auto found = boxes_.find(key); found != boxes_.end() && Expired(found->second)) Drop(key);
   Share& share = shares_[key.first];
   const bool is_new = !boxes_.contains(key);
@@ -70,11 +75,9 @@ absl::Status Mailboxes::Store(const Key& key, const std::string& peer, std::stri
            (is_new && share.boxes >= options_.boxes_per_tenant);
   };
   if (full() || HasFilledShare(peer, is_new, message.size())) DropExpiredLocked();
-  if (HasFilledShare(peer, is_new, message.size()))
-    return absl::ResourceExhaustedError("the peer has filled its share of the mailboxes");
-  if (full()) return absl::ResourceExhaustedError("the tenant's mailboxes are full");
-  if (!is_new && boxes_[key].messages.size() >= options_.messages_per_box)
-    return absl::ResourceExhaustedError("the mailbox is full");
+  if (HasFilledShare(peer, is_new, message.size())) return "the peer has filled its share of the mailboxes";
+  if (full()) return "the tenant's mailboxes are full";
+  if (!is_new && boxes_[key].messages.size() >= options_.messages_per_box) return "the mailbox is full";
   Box& box = boxes_[key];
   Filled& filled = filled_[peer];
   if (is_new) ++share.boxes, ++filled.boxes;
@@ -84,21 +87,26 @@ absl::Status Mailboxes::Store(const Key& key, const std::string& peer, std::stri
   box.bytes += message.size();
   share.bytes += message.size();
   box.messages.push_back(std::move(message));
-  return absl::OkStatus();
+  return "";
+}
+
+absl::Status Mailboxes::TakeCall(const Principal& peer) {
+  absl::Status out = TakeRate(rate_, peer.uri(), peer_limits::kRendezvousCalls);
+  return out.ok() ? out : TooMuch(peer, "rendezvous: more calls than the rate allows", out);
 }
 
 absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, const MailboxName& box,
                             std::string message) {
   if (message.empty() || message.size() > limits::kMailboxBytes)
     return absl::InvalidArgumentError("a mailbox message has 1 to 4096 bytes");
-  if (!rate_.Take(peer.uri())) return TooMuch(peer, "rendezvous: more calls than the rate allows");
+  KS_RETURN_IF_ERROR(TakeCall(peer));
   const Key key{tenant.number(), box};
   std::vector<std::pair<Answer, std::vector<std::string>>> answers;
   {
     absl::MutexLock lock(&mutex_);
     KS_RETURN_IF_ERROR(Closed(key.first));
-    if (absl::Status status = Store(key, peer.uri(), std::move(message)); !status.ok())
-      return TooMuch(peer, Std(status.message()));
+    if (const std::string_view why = Store(key, peer.uri(), std::move(message)); !why.empty())
+      return TooMuch(peer, why, LimitReached(peer_limits::kMailboxes, kComeBackForSpace));
     const std::vector<std::string>& messages = boxes_[key].messages;
     std::vector<uint64_t> tickets;
     if (const auto found = waiting_for_.find(key); found != waiting_for_.end()) tickets = found->second;
@@ -120,9 +128,7 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
   std::vector<std::string> messages;
   if (after >= options_.messages_per_box) {
     refused = absl::InvalidArgumentError("a mailbox never has that many messages");
-  } else if (!rate_.Take(peer.uri())) {
-    refused = TooMuch(peer, "rendezvous: more calls than the rate allows");
-  } else {
+  } else if (refused = TakeCall(peer); refused.ok()) {
     absl::MutexLock lock(&mutex_);
     const auto found = boxes_.find(key);
     if (absl::Status closed = Closed(key.first); !closed.ok()) {
@@ -132,7 +138,8 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
                       found->second.messages.end());
     } else if (shares_[key.first].waiting >= options_.waiting_per_tenant ||
                waiting_peers_[peer.uri()] >= options_.waiting_per_peer) {
-      refused = TooMuch(peer, "rendezvous: too many calls wait");
+      refused = TooMuch(peer, "rendezvous: too many calls wait",
+                        LimitReached(peer_limits::kRendezvousCalls, peer_limits::kComeBackForPlace));
     } else {
       const uint64_t ticket = next_ticket_++;
       ++shares_[key.first].waiting;

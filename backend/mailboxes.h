@@ -91,7 +91,9 @@ class Mailboxes {
   bool HasFilledShare(const std::string& peer, bool new_box, size_t bytes) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void GiveBack(const std::string& peer, size_t boxes, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status Store(const Key& key, const std::string& peer, std::string message)
+  absl::Status TakeCall(const Principal& peer);
+  // Why not; empty when it is stored.
+  std::string_view Store(const Key& key, const std::string& peer, std::string message)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Waiter TakeWaiter(uint64_t ticket) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -4,13 +4,16 @@
 #include "backend/backend.h"
 #include "core/base/mutants.h"
 #include "core/observe/log.h"
+#include "core/program/handshake_options.h"
 #include "core/program/program.h"
 
 namespace keystead::backend {
 namespace {
 
 void AddOptions(CLI::App& app, BackendOptions& options) {
-  app.add_option("--listen", options.listen, "Address and port to serve on; port 0 lets the system choose")
+  app.add_option(
+         "--listen", options.listen,
+         "Address, or several with commas between, and port to serve on; port 0 lets the system choose")
       ->capture_default_str();
   app.add_option("--data", options.store.path, "Folder of the store; made where it is missing")->required();
   app.add_option(
@@ -78,6 +81,7 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
          "How long a commit may take, about, while more than one tenant brings something")
       ->check(CLI::Range(0.1, 1000.0))
       ->default_str("4");
+  AddHandshakeOptions(app, options.handshakes);
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();

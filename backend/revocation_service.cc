@@ -10,6 +10,8 @@
 #include "core/base/status.h"
 #include "core/identity/peer_event.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead::backend {
@@ -53,9 +55,10 @@ grpc::ServerUnaryReactor* RevocationService::Put(grpc::CallbackServerContext* co
   absl::Status status = tenant.status();
   if (status.ok() && request->object().size() > kMaxRevocationBytes)
     status = absl::InvalidArgumentError("revocations larger than the limit");
-  if (status.ok() && !puts_.Take((*caller)->uri())) {
-    ReportPeer(SecurityEventKind::kLimitExceeded, **caller, "revocations: more than the rate allows");
-    status = absl::ResourceExhaustedError("revocations come too often");
+  if (status.ok()) {
+    status = TakeRate(puts_, (*caller)->uri(), peer_limits::kRevocations);
+    if (!status.ok())
+      ReportPeer(SecurityEventKind::kLimitExceeded, **caller, "revocations: more than the rate allows");
   }
   if (!status.ok()) {
     reactor->Finish(ToPeer(status, "revocations_refused"));

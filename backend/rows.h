@@ -17,9 +17,8 @@
 //                                                     erased, and is never founded again
 //   n       kErasingTable  instantiation(16)          commits(8) log(8)…: what is still to be deleted of it
 //   n, 0    kAuditTable    sequence(8)                an entry (core/audit/entry.h); 0: the provider's own
-//   log n, 0    kCountTable    "audit"                first(8) before(32) count(8) head(32)
-//   (core/audit/head.h) 0       kCountTable    "keystore"                 anything that opens with the
-//   store's own key
+//   0       kCountTable    "keystore"                 anything that opens with the store's own key
+//   n, 0    kCountTable    "audit"                    first(8) before(32) count(8) head(32)
 #pragma once
 
 #include <cstdint>

@@ -238,6 +238,7 @@ absl::Status Gateway::Impl::Serve() {
   ServerOptions options;
   options.listen_address = options_.listen;
   KS_ASSIGN_OR_RETURN(options.credentials, MakeServerCredentials({.files = options_.files}));
+  options.handshakes = options_.handshakes;
   options.resolver = resolver_;
   options.policy = MakePolicy();
   options.services = proxy_->services();

@@ -4,11 +4,15 @@
 
 #include "core/observe/log.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "gateway/commit_book.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
 namespace {
+
+constexpr absl::Duration kComeBackForQueue = absl::Milliseconds(500);
 
 absl::Status NotOursYet() { return absl::UnavailableError("this gateway belongs to no instantiation yet"); }
 absl::Status OwnTermOver() { return absl::UnavailableError("this gateway's own term is over"); }
@@ -41,7 +45,7 @@ absl::StatusOr<uint32_t> LanHop::Admit(storage::Transaction& transaction, const 
   if (!options_.forwarder->HasRoom(group.header().topic.kind(), admitted_bytes_ + group.bytes().size())) {
     pushed_back_.fetch_add(1, std::memory_order_relaxed);
     admitted_bytes_ = 0;
-    return absl::ResourceExhaustedError("the queue to the next hop is full");
+    return LimitReached(peer_limits::kGatewayQueue, kComeBackForQueue);
   }
   admitted_bytes_ += group.bytes().size();
   return kTenantNumber;

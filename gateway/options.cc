@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "core/program/handshake_options.h"
 #include "core/program/program.h"
 
 namespace keystead::gateway {
@@ -30,6 +31,7 @@ void AddOptions(CLI::App& app, GatewayOptions& options) {
       ->transform(bytes)
       ->capture_default_str();
   app.add_option("--deny-list", options.deny_list, "Certificates that count no longer; may change");
+  AddHandshakeOptions(app, options.handshakes);
   app.add_option("--stats-interval", options.stats_seconds, "Seconds between statistics in the log; 0: none")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

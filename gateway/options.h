@@ -10,6 +10,7 @@
 #include "core/base/clock.h"
 #include "core/identity/certificate_files.h"
 #include "core/transport/backoff.h"
+#include "core/transport/handshake_governor.h"
 
 namespace rocksdb {
 class FileSystem;
@@ -34,6 +35,7 @@ struct GatewayOptions {
   uint64_t queue_bytes = uint64_t{256} << 20;
   uint64_t history_bytes = uint64_t{4} << 20;
   std::string deny_list;
+  HandshakeLimits handshakes;  // of the LAN, by source address, before TLS
   double stats_seconds = 10;
   double flush_seconds = 5;
 

@@ -15,6 +15,8 @@
 #include "core/identity/enrollment.h"
 #include "core/identity/peer_event.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/revocation_fetch.h"
 #include "core/transport/roster_gate.h"
 #include "core/transport/status_mapping.h"
@@ -68,14 +70,18 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
                                                          const PrincipalResolver& resolver,
                                                          CallPlaces& places, RateLimiter& rate) {
     KS_ASSIGN_OR_RETURN(std::shared_ptr<const Principal> peer, PrincipalOf(caller, resolver));
-    if (rate.Take(peer->uri())) place_ = places.Enter("", peer->uri());
-    if (place_ != nullptr) {
-      peer_ = peer;
-      return peer;
+    absl::Status room = TakeRate(rate, peer->uri(), peer_limits::kGatewayCalls);
+    if (room.ok()) {
+      place_ = places.Enter("", peer->uri());
+      if (place_ == nullptr) room = LimitReached(peer_limits::kGatewayCalls, peer_limits::kComeBackForPlace);
     }
-    ReportPeer(SecurityEventKind::kLimitExceeded, *peer,
-               "more calls through the gateway than one peer may have");
-    return absl::ResourceExhaustedError("too many calls of this peer");
+    if (!room.ok()) {
+      ReportPeer(SecurityEventKind::kLimitExceeded, *peer,
+                 "more calls through the gateway than one peer may have");
+      return room;
+    }
+    peer_ = peer;
+    return peer;
   }
 
   template <class Begin>

@@ -75,7 +75,7 @@ void RevocationLink::Ended(const std::shared_ptr<Call>& call, const absl::Status
   absl::MutexLock lock(&mutex_);
   call_.reset();
   if (good) backoff_.Reset();
-  next_ = good ? absl::InfinitePast() : absl::Now() + backoff_.Next();
+  next_ = good ? absl::InfinitePast() : absl::Now() + backoff_.NextAfter(status);
 }
 
 void RevocationLink::Stop() {

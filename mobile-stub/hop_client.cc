@@ -28,7 +28,7 @@ absl::Status CallUntil(absl::Time deadline, bool (*again)(const absl::Status&), 
     context.set_deadline(absl::ToChronoTime(deadline));
     context.set_wait_for_ready(true);
     const absl::Status status = FromGrpc(call(context));
-    const absl::Duration pause = pauses.Next();
+    const absl::Duration pause = pauses.NextAfter(status);
     if (!again(status) || absl::Now() + pause >= deadline) return status;
     std::this_thread::sleep_for(absl::ToChronoMilliseconds(pause));
   }

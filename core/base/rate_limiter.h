@@ -1,6 +1,7 @@
 // Token buckets by name.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -25,7 +26,10 @@ class RateLimiter {
       : rate_(rate), clock_(clock), max_names_(max_names) {}
 
   // Takes one token; false when there is none.
-  bool Take(std::string_view name) {
+  bool Take(std::string_view name) { return TakeOrWait(name) == absl::ZeroDuration(); }
+
+  // The same. Otherwise how long it is until there is one again: above zero, infinite where none ever comes.
+  absl::Duration TakeOrWait(std::string_view name) {
     const absl::Duration now = clock_->Uptime();
     absl::MutexLock lock(&mutex_);
     if (buckets_.size() >= max_names_ && !buckets_.contains(Absl(name))) DropFull(now);
@@ -33,9 +37,9 @@ class RateLimiter {
     Bucket& bucket = at->second;
     bucket.tokens = Filled(bucket, now);
     bucket.at = now;
-    if (bucket.tokens < 1) return false;
+    if (bucket.tokens < 1) return UntilWhole(bucket.tokens);
     bucket.tokens -= 1;
-    return true;
+    return absl::ZeroDuration();
   }
 
  private:
@@ -46,6 +50,10 @@ class RateLimiter {
   double Filled(const Bucket& bucket, absl::Duration now) const {
     const double filled = bucket.tokens + absl::ToDoubleSeconds(now - bucket.at) * rate_.per_second;
     return filled < rate_.burst ? filled : rate_.burst;
+  }
+  absl::Duration UntilWhole(double tokens) const {
+    if (rate_.per_second <= 0 || rate_.burst < 1) return absl::InfiniteDuration();
+    return std::max(absl::Seconds((1 - tokens) / rate_.per_second), absl::Milliseconds(1));
   }
   // A full bucket says no more than none does. Where that frees nothing, everybody begins anew.
   void DropFull(absl::Duration now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {

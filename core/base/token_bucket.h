@@ -27,6 +27,11 @@ class TokenBucket {
     if (per_second_ <= 0 || tokens_ >= needed) return absl::ZeroDuration();
     return absl::Seconds(std::max((needed - tokens_) / per_second_, kShortest));
   }
+  // Whether it says no more than a new one would.
+  bool IsFull(absl::Duration now) {
+    Fill(now);
+    return per_second_ <= 0 || tokens_ >= burst_;
+  }
   void Take(double amount) {
     if (per_second_ > 0) tokens_ -= amount;
   }

@@ -12,6 +12,7 @@
 #include "core/membership/signed_object.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/rendezvous.grpc.pb.h"
 
@@ -135,22 +136,24 @@ class Session {
     return call.Wait(options_.stop);
   }
 
-  void Pause() {
-    const absl::Time until = absl::Now() + retry_.Next();
+  void Pause(const absl::Status& why) {
+    const absl::Time until = absl::Now() + retry_.NextAfter(why);
     while (absl::Now() < until && !options_.stop()) absl::SleepFor(kAskStop);
   }
 
   absl::Status AnnounceWhenDue() {
     const absl::Duration now = options_.clock->Uptime();
-    if (announced_ && now - announced_at_ < (lost_ ? gap_ : kAnnounceAgain)) return absl::OkStatus();
+    if (announced_ && now - announced_at_ < (lost_ ? std::max(gap_, asked_) : kAnnounceAgain))
+      return absl::OkStatus();
     const absl::Status put = Put(announcement_box_, announcement_);
     if (!put.ok()) Log(LogLevel::kInfo, "announce_retry", {{"reason", Std(put.message())}});
     // A full box holds our announcement already, for only we know its name. Any other limit passes: we
     // listen, and announce once more.
     if (!put.ok() && !absl::IsResourceExhausted(put)) {
-      Pause();
+      Pause(put);
       return absl::OkStatus();
     }
+    asked_ = RetryDelayOf(put).has_value() ? retry_.NextAfter(put) : absl::ZeroDuration();
     if (put.ok() && !std::exchange(told_, true)) Tell("announced");
     announced_ = true;
     announced_at_ = now;
@@ -176,7 +179,7 @@ class Session {
       // not answered anew.
       lost_ = lost_ || got.code() != absl::StatusCode::kResourceExhausted;
       seen_ = 0;
-      Pause();
+      Pause(got);
       return absl::OkStatus();
     }
     undelivered_ = false;
@@ -187,7 +190,7 @@ class Session {
     if (undelivered_) seen_ = 0;  // the M1 is read again, and answered with the same bytes
     // A hop that answers at once with nothing, or takes no M2, must not make us spin.
     if (undelivered_ || response.messages().empty()) {
-      Pause();
+      Pause(absl::OkStatus());
     } else {
       retry_.Reset();
     }
@@ -244,6 +247,7 @@ class Session {
   absl::Duration started_at_;
   absl::Duration announced_at_;
   absl::Duration gap_ = kFirstGap;
+  absl::Duration asked_;  // what the hop wants us to wait before the next announcement
   Backoff retry_;
   bool announced_ = false;
   bool lost_ = false;  // the hop may have forgotten what was announced

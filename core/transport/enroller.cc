@@ -165,8 +165,7 @@ absl::Status Enroller::Attempt(Entry& entry) {
 }
 
 void Enroller::Failed(Entry& entry, const absl::Status& status) {
-  absl::Duration wait = entry.backoff.Next();
-  if (absl::IsResourceExhausted(status)) wait = options_.backoff.max * (0.5 + Fraction() / 2);
+  const absl::Duration wait = entry.backoff.NextAfter(status);
   // The operational certificate may be the one that is not accepted: the factory's is tried next.
   if (absl::IsUnauthenticated(status) && entry.good.has_value()) entry.distrusted = true;
   if (HopIsAway(status)) {

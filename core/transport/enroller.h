@@ -38,8 +38,8 @@ struct EnrollingIdentity {
 // or up to a twelfth later, so that those of many products that began together come apart. TLS shows the
 // operational certificate while it is good, otherwise the factory's; the hop may be a gateway or a balancer.
 // What the hop answers is installed only when the tenant's own CA stands behind it (CheckEnrolled). Attempts
-// that fail are repeated ever later, at RESOURCE_EXHAUSTED not before half of the longest wait; a hop that is
-// not there is left alone for some seconds by all.
+// that fail are repeated ever later, at a limit not before the hop asks for it (limit_status.h); a hop that
+// is not there is left alone for some seconds by all.
 class Enroller {
  public:
   struct Options {

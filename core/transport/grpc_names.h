@@ -13,4 +13,7 @@ class Server;
 class ServerContextBase;
 class ServerCredentials;
 class Service;
+namespace experimental {
+class ExternalConnectionAcceptor;
+}
 }  // namespace grpc

@@ -59,6 +59,11 @@ absl::Status LimitReached(std::string_view limit, absl::Duration retry_after) {
   return out;
 }
 
+absl::Status TakeRate(RateLimiter& rate, std::string_view name, std::string_view limit) {
+  const absl::Duration wait = rate.TakeOrWait(name);
+  return wait == absl::ZeroDuration() ? absl::OkStatus() : LimitReached(limit, wait);
+}
+
 std::optional<absl::Duration> RetryDelayOf(const absl::Status& status) {
   const auto retry = PayloadOf<google::rpc::RetryInfo>(status);
   if (!retry.has_value()) return std::nullopt;

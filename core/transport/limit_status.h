@@ -9,13 +9,19 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "core/base/rate_limiter.h"
 
 namespace keystead {
 
 inline constexpr absl::Duration kMaxRetryDelay = absl::Hours(1);  // longer ones are taken for this
 
-// RESOURCE_EXHAUSTED. `limit` is a name such as "records_per_second" (keystead.v1.TenantLimits).
+// RESOURCE_EXHAUSTED. `limit` is a name such as "records_per_second": of keystead.v1.TenantLimits or
+// limit_names.h. What a hop says to a peer about a limit begins here and nowhere else (tests/house, rule
+// "limits").
 absl::Status LimitReached(std::string_view limit, absl::Duration retry_after);
+
+// Takes a token, or says when the next one comes.
+absl::Status TakeRate(RateLimiter& rate, std::string_view name, std::string_view limit);
 
 // Of a status that carries them; a delay is between zero and kMaxRetryDelay.
 std::optional<absl::Duration> RetryDelayOf(const absl::Status& status);

@@ -6,11 +6,14 @@
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/crypto/hash.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/record_log_state.h"
 
 namespace keystead {
 namespace {
 
+constexpr absl::Duration kComeBackForLookUps = absl::Milliseconds(100);  // the next task has its own
 constexpr size_t kPlacesPerScan = 32;
 constexpr size_t kLateRowsPerScan = 4 * limits::kMaxVariantsPerPlace;  // so that one scan has all of a place
 // Every range of refused records costs memory until its publisher has read it. Beyond so many in one group
@@ -214,7 +217,7 @@ absl::Status RecordLogState::AppendWithLookUp(const Appending& to, const GroupVi
 // beyond the bound.
 absl::Status RecordLogState::BeginRead(RecordLogChanges::Rep& task) {
   if (task.reads >= options_.max_reads_per_task || task.read_bytes >= options_.max_read_bytes_per_task)
-    return absl::ResourceExhaustedError("the request makes too many look-ups");
+    return LimitReached(peer_limits::kLookUps, kComeBackForLookUps);
   ++task.reads;
   counters_.reads.fetch_add(1, std::memory_order_relaxed);
   return absl::OkStatus();

@@ -7,6 +7,8 @@
 
 #include "core/identity/peer_event.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead {
@@ -72,10 +74,15 @@ grpc::ServerUnaryReactor* StartRevocationFetch(grpc::CallbackServerContext& cont
     return call;
   }
   CallPlaces::Place place;
-  if (shares.rate.Take((*peer)->uri())) place = shares.places.Enter((*peer)->tenant().str(), (*peer)->uri());
-  if (place == nullptr) {
+  absl::Status room = TakeRate(shares.rate, (*peer)->uri(), peer_limits::kRevocationFetches);
+  if (room.ok()) {
+    place = shares.places.Enter((*peer)->tenant().str(), (*peer)->uri());
+    if (place == nullptr)
+      room = LimitReached(peer_limits::kRevocationFetches, peer_limits::kComeBackForPlace);
+  }
+  if (!room.ok()) {
     ReportPeer(SecurityEventKind::kLimitExceeded, **peer, "revocations: asked for too often");
-    call->Refuse(absl::ResourceExhaustedError("too many calls of this peer"));
+    call->Refuse(room);
     return call;
   }
   call->Start(**peer, request.above(), std::move(place));

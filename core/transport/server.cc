@@ -4,23 +4,18 @@
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "core/base/status.h"
+#include "core/transport/listeners.h"
 
 namespace keystead {
 namespace {
 
 constexpr absl::Duration kDefaultGrace = absl::Seconds(1);
-constexpr absl::Duration kHandshakeTimeout = absl::Seconds(10);
 constexpr absl::Duration kKeepalive =
     absl::Seconds(60);  // a silent connection is probed, and closed when dead
 constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(20);
@@ -33,7 +28,8 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(options.max_message_bytes));
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_concurrent_streams);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(kHandshakeTimeout));
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                             Milliseconds(options.handshakes.handshake));
   // Probing for bandwidth lets the window grow until about 4 MiB pile up per unread stream.
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES,
@@ -43,45 +39,44 @@ void SetLimits(const ServerOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                              Milliseconds(kMinPingInterval));
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   if (options.memory_quota_bytes > 0) {
     builder.SetResourceQuota(grpc::ResourceQuota("keystead").Resize(options.memory_quota_bytes));
   }
 }
 
-// gRPC does not say why it could not listen, so the same is tried once more without it.
-std::string WhyNotListening(const std::string& host, const std::string& port) {
-  std::string bare = host;
-  if (bare.size() > 2 && bare.front() == '[' && bare.back() == ']') bare = bare.substr(1, bare.size() - 2);
-  addrinfo wanted{};
-  wanted.ai_flags = AI_PASSIVE;
-  wanted.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(bare.c_str(), port.c_str(), &wanted, &found) != 0)
-    return "the host or port is not known; give an address and a number";
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, &freeaddrinfo);
-  const int probe = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (probe < 0) return std::strerror(errno);
-  const int error = bind(probe, found->ai_addr, found->ai_addrlen) == 0 ? 0 : errno;
-  close(probe);
-  switch (error) {
-    case EADDRINUSE:
-      return "the port is taken; end who has it, or choose another (port 0 lets the system choose)";
-    case EADDRNOTAVAIL:
-      return "the address is none of this machine's; use one that is, or 0.0.0.0 or [::] for all";
-    case EACCES:
-      return "ports below 1024 need a privilege; choose a higher one";
-    case 0:
-      return "the port was taken a moment ago; try again";
-    default:
-      return std::strerror(error);
+absl::Status CheckOptions(const ServerOptions& options) {
+  if (options.credentials == nullptr) return absl::InvalidArgumentError("a server needs credentials");
+  if (options.resolver == nullptr)
+    return absl::InvalidArgumentError("a server needs a resolver of its callers");
+  if (options.services.empty()) return absl::InvalidArgumentError("a server needs a service");
+  const HandshakeLimits& limits = options.handshakes;
+  if (limits.at_once == 0 || limits.all_pending == 0 || limits.pending == 0)
+    return absl::InvalidArgumentError("a server needs room for one handshake");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<Acceptor::Lane>> AddLanes(const ServerOptions& options,
+                                                     const std::shared_ptr<AcceptorWake>& wake,
+                                                     grpc::ServerBuilder& builder) {
+  using Builder = grpc::ServerBuilder::experimental_type;
+  const auto authorize = MakeAuthProcessor(options.resolver, options.policy);
+  std::vector<Acceptor::Lane> lanes(options.handshakes.at_once);
+  for (Acceptor::Lane& lane : lanes) {
+    lane.signal = std::make_shared<AcceptorLane>(wake);
+    const auto credentials = options.credentials([signal = lane.signal] { signal->Succeeded(); });
+    if (credentials == nullptr) return absl::InternalError("gRPC refused the TLS server options");
+    credentials->SetAuthMetadataProcessor(authorize);
+    lane.door = builder.experimental().AddExternalConnectionAcceptor(Builder::ExternalConnectionType::FROM_FD,
+                                                                     credentials);
   }
+  return lanes;
 }
 
 }  // namespace
 
-RunningServer::RunningServer(std::unique_ptr<grpc::Server> server, std::string host, int port)
-    : server_(std::move(server)), host_(std::move(host)), port_(port) {}
+RunningServer::RunningServer(std::unique_ptr<grpc::Server> server, std::unique_ptr<Acceptor> acceptor,
+                             std::string host, int port)
+    : server_(std::move(server)), acceptor_(std::move(acceptor)), host_(std::move(host)), port_(port) {}
 
 RunningServer::RunningServer(RunningServer&&) noexcept = default;
 
@@ -89,6 +84,7 @@ RunningServer& RunningServer::operator=(RunningServer&& other) noexcept {
   if (this != &other) {
     Shutdown(kDefaultGrace);
     server_ = std::move(other.server_);
+    acceptor_ = std::move(other.acceptor_);
     host_ = std::move(other.host_);
     port_ = other.port_;
   }
@@ -106,40 +102,42 @@ void RunningServer::SetServing(bool serving) {
 
 void RunningServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;
+  acceptor_->Stop();
   if (server_->GetHealthCheckService() != nullptr) server_->GetHealthCheckService()->Shutdown();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
   server_.reset();
+  acceptor_.reset();
 }
 
 absl::StatusOr<RunningServer> StartServer(const ServerOptions& options) {
-  if (options.credentials == nullptr) return absl::InvalidArgumentError("a server needs credentials");
-  if (options.resolver == nullptr)
-    return absl::InvalidArgumentError("a server needs a resolver of its callers");
-  if (options.services.empty()) return absl::InvalidArgumentError("a server needs a service");
-  const size_t colon = options.listen_address.rfind(':');
-  if (colon == std::string::npos || colon == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("not host:port: ", options.listen_address));
+  KS_RETURN_IF_ERROR(CheckOptions(options));
+  const std::string& at = options.listen_address;
+  const size_t colon = at.rfind(':');
+  if (colon == std::string::npos || colon == 0)
+    return absl::InvalidArgumentError(absl::StrCat("not host:port: ", at));
+  absl::StatusOr<Listeners> listeners = Listen(at.substr(0, colon), at.substr(colon + 1), kKeepaliveTimeout);
+  if (!listeners.ok()) {
+    return absl::Status(listeners.status().code(),
+                        absl::StrCat("cannot listen on ", at, ": ", listeners.status().message()));
   }
   // A process-wide switch that gRPC does not guard; the initialisation of a static does.
   [[maybe_unused]] static const bool health_is_on = [] {
     grpc::EnableDefaultHealthCheckService(true);
     return true;
   }();
-  options.credentials->SetAuthMetadataProcessor(MakeAuthProcessor(options.resolver, options.policy));
 
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(options.listen_address, options.credentials, &port);
+  auto wake = std::make_shared<AcceptorWake>();
+  KS_ASSIGN_OR_RETURN(std::vector<Acceptor::Lane> lanes, AddLanes(options, wake, builder));
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   SetLimits(options, builder);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || port <= 0) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", options.listen_address, ": ",
-        WhyNotListening(options.listen_address.substr(0, colon), options.listen_address.substr(colon + 1))));
-  }
-  return RunningServer(std::move(server), options.listen_address.substr(0, colon), port);
+  if (server == nullptr) return absl::InternalError("gRPC did not start the server");
+  auto acceptor = std::make_unique<Acceptor>(options.handshakes, std::move(listeners->sockets),
+                                             std::move(lanes), std::move(wake));
+  KS_RETURN_IF_ERROR(acceptor->Start());
+  return RunningServer(std::move(server), std::move(acceptor), at.substr(0, colon), listeners->port);
 }
 
 }  // namespace keystead

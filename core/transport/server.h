@@ -10,15 +10,19 @@
 #include "absl/time/time.h"
 #include "core/base/limits.h"
 #include "core/identity/principal.h"
+#include "core/transport/acceptor.h"
 #include "core/transport/authorization.h"
 #include "core/transport/grpc_names.h"
+#include "core/transport/handshake_governor.h"
+#include "core/transport/tls_credentials.h"
 
 namespace keystead {
 
 struct ServerOptions {
-  std::string listen_address;  // "127.0.0.1:7443", "[::]:7443"; port 0 lets the system choose
-  std::shared_ptr<grpc::ServerCredentials>
-      credentials;  // from MakeServerCredentials; not yet used by a server
+  // "127.0.0.1:7443", "[::]:7443", "10.0.0.1,[fd00::1]:7443"; port 0 lets the system choose
+  std::string listen_address;
+  ServerCredentialsFactory credentials;  // from MakeServerCredentials
+  HandshakeLimits handshakes;            // by source address, before TLS
   std::shared_ptr<const PrincipalResolver> resolver;
   AuthorizationPolicy policy;
   std::vector<grpc::Service*> services;  // at least one; not owned; must outlive the server
@@ -33,7 +37,8 @@ struct ServerOptions {
 // A listening server. Destroying it shuts it down with a grace of one second.
 class RunningServer {
  public:
-  explicit RunningServer(std::unique_ptr<grpc::Server> server, std::string host, int port);
+  RunningServer(std::unique_ptr<grpc::Server> server, std::unique_ptr<Acceptor> acceptor, std::string host,
+                int port);
   RunningServer(RunningServer&&) noexcept;
   RunningServer& operator=(RunningServer&&) noexcept;
   ~RunningServer();
@@ -48,13 +53,14 @@ class RunningServer {
 
  private:
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Acceptor> acceptor_;
   std::string host_;
   int port_ = 0;
 };
 
 // UNAVAILABLE, "cannot listen on …: " with why and what to do, when the address cannot be bound;
-// INVALID_ARGUMENT for missing credentials, resolver or services. The default health service is on,
-// reflection is not linked. Two servers never share a port (SO_REUSEPORT is off).
+// INVALID_ARGUMENT for missing credentials, resolver or services, or limits that let nobody in. The default
+// health service is on, reflection is not linked. Two servers never share a port (SO_REUSEPORT is off).
 absl::StatusOr<RunningServer> StartServer(const ServerOptions& options);
 
 }  // namespace keystead

@@ -5,12 +5,14 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/bytes.h"
 #include "core/observe/log.h"
+#include "core/transport/limit_names.h"
 #include "core/transport/limit_status.h"
 
 namespace keystead {
 namespace {
 
 constexpr size_t kMaxPeerText = 256;
+constexpr absl::Duration kComeBackForCapacity = absl::Seconds(5);
 
 std::string Tame(std::string_view text) {
   std::string out(text.substr(0, kMaxPeerText));
@@ -71,7 +73,9 @@ grpc::Status ToPeer(const absl::Status& status, std::string_view event) {
   Log(LogLevel::kInfo, event,
       {{"code", absl::StatusCodeToString(status.code())}, {"reason", Std(status.message())}});
   const std::string sentence(PublicSentence(code));
-  return {static_cast<grpc::StatusCode>(code), sentence, EncodeLimitDetails(status, sentence)};
+  const bool unnamed = absl::IsResourceExhausted(status) && !RetryDelayOf(status).has_value();
+  const absl::Status told = unnamed ? LimitReached(peer_limits::kCapacity, kComeBackForCapacity) : status;
+  return {static_cast<grpc::StatusCode>(code), sentence, EncodeLimitDetails(told, sentence)};
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {

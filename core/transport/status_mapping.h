@@ -15,7 +15,8 @@ std::string_view PublicSentence(absl::StatusCode code);
 
 // For the answer to a peer: same code (kUnknown becomes INTERNAL), fixed sentence. Logs the message at level
 // info as `event` with the code, unless OK. `event` is a constant in snake_case.
-// What LimitReached says about the caller's own limit goes along.
+// What LimitReached says about the caller's own limit goes along. Any other RESOURCE_EXHAUSTED is the hop's
+// own trouble, its disk or its queue: then the limit is called "capacity".
 grpc::Status ToPeer(const absl::Status& status, std::string_view event = "call_refused");
 
 // A status from the library or a peer. The text came from outside: it is cut to 256 bytes and control

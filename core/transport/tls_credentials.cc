@@ -47,6 +47,22 @@ class SpiffeVerifier final : public tls::ExternalCertificateVerifier {
   const PeerExpectation expected_;
 };
 
+// Accepts everybody whom gRPC has verified, and tells of it.
+class SuccessTold final : public tls::ExternalCertificateVerifier {
+ public:
+  explicit SuccessTold(std::function<void()> tell) : tell_(std::move(tell)) {}
+  bool Verify(tls::TlsCustomVerificationCheckRequest*, std::function<void(grpc::Status)>,
+              grpc::Status* sync_status) override {
+    *sync_status = grpc::Status::OK;
+    tell_();
+    return true;
+  }
+  void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}  // Verify never defers
+
+ private:
+  const std::function<void()> tell_;
+};
+
 absl::StatusOr<std::shared_ptr<tls::CertificateProviderInterface>> Watch(const TlsOptions& options) {
   KS_RETURN_IF_ERROR(ValidateCertificateFiles(options.files, options.clock->Now()).status());
   if (options.refresh_seconds == 0) {
@@ -63,15 +79,19 @@ absl::StatusOr<std::shared_ptr<tls::CertificateProviderInterface>> Watch(const T
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TlsOptions& options) {
+absl::StatusOr<ServerCredentialsFactory> MakeServerCredentials(const TlsOptions& options) {
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<tls::CertificateProviderInterface> provider, Watch(options));
-  tls::TlsServerCredentialsOptions server(provider);
-  server.watch_root_certs();
-  server.watch_identity_key_cert_pairs();
-  server.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  std::shared_ptr<grpc::ServerCredentials> credentials = tls::TlsServerCredentials(server);
-  if (credentials == nullptr) return absl::InternalError("gRPC refused the TLS server options");
-  return credentials;
+  return [provider](std::function<void()> on_success) {
+    tls::TlsServerCredentialsOptions server(provider);
+    server.watch_root_certs();
+    server.watch_identity_key_cert_pairs();
+    server.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    if (on_success != nullptr) {
+      server.set_certificate_verifier(
+          tls::ExternalCertificateVerifier::Create<SuccessTold>(std::move(on_success)));
+    }
+    return tls::TlsServerCredentials(server);
+  };
 }
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(

@@ -2,6 +2,7 @@
 // (core/identity/tls_process.h) must have been called; this gRPC has no setter for the version.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -20,9 +21,15 @@ struct TlsOptions {
   const Clock* clock = &Clock::System();
 };
 
+// Makes credentials of a server, as many as it wants. With each comes what is called, on one of gRPC's
+// threads, when a handshake with them has succeeded: the client's certificate is good and it holds the key.
+// It must not block; null: nobody asks. Null is returned when gRPC refuses the options.
+using ServerCredentialsFactory =
+    std::function<std::shared_ptr<grpc::ServerCredentials>(std::function<void()> on_success)>;
+
 // A server that requires a client certificate under files.roots. Changed files count for the next handshake;
 // open connections go on. The status is that of ValidateCertificateFiles.
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> MakeServerCredentials(const TlsOptions& options);
+absl::StatusOr<ServerCredentialsFactory> MakeServerCredentials(const TlsOptions& options);
 
 // A client that presents files.chain and accepts only a server under files.roots whose certificate has
 // exactly one URI SAN, and that one as expected. The host name dialled is not compared with anything: the

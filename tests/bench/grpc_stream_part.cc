@@ -127,7 +127,7 @@ absl::StatusOr<StreamPartResult> RunStreamPart(const StreamPartOptions& options)
   AckService service;
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", server_credentials, &port);
+  builder.AddListeningPort("127.0.0.1:0", server_credentials(nullptr), &port);
   builder.RegisterService(&service);
   builder.SetMaxReceiveMessageSize(static_cast<int>(limits::kMaxMessageBytes));
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();

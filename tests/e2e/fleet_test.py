@@ -41,7 +41,7 @@ class FleetTest(unittest.TestCase):
         count = HOMES * DEVICES_OF_A_HOME
         with Stack("fleet") as stack:
             pki = Pki(stack, tenants=(ACME,))
-            backend = product.start_backend(stack, pki)
+            backend = product.start_backend(stack, pki, "backend", "--trusted-balancers", "127.0.0.1")
             certificates = pki.leaves(ACME, "device", "d-", count)
             labels = pathlib.Path(stack.path("labels"))
             labels.mkdir(0o700)

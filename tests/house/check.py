@@ -18,6 +18,7 @@ RULES = {
     "lengths": content.lengths,
     "committed": content.committed,
     "secrets": content.secrets,
+    "limits": content.limits,
     "words": content.words,
     "format": tools.format_,
     "shell": tools.shell,

@@ -70,6 +70,24 @@ def secrets(tree):
     return findings
 
 
+LIMIT = re.compile(r"\bResourceExhaustedError\s*\(|[({,]\s*(?:absl::StatusCode::kResourceExhausted|"
+                   r"grpc::StatusCode::RESOURCE_EXHAUSTED|grpc::RESOURCE_EXHAUSTED)\s*,")
+SERVERS = ("backend/", "gateway/")
+WHERE_LIMITS_ARE_SAID = "core/transport/limit_status.h"
+
+
+def limits(tree):
+    """Backend and gateway tell peers of a limit through limit_status.h: with its name, and when to come again."""
+    findings = []
+    for path in tree.cpp():
+        if not path.startswith(SERVERS):
+            continue
+        for number, line in enumerate(tree.text(path).splitlines(), 1):
+            if LIMIT.search(line.split("//")[0]):
+                findings.append(Finding(path, number, f"answers RESOURCE_EXHAUSTED without {WHERE_LIMITS_ARE_SAID}"))
+    return findings
+
+
 def words(tree):
     """No left-over marks, no path of one machine, and only .ci/run knows the folder beside the repository."""
     findings = []

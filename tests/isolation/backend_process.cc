@@ -55,7 +55,9 @@ BackendProcess::BackendProcess(const std::vector<std::string>& options, const st
   pipe_ = ends[0];
   fcntl(pipe_, F_SETPIPE_SZ, kPipeBytes);
   fcntl(pipe_, F_SETFL, O_NONBLOCK);
-  std::vector<std::string> arguments = {Program(), "--listen", "127.0.0.1:0"};
+  // Everybody comes from one address here, which has nothing to do with walls between tenants.
+  std::vector<std::string> arguments = {Program(), "--listen", "127.0.0.1:0", "--trusted-balancers",
+                                        "127.0.0.1"};
   arguments.insert(arguments.end(), options.begin(), options.end());
   std::vector<std::string> environment = EnvironmentWith(mutant);
   posix_spawn_file_actions_t actions;
@@ -112,11 +114,13 @@ std::vector<std::string> BackendProcess::TakeLines(int timeout_ms) {
 std::vector<LoggedEvent> BackendProcess::TakeEvents() {
   std::vector<LoggedEvent> out;
   for (const std::string& line : TakeLines(0)) {
+    log_ += line + "\n";
     const auto json = nlohmann::json::parse(line, nullptr, false);
     if (!json.is_object()) continue;
     const std::string event = json.value("event", "");
-    if (event == "security") out.push_back({json.value("kind", ""), json.value("peer", "")});
-    if (event == "security_suppressed") out.push_back({event, ""});
+    if (event == "security")
+      out.push_back({json.value("kind", ""), json.value("peer", ""), json.value("tenant", "")});
+    if (event == "security_suppressed") out.push_back({event, "", ""});
   }
   return out;
 }

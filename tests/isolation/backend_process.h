@@ -12,6 +12,7 @@ namespace keystead::testing {
 struct LoggedEvent {
   std::string kind;  // "not_permitted"; "security_suppressed" for lines that were left out
   std::string peer;
+  std::string tenant;
 };
 
 class BackendProcess {
@@ -26,6 +27,8 @@ class BackendProcess {
   // Security events since the last call. A line is written before the answer goes to the peer, so after an
   // answer its events are here.
   std::vector<LoggedEvent> TakeEvents();
+  // All lines that have been taken since the start.
+  const std::string& Log() const { return log_; }
   bool Running() const;
 
  private:
@@ -34,6 +37,7 @@ class BackendProcess {
   pid_t pid_ = -1;
   int pipe_ = -1;
   int port_ = 0;
+  std::string log_;
   std::string rest_;  // of a line that has not ended yet
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/transport.pb.h"
@@ -86,10 +87,9 @@ class Runner {
     const bool in_stream = cell.method.ends_with("/Publish") && answer.code == grpc::StatusCode::OK;
     if (attack.expected().verdict == Verdict::kRefused && !in_stream && !answer.responses.empty())
       finding.wrong.push_back("a response beside the refusal");
-    for (const std::string& response : answer.responses) {
-      if (cell.standing == Standing::kForeign &&
-          response.find(provider_.tenant(cell.victim).str()) != std::string::npos)
-        finding.wrong.push_back("a response that names the victim");
+    for (const std::string& name : cell.standing == Standing::kForeign ? NamesOf(cell) : NoNames()) {
+      if (answer.Bytes().find(name) != std::string::npos)
+        finding.wrong.push_back("an answer that names the victim");
     }
     if (!cell.method.ends_with("/Await") || attack.expected().verdict != Verdict::kKeptApart) return;
     v1::AwaitResponse response;
@@ -99,6 +99,15 @@ class Runner {
     for (const std::string& message : response.messages()) {
       if (message != kAttackersMessage) finding.wrong.push_back("a message that is not the attacker's");
     }
+  }
+
+  static std::vector<std::string> NoNames() { return {}; }
+  // What only the victim's own may see.
+  std::vector<std::string> NamesOf(const Cell& cell) const {
+    const Household& victim = provider_.household(cell.victim, 1 + cell.object);
+    const std::string id = victim.id().ToString();
+    const std::string member = victim.device().ToString();
+    return {victim.tenant().str(), id, absl::BytesToHexString(id), member, absl::BytesToHexString(member)};
   }
 
   // One where something is refused, and none where nothing is.
@@ -111,6 +120,9 @@ class Runner {
       finding.wrong.push_back(absl::StrCat(events.size(), " security events"));
     } else if (!events.empty() && (events[0].kind != expected.event || events[0].peer != expected.peer)) {
       finding.wrong.push_back(absl::StrCat("the event is ", events[0].kind, " of ", events[0].peer));
+    }
+    for (const LoggedEvent& event : events) {
+      if (event.tenant.empty()) finding.wrong.push_back("an event of nobody's");
     }
   }
 

@@ -60,18 +60,25 @@ absl::StatusOr<std::string> ReadRecord(const Socket& from) {
   return out.substr(0, whole);
 }
 
-absl::StatusOr<sockaddr_in> Resolve(const std::string& address) {
+struct Address {
+  sockaddr_storage bytes{};
+  socklen_t size = 0;
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&bytes); }
+};
+
+absl::StatusOr<Address> Resolve(const std::string& address) {
   const size_t colon = address.rfind(':');
+  const absl::Status unknown = absl::NotFoundError(absl::StrCat(address, ": no such address"));
+  if (colon == std::string::npos) return unknown;
+  std::string host = address.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[') host = host.substr(1, host.size() - 2);
   addrinfo wanted{};
-  wanted.ai_family = AF_INET;
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (colon == std::string::npos || getaddrinfo(address.substr(0, colon).c_str(),
-                                                address.substr(colon + 1).c_str(), &wanted, &found) != 0) {
-    return absl::NotFoundError(absl::StrCat(address, ": no such address"));
-  }
-  sockaddr_in out{};
-  std::memcpy(&out, found->ai_addr, sizeof out);
+  if (getaddrinfo(host.c_str(), address.substr(colon + 1).c_str(), &wanted, &found) != 0) return unknown;
+  Address out;
+  std::memcpy(&out.bytes, found->ai_addr, found->ai_addrlen);
+  out.size = found->ai_addrlen;
   freeaddrinfo(found);
   return out;
 }
@@ -100,11 +107,11 @@ absl::StatusOr<std::string> ClientHelloOf(const Target& target, const Identity& 
 }
 
 absl::Status SayHello(const std::string& address, const std::string& hello) {
-  KS_ASSIGN_OR_RETURN(const sockaddr_in there, Resolve(address));
-  const Socket socket_to(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  KS_ASSIGN_OR_RETURN(const Address there, Resolve(address));
+  const Socket socket_to(socket(there.get()->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const linger drop{1, 0};  // with a reset, so that no port stays behind in TIME_WAIT
   if (socket_to.fd() < 0 || setsockopt(socket_to.fd(), SOL_SOCKET, SO_LINGER, &drop, sizeof drop) != 0 ||
-      connect(socket_to.fd(), reinterpret_cast<const sockaddr*>(&there), sizeof there) != 0) {
+      connect(socket_to.fd(), there.get(), there.size) != 0) {
     return Failed("connecting");
   }
   if (send(socket_to.fd(), hello.data(), hello.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(hello.size()))

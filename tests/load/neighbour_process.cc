@@ -59,7 +59,8 @@ class Servant {
 
  private:
   absl::StatusOr<json> Connect(const json& order) {
-    KS_ASSIGN_OR_RETURN(const Plan plan, PlanFromJson(order.at("plan")));
+    KS_ASSIGN_OR_RETURN(Plan plan, PlanFromJson(order.at("plan")));
+    if (!plan.neighbour_address.empty()) plan.address = plan.neighbour_address;
     population_.reset();
     KS_ASSIGN_OR_RETURN(population_, Population::Create(plan, plan.victims(), plan.neighbours));
     return json::object();

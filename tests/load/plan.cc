@@ -6,6 +6,7 @@ namespace keystead::load {
 
 nlohmann::json ToJson(const Plan& plan) {
   return {{"address", plan.address},
+          {"neighbour_address", plan.neighbour_address},
           {"target_id", plan.target_id},
           {"roots", plan.roots},
           {"credentials", plan.credentials},
@@ -30,6 +31,7 @@ absl::StatusOr<Plan> PlanFromJson(const nlohmann::json& json) {
     if (!kind) return absl::InvalidArgumentError("plan: no such arrivals");
     out.arrivals = *kind;
     json.at("address").get_to(out.address);
+    json.at("neighbour_address").get_to(out.neighbour_address);
     json.at("target_id").get_to(out.target_id);
     json.at("roots").get_to(out.roots);
     json.at("credentials").get_to(out.credentials);

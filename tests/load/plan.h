@@ -11,7 +11,10 @@
 namespace keystead::load {
 
 struct Plan {
-  std::string address;      // host:port
+  std::string address;  // host:port
+  // Where the neighbours find the same server, so that they come from another address than the others; empty:
+  // at `address`.
+  std::string neighbour_address;
   std::string target_id;    // the SPIFFE id of the server
   std::string roots;        // what it is verified with
   std::string credentials;  // folder, layout of certs/README.md

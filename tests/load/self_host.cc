@@ -1,5 +1,9 @@
 #include "tests/load/self_host.h"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -24,6 +28,18 @@ absl::StatusOr<std::string> MakeFolder(const std::string& below) {
   return out;
 }
 
+// The second address of this machine that leads nowhere else, where there is one.
+bool HasLoopbackV6() {
+  const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return false;
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const bool bound = bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  close(fd);
+  return bound;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<SelfHost>> SelfHost::Start(const SelfHostOptions& options, Plan& plan) {
@@ -32,9 +48,12 @@ absl::StatusOr<std::unique_ptr<SelfHost>> SelfHost::Start(const SelfHostOptions&
   const std::string pki = out->folder_ + "/pki";
   KS_RETURN_IF_ERROR(MakePki(pki, plan.tenants, plan.devices));
   const std::string ports = out->folder_ + "/ports.json";
+  const bool both = HasLoopbackV6();
   std::vector<std::string> command = {options.backend,
                                       "--listen",
-                                      "127.0.0.1:0",
+                                      both ? "127.0.0.1,[::1]:0" : "127.0.0.1:0",
+                                      "--trusted-balancers",
+                                      "127.0.0.1",
                                       "--data",
                                       out->data_folder(),
                                       "--tls-chain",
@@ -57,6 +76,7 @@ absl::StatusOr<std::unique_ptr<SelfHost>> SelfHost::Start(const SelfHostOptions&
       ServerProcess::Start(command, ports, out->folder_ + "/backend.log", options.core, kPatience));
   out->server_ = std::make_unique<ServerProcess>(std::move(server));
   plan.address = absl::StrCat("127.0.0.1:", out->server_->port());
+  plan.neighbour_address = both ? absl::StrCat("[::1]:", out->server_->port()) : "";
   plan.target_id = absl::StrCat("spiffe://", Absl(kProviderName), "/service/backend");
   plan.roots = pki + "/provider/ca.pem";
   plan.credentials = pki;

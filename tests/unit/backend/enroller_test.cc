@@ -124,10 +124,10 @@ TEST_F(EnrollerTest, WhoIsToldThatItAsksTooOftenWaits) {
   const auto again = Make({Identity("device.b5")});  // the files were lost
   EXPECT_FALSE(Turn(*again));
   EXPECT_EQ(again->GetStats().failed, 1u);
-  device_clock_.Advance(absl::Seconds(149));  // half of the longest wait is 150 s
+  device_clock_.Advance(absl::Seconds(599));  // the next certificate is there in 600 s
   EXPECT_FALSE(Turn(*again));
   EXPECT_EQ(again->GetStats().failed, 1u);
-  device_clock_.Advance(absl::Seconds(152));
+  device_clock_.Advance(absl::Seconds(602));  // and they do not all come at that moment
   EXPECT_FALSE(Turn(*again));
   EXPECT_EQ(again->GetStats().failed, 2u);
 }

@@ -9,6 +9,8 @@
 #include "core/base/random.h"
 #include "core/identity/certificate_files.h"
 #include "core/identity/enrollment.h"
+#include "core/transport/limit_status.h"
+#include "core/transport/status_mapping.h"
 #include "keystead/v1/enrollment.grpc.pb.h"
 #include "tests/unit/backend/backend_fixture.h"
 
@@ -158,7 +160,10 @@ TEST_F(BackendEnrollmentTest, OneIdentityAsksSoOften) {
   Peer peer(backend_->port(), factory);
   for (int i = 0; i < static_cast<int>(options_.enrollment.certificates_of_one.burst); ++i)
     ASSERT_TRUE(Enroll(peer, Prepare(factory).request).ok());
-  EXPECT_EQ(Enroll(peer, Prepare(factory).request).error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  const absl::Status refused = FromGrpc(Enroll(peer, Prepare(factory).request));
+  EXPECT_TRUE(absl::IsResourceExhausted(refused));
+  EXPECT_EQ(LimitNameOf(refused), "certificates");
+  EXPECT_EQ(RetryDelayOf(refused), absl::Seconds(600));
   const CertificateFiles other = FactoryOf("device.bulb-3");
   Peer neighbour(backend_->port(), other);
   EXPECT_TRUE(Enroll(neighbour, Prepare(other).request).ok());

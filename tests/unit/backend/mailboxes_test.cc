@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/random.h"
+#include "core/transport/limit_status.h"
 #include "tests/unit/backend/backend_fixture.h"
 
 namespace keystead::backend {
@@ -155,8 +156,10 @@ TEST_F(MailboxesTest, OnePeerDoesNotFillItsTenantsShare) {
   ASSERT_TRUE(Put(bulb_, other(), "1").ok());
   EXPECT_TRUE(absl::IsResourceExhausted(Put(bulb_, other(), "1")));  // boxes
   EXPECT_TRUE(Put(bulb_, shared, "12345").ok());                     // one that is there already
-  EXPECT_TRUE(absl::IsResourceExhausted(Put(bulb_, box_, std::string(10, 'x'))));  // bytes
-  EXPECT_TRUE(Put(phone_, other(), std::string(19, 'x')).ok());                    // others feel nothing
+  const absl::Status full = Put(bulb_, box_, std::string(10, 'x'));  // bytes
+  EXPECT_EQ(LimitNameOf(full), "mailboxes");
+  EXPECT_EQ(RetryDelayOf(full), absl::Minutes(1));
+  EXPECT_TRUE(Put(phone_, other(), std::string(19, 'x')).ok());  // others feel nothing
   clock_.Advance(absl::Minutes(10));
   EXPECT_TRUE(Put(bulb_, other(), std::string(20, 'x')).ok());
 }
@@ -169,8 +172,11 @@ TEST_F(MailboxesTest, PeersAreLimitedInRateAndWaitingCalls) {
   Await(phone_, box_, 0, waiting[1]);
   Await(phone_, box_, 0, waiting[2]);
   EXPECT_FALSE(waiting[1].answer.has_value());
-  EXPECT_TRUE(absl::IsResourceExhausted(waiting[2].answer->status()));
-  EXPECT_TRUE(absl::IsResourceExhausted(Put(phone_, box_, "x")));  // rate
+  EXPECT_EQ(LimitNameOf(waiting[2].answer->status()), "rendezvous_calls");
+  EXPECT_EQ(RetryDelayOf(waiting[2].answer->status()), absl::Seconds(1));
+  const absl::Status too_fast = Put(phone_, box_, "x");
+  EXPECT_EQ(LimitNameOf(too_fast), "rendezvous_calls");
+  EXPECT_EQ(RetryDelayOf(too_fast), absl::Seconds(1));
   EXPECT_TRUE(Put(bulb_, box_, "y").ok());
   clock_.Advance(absl::Seconds(1));
   Await(phone_, box_, 1, waiting[3]);  // the two that waited have been answered

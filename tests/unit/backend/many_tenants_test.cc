@@ -131,7 +131,7 @@ class ManyTenantsTest : public ::testing::Test {
     backend_ = std::make_unique<BackendProcess>(std::vector<std::string>{
         absl::StrCat(folder == nullptr ? "." : folder, "/bin/keystead-backend"), "--quiet", "--listen",
         "127.0.0.1:0", "--data", data_, "--tls-chain", tls.chain, "--tls-key", tls.key, "--tls-roots",
-        tls.roots, "--tenants", tenants_, "--ports-file", ports});
+        tls.roots, "--tenants", tenants_, "--trusted-balancers", "127.0.0.1", "--ports-file", ports});
     while (!std::filesystem::exists(ports) && !backend_->ended()) usleep(10'000);
     const std::string text = ReadAll(ports);
     return std::stoi(

@@ -5,6 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/cose/cose_key.h"
+#include "core/transport/limit_status.h"
+#include "core/transport/status_mapping.h"
 #include "tests/unit/backend/backend_fixture.h"
 
 namespace keystead::testing {
@@ -286,6 +288,12 @@ class RatedRegistryTest : public RegistryTest {
     Restart();
   }
   static constexpr auto kTooMuch = grpc::StatusCode::RESOURCE_EXHAUSTED;
+  static void ExpectLimit(const grpc::Status& status, const std::string& name, absl::Duration delay) {
+    const absl::Status told = FromGrpc(status);
+    EXPECT_TRUE(absl::IsResourceExhausted(told)) << told;
+    EXPECT_EQ(LimitNameOf(told), name);
+    EXPECT_EQ(RetryDelayOf(told), delay);
+  }
 };
 
 TEST_F(RatedRegistryTest, CommitsOfOneInstantiationComeAtARate) {
@@ -293,7 +301,7 @@ TEST_F(RatedRegistryTest, CommitsOfOneInstantiationComeAtARate) {
   Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
   for (int i = 0; i < 3; ++i) Commit(home_);
   const std::string fourth = home_.Make();
-  EXPECT_EQ(Phone().Submit(home_, fourth).error_code(), kTooMuch);
+  ExpectLimit(Phone().Submit(home_, fourth), "commits", absl::Seconds(1));
   Commit(other);  // another one feels nothing
   clock_.Advance(absl::Seconds(1));
   EXPECT_TRUE(Phone().Submit(home_, fourth).ok());
@@ -306,7 +314,7 @@ TEST_F(RatedRegistryTest, CommitsOfOneTenantComeAtARate) {
   Home other(kAcme, Uri(kAcme, Role::kApp, "phone"));
   Commit(home_);
   Commit(other);
-  EXPECT_EQ(Phone().Submit(other, other.Make()).error_code(), kTooMuch);
+  ExpectLimit(Phone().Submit(other, other.Make()), "commits", absl::Seconds(1));
   Home theirs(kGlobex, Uri(kGlobex, Role::kApp, "spy"));
   EXPECT_TRUE(Spy().Submit(theirs, theirs.Make()).ok());
 }
@@ -320,7 +328,7 @@ TEST_F(RatedRegistryTest, AStrangersTriesAreItsOwn) {
   const std::string junk = strange.Make();
   for (int i = 0; i < 5; ++i)
     EXPECT_EQ(Stranger().Submit(home_, junk).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
-  EXPECT_EQ(Stranger().Submit(home_, junk).error_code(), kTooMuch);
+  ExpectLimit(Stranger().Submit(home_, junk), "submits", absl::Seconds(1));
   for (int i = 0; i < 4; ++i) Commit(home_);
 }
 
@@ -330,13 +338,13 @@ TEST_F(RatedRegistryTest, OnePeerDoesNotUseUpItsTenantsNewInstantiations) {
   std::vector<std::unique_ptr<Home>> homes;
   const auto found = [&](Peer& peer) {
     homes.push_back(std::make_unique<Home>(kAcme, Uri(kAcme, Role::kApp, "phone")));
-    return peer.Submit(*homes.back(), homes.back()->Make()).error_code();
+    return peer.Submit(*homes.back(), homes.back()->Make());
   };
-  EXPECT_EQ(found(Stranger()), grpc::StatusCode::OK);
-  EXPECT_EQ(found(Stranger()), grpc::StatusCode::OK);
-  for (int i = 0; i < 5; ++i) EXPECT_EQ(found(Stranger()), kTooMuch);
-  EXPECT_EQ(found(Phone()), grpc::StatusCode::OK);
-  EXPECT_EQ(found(Phone()), grpc::StatusCode::OK);
+  EXPECT_TRUE(found(Stranger()).ok());
+  EXPECT_TRUE(found(Stranger()).ok());
+  for (int i = 0; i < 5; ++i) ExpectLimit(found(Stranger()), "new_instantiations", absl::Seconds(1));
+  EXPECT_TRUE(found(Phone()).ok());
+  EXPECT_TRUE(found(Phone()).ok());
 }
 
 // A reader that does not take its answer keeps its place, and it alone.
@@ -354,7 +362,7 @@ TEST_F(RatedRegistryTest, AnAnswerHoldsItsPlaceUntilItIsTaken) {
   for (int i = 0; i < 12; ++i) Commit(home_);
   UnreadFetch slow(backend_->port(), TestPki::Shared().Leaf(kAcme, Role::kApp, "phone"), home_);
   slow.AwaitHeaders();
-  EXPECT_EQ(Phone().Fetch(home_, 0, &bundles_).error_code(), kTooMuch);
+  ExpectLimit(Phone().Fetch(home_, 0, &bundles_), "registry_calls", absl::Seconds(1));
   EXPECT_TRUE(Bulb().Fetch(home_, 0, &bundles_).ok());
   slow.Cancel();
   grpc::Status status;

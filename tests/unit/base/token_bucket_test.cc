@@ -34,6 +34,16 @@ TEST(TokenBucketTest, NeverHoldsMoreThanItsBurst) {
   EXPECT_GT(bucket.Wait(kStart + absl::Hours(1)), absl::ZeroDuration());
 }
 
+TEST(TokenBucketTest, IsFullWhenItSaysNoMoreThanANewOne) {
+  TokenBucket bucket;
+  EXPECT_TRUE(bucket.IsFull(kStart)) << "without a rate it always is";
+  bucket.Configure(10, 5, kStart);
+  EXPECT_TRUE(bucket.IsFull(kStart));
+  bucket.Take(1);
+  EXPECT_FALSE(bucket.IsFull(kStart + absl::Milliseconds(99)));
+  EXPECT_TRUE(bucket.IsFull(kStart + absl::Milliseconds(101)));
+}
+
 TEST(TokenBucketTest, ANewRateCountsAtOnceAndGivesNothingAway) {
   TokenBucket bucket;
   bucket.Configure(10, 0, kStart);

@@ -6,6 +6,8 @@
 
 #include "core/identity/enrollment.h"
 #include "core/program/deny_file.h"
+#include "core/transport/limit_status.h"
+#include "core/transport/status_mapping.h"
 #include "gateway/policy.h"
 #include "tests/unit/gateway/gateway_fixture.h"
 
@@ -401,6 +403,8 @@ TEST_F(GatewayTest, OneCallerDoesNotUseUpTheRendezvousForAll) {
     status = stub->Put(Soon().get(), put, &none);
   }
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(LimitNameOf(FromGrpc(status)), "gateway_calls");
+  EXPECT_GT(RetryDelayOf(FromGrpc(status)), absl::ZeroDuration());
   v1::PutResponse none;
   EXPECT_TRUE(other->Put(Soon().get(), put, &none).ok());
   EXPECT_GE(Events(SecurityEventKind::kLimitExceeded), 7u);

@@ -13,6 +13,7 @@ namespace {
 TEST(PlanTest, ComesOutOfJsonAsItWentIn) {
   Plan plan;
   plan.address = "127.0.0.1:7443";
+  plan.neighbour_address = "[::1]:7443";
   plan.target_id = "spiffe://provider.load.example/service/backend";
   plan.roots = "r";
   plan.credentials = "c";

@@ -209,6 +209,18 @@ TEST_F(JoinSessionTest, LimitOnAnnouncementsIsWaitedFor) {
   EXPECT_EQ(events_[1], "announced");
 }
 
+TEST_F(JoinSessionTest, NothingIsAnnouncedBeforeTheHopWantsIt) {
+  rendezvous_.AskNextPutToWait(absl::Minutes(2));
+  Run();
+  ASSERT_TRUE(Eventually([&] { return rendezvous_.puts() == 1; }));
+  clock_.Advance(absl::Seconds(119));
+  const uint64_t seen = rendezvous_.awaits();
+  ASSERT_TRUE(Eventually([&] { return rendezvous_.awaits() >= seen + 2; })) << "it listens meanwhile";
+  EXPECT_EQ(rendezvous_.puts(), 1u);
+  clock_.Advance(absl::Seconds(122));  // and at most as long again
+  ASSERT_TRUE(Eventually([&] { return rendezvous_.puts() == 2; }));
+}
+
 TEST_F(JoinSessionTest, AnswerThatTheHopDidNotTakeIsBroughtAgain) {
   Run();
   AwaitAnnouncement();

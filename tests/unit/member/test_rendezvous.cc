@@ -1,5 +1,10 @@
 #include "tests/unit/member/test_rendezvous.h"
 
+#include <utility>
+
+#include "core/transport/limit_status.h"
+#include "core/transport/status_mapping.h"
+
 namespace keystead::testing {
 namespace {
 
@@ -13,6 +18,9 @@ grpc::Status TakeFirst(std::deque<grpc::StatusCode>& failures) {
 
 grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* request, v1::PutResponse*) {
   absl::MutexLock lock(&mutex_);
+  ++puts_;
+  if (const auto wait = std::exchange(put_wait_, std::nullopt); wait.has_value())
+    return ToPeer(LimitReached("mailboxes", *wait));
   if (!put_failures_.empty()) return TakeFirst(put_failures_);
   boxes_[request->box()].push_back(request->message());
   return grpc::Status::OK;
@@ -21,6 +29,7 @@ grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* req
 grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::AwaitRequest* request,
                                    v1::AwaitResponse* response) {
   absl::MutexLock lock(&mutex_);
+  ++awaits_;
   const absl::Time until = absl::Now() + absl::Seconds(1);
   const auto ready = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     return !failures_.empty() || boxes_[request->box()].size() > request->after();
@@ -52,6 +61,21 @@ void TestRendezvous::FailNextAwait(grpc::StatusCode code) {
 void TestRendezvous::FailNextPuts(int times, grpc::StatusCode code) {
   absl::MutexLock lock(&mutex_);
   put_failures_.insert(put_failures_.end(), times, code);
+}
+
+void TestRendezvous::AskNextPutToWait(absl::Duration wait) {
+  absl::MutexLock lock(&mutex_);
+  put_wait_ = wait;
+}
+
+uint64_t TestRendezvous::puts() const {
+  absl::MutexLock lock(&mutex_);
+  return puts_;
+}
+
+uint64_t TestRendezvous::awaits() const {
+  absl::MutexLock lock(&mutex_);
+  return awaits_;
 }
 
 size_t TestRendezvous::failures_to_come() const {

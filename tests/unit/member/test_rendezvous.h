@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,9 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   void FailNextAwait(grpc::StatusCode code = grpc::StatusCode::UNAVAILABLE);
   size_t failures_to_come() const;
   void FailNextPuts(int times, grpc::StatusCode code);
+  void AskNextPutToWait(absl::Duration wait);  // a limit is reached
+  uint64_t puts() const;
+  uint64_t awaits() const;
   std::vector<std::string> Box(const std::string& name) const;
 
  private:
@@ -33,6 +37,9 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
   std::deque<grpc::StatusCode> failures_ ABSL_GUARDED_BY(mutex_);
   std::deque<grpc::StatusCode> put_failures_ ABSL_GUARDED_BY(mutex_);
+  std::optional<absl::Duration> put_wait_ ABSL_GUARDED_BY(mutex_);
+  uint64_t puts_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t awaits_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace keystead::testing

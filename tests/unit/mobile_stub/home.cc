@@ -3,9 +3,15 @@
 #include <filesystem>
 
 #include "absl/synchronization/notification.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead::mobile::testing {
+
+grpc::Status TestRendezvous::Refused() const {
+  if (wait_seconds > 0) return ToPeer(LimitReached("mailboxes", absl::Seconds(wait_seconds.load())));
+  return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
+}
 
 bool TestRendezvous::Refuses() {
   if (refuses == 0) return false;
@@ -15,7 +21,8 @@ bool TestRendezvous::Refuses() {
 
 grpc::Status TestRendezvous::Put(grpc::ServerContext*, const v1::PutRequest* request, v1::PutResponse*) {
   absl::MutexLock lock(&mutex_);
-  if (full || Refuses()) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
+  ++puts;
+  if (full || Refuses()) return Refused();
   boxes_[request->box()].push_back(request->message());
   return grpc::Status::OK;
 }
@@ -32,7 +39,7 @@ grpc::Status TestRendezvous::Await(grpc::ServerContext* context, const v1::Await
   };
   ++awaits;
   absl::MutexLock lock(&mutex_);
-  if (Refuses()) return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
+  if (Refuses()) return Refused();
   if (answers_at_once && !there()) return grpc::Status::OK;
   // Callers ask again; so none of them is held up when a test ends.
   const absl::Time deadline =

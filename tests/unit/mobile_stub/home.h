@@ -41,10 +41,13 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   void PutForged(const MailboxName& box, const std::string& message);
   std::atomic<bool> answers_at_once{false};  // also when there is nothing
   std::atomic<uint64_t> awaits{0};
-  std::atomic<int> refuses{0};    // the next so many calls, with RESOURCE_EXHAUSTED
-  std::atomic<bool> full{false};  // Put
+  std::atomic<int> refuses{0};       // the next so many calls, with RESOURCE_EXHAUSTED
+  std::atomic<bool> full{false};     // Put
+  std::atomic<int> wait_seconds{0};  // what refusals ask for; 0: nothing
+  std::atomic<int> puts{0};
 
  private:
+  grpc::Status Refused() const;
   bool Refuses() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);

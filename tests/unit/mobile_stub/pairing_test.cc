@@ -191,6 +191,25 @@ TEST(PairingTest, MailboxThatStaysFullIsAnErrorOfThatDevice) {
   EXPECT_TRUE(absl::IsResourceExhausted(outcome.failed[0].status)) << outcome.failed[0].status;
 }
 
+// The hop says when there is room again. Where that is too late, nobody waits and nothing is tried in vain.
+TEST(PairingTest, LimitThatLastsLongerThanThePatienceIsToldAtOnce) {
+  Home home;
+  const auto device = home.NewDevice("a");
+  device->Start();
+  const auto engine = home.App();
+  int before = 0;
+  PairRequest request = For(device->Label(), testing::kPatience);
+  const auto outcome = Must(PairDevices(*engine, request, Home::IgnoreRecovery(), [&](const Progress& step) {
+    if (step.event != "announced") return;
+    home.rendezvous().wait_seconds = 3600;
+    before = home.rendezvous().puts;
+    home.rendezvous().full = true;
+  }));
+  ASSERT_EQ(outcome.failed.size(), 1u);
+  EXPECT_TRUE(absl::IsResourceExhausted(outcome.failed[0].status)) << outcome.failed[0].status;
+  EXPECT_EQ(home.rendezvous().puts, before + 1);
+}
+
 TEST(PairingTest, LabelOfAnotherTenantIsRefused) {
   Home home;
   const auto device = home.NewDevice("a");

@@ -24,11 +24,30 @@ TEST(LimitStatusTest, NameAndDelayTravel) {
 }
 
 TEST(LimitStatusTest, OtherFailuresHaveNoDetails) {
-  for (const absl::Status& status : {absl::ResourceExhaustedError("full"), absl::NotFoundError("x")}) {
+  for (const absl::Status& status : {absl::UnavailableError("full"), absl::NotFoundError("x")}) {
     EXPECT_EQ(ToPeer(status).error_details(), "");
     EXPECT_EQ(RetryDelayOf(FromGrpc(ToPeer(status))), std::nullopt);
     EXPECT_EQ(LimitNameOf(FromGrpc(ToPeer(status))), "");
   }
+}
+
+// The disk is full, or the store's queue: every peer is told the same.
+TEST(LimitStatusTest, WhatHasNoNameIsTheHopsOwnTrouble) {
+  const absl::Status told = FromGrpc(ToPeer(absl::ResourceExhaustedError("/var/lib/x: no space left")));
+  EXPECT_EQ(told.message(), "a limit was reached; try again later");
+  EXPECT_EQ(LimitNameOf(told), "capacity");
+  EXPECT_EQ(RetryDelayOf(told), absl::Seconds(5));
+}
+
+TEST(LimitStatusTest, ARateSaysWhenTheNextTokenComes) {
+  ManualClock clock;
+  RateLimiter rate({.per_second = 0.5, .burst = 1}, &clock);
+  EXPECT_TRUE(TakeRate(rate, "a", "calls").ok());
+  const absl::Status refused = TakeRate(rate, "a", "calls");
+  EXPECT_EQ(LimitNameOf(refused), "calls");
+  EXPECT_EQ(RetryDelayOf(refused), absl::Seconds(2));
+  RateLimiter never({.per_second = 0, .burst = 0}, &clock);
+  EXPECT_EQ(RetryDelayOf(TakeRate(never, "a", "calls")), kMaxRetryDelay);
 }
 
 grpc::Status WithDetails(const google::rpc::Status& details) {

@@ -84,11 +84,9 @@ TestServer::TestServer(const CertificateFiles& files) {
   Start(OrDie(MakeServerCredentials({.files = files})));
 }
 
-TestServer::TestServer(std::shared_ptr<grpc::ServerCredentials> credentials) {
-  Start(std::move(credentials));
-}
+TestServer::TestServer(ServerCredentialsFactory credentials) { Start(std::move(credentials)); }
 
-void TestServer::Start(std::shared_ptr<grpc::ServerCredentials> credentials) {
+void TestServer::Start(ServerCredentialsFactory credentials) {
   if (!directory_.LoadFolder(TestPki::Shared().folder() + "/tenants").ok()) std::abort();
   SetSecurityEventObserver([this](const SecurityEvent& event) {
     absl::MutexLock lock(&mutex_);

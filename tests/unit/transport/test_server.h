@@ -38,7 +38,7 @@ class EchoTransport final : public v1::Transport::CallbackService {
 class TestServer {
  public:
   explicit TestServer(const CertificateFiles& files);
-  explicit TestServer(std::shared_ptr<grpc::ServerCredentials> credentials);
+  explicit TestServer(ServerCredentialsFactory credentials);
   ~TestServer();
 
   const std::string& address() const { return address_; }
@@ -50,7 +50,7 @@ class TestServer {
   std::vector<SecurityEvent> Events(SecurityEventKind kind) const;
 
  private:
-  void Start(std::shared_ptr<grpc::ServerCredentials> credentials);
+  void Start(ServerCredentialsFactory credentials);
 
   TenantDirectory directory_;
   DenyList deny_list_;

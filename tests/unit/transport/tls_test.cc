@@ -215,7 +215,7 @@ TEST_F(TlsTest, ClientRefusesAServerWithTwoNamesAnotherIssuerOrNoRightToServe) {
     grpc::SslServerCredentialsOptions options(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
     options.pem_root_certs = ReadAll(pki_.admission_roots());
     options.pem_key_cert_pairs.push_back({Text(leaf.key_pem), leaf.chain_pem});
-    return grpc::SslServerCredentials(options);
+    return [options](const std::function<void()>&) { return grpc::SslServerCredentials(options); };
   };
   LeafRequest request = pki_.Request(kBackendId);
   request.server = true;
