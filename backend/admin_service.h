@@ -61,6 +61,7 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
   // Request and response live until then.
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context,
                                 std::function<absl::Status(const Principal&)> work) const;
+  void SetReceipt(const Bytes& receipt, v1::EraseResponse* response) const;
   absl::StatusOr<TenantView> Find(const Principal& caller, std::string_view name) const;
 
   const Parts parts_;
