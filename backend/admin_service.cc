@@ -173,6 +173,7 @@ grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerC
   return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
     KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(request->instantiation()));
+    const auto noted = parts_.copies->NoteErasure();
     KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id));
     parts_.log->Record(AuditBook(tenant), {caller.uri(), "instantiation_erased", id.ToHex(), ""});
     SetReceipt(receipt, response);
@@ -183,6 +184,27 @@ grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerC
 grpc::ServerWriteReactor<v1::AuditChunk>* AdminService::Audit(grpc::CallbackServerContext* context,
                                                               const v1::AuditRequest* request) {
   return parts_.audit->Open(*context, *request, [this](const Principal& caller, std::string_view name) {
+    return Find(caller, name);
+  });
+}
+
+grpc::ServerWriteReactor<v1::CopyChunk>* AdminService::Backup(grpc::CallbackServerContext* context,
+                                                              const v1::BackupRequest* request) {
+  return parts_.copies->Backup(*context, *request, [this](const Principal& caller, std::string_view name) {
+    return Find(caller, name);
+  });
+}
+
+grpc::ServerWriteReactor<v1::CopyChunk>* AdminService::Export(grpc::CallbackServerContext* context,
+                                                              const v1::ExportRequest* request) {
+  return parts_.copies->Export(*context, *request, [this](const Principal& caller, std::string_view name) {
+    return Find(caller, name);
+  });
+}
+
+grpc::ServerReadReactor<v1::RestoreRequest>* AdminService::Restore(grpc::CallbackServerContext* context,
+                                                                   v1::RestoreResponse* response) {
+  return parts_.copies->Restore(*context, response, [this](const Principal& caller, std::string_view name) {
     return Find(caller, name);
   });
 }

@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "backend/audit_export.h"
+#include "backend/backup/tenant_copies.h"
 #include "backend/erasure.h"
 #include "backend/fair_queue.h"
 #include "backend/tenant_view.h"
@@ -28,6 +29,7 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     Executor* executor = nullptr;  // of its own: erasing takes long
     AuditExport* audit = nullptr;
     const AuditLog* log = nullptr;
+    TenantCopies* copies = nullptr;
   };
   explicit AdminService(const Parts& parts) : parts_(parts) {}
 
@@ -55,6 +57,12 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
                                                v1::EraseResponse* response) override;
   grpc::ServerWriteReactor<v1::AuditChunk>* Audit(grpc::CallbackServerContext* context,
                                                   const v1::AuditRequest* request) override;
+  grpc::ServerWriteReactor<v1::CopyChunk>* Backup(grpc::CallbackServerContext* context,
+                                                  const v1::BackupRequest* request) override;
+  grpc::ServerWriteReactor<v1::CopyChunk>* Export(grpc::CallbackServerContext* context,
+                                                  const v1::ExportRequest* request) override;
+  grpc::ServerReadReactor<v1::RestoreRequest>* Restore(grpc::CallbackServerContext* context,
+                                                       v1::RestoreResponse* response) override;
 
  private:
   // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.

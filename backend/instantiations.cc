@@ -122,6 +122,12 @@ absl::Status Instantiations::TakeLoaded(storage::Transaction& transaction, const
   const std::string next = CommitKey(id, loaded.chain->epoch() + 1);
   KS_ASSIGN_OR_RETURN(const auto newer, transaction.Get(tenant.number(), kCommitTable, next));
   if (newer.has_value()) return absl::OkStatus();  // out of date; the next Find begins again
+  // Nor may what was erased or exchanged meanwhile come back.
+  KS_ASSIGN_OR_RETURN(const auto head,
+                      transaction.Get(tenant.number(), kCommitTable, CommitKey(id, loaded.chain->epoch())));
+  if (!head.has_value()) return absl::OkStatus();
+  KS_ASSIGN_OR_RETURN(const CommitRow row, DecodeCommit(*head));
+  if (row.hash != loaded.chain->head().hash) return absl::OkStatus();
   KS_ASSIGN_OR_RETURN(loaded.evicted, LoadEvicted(transaction, tenant, id));
   Insert(tenant, std::move(loaded));
   return absl::OkStatus();
@@ -181,6 +187,18 @@ void Instantiations::Forget(const TenantView& tenant, const InstantiationId& id)
   if (found == slots_.end()) return;
   lru_.erase(found->second.place);
   slots_.erase(found);
+}
+
+void Instantiations::ForgetAll(const TenantView& tenant) {
+  absl::MutexLock lock(&mutex_);
+  for (auto key = lru_.begin(); key != lru_.end();) {
+    if (key->first != tenant.number()) {
+      ++key;
+      continue;
+    }
+    slots_.erase(*key);
+    key = lru_.erase(key);
+  }
 }
 
 // A term that is noted stays so until TakeExpired has named it, also when the chain leaves memory or has a

@@ -55,6 +55,7 @@ class Instantiations {
   // that task fails, Forget: the next Find reads the store again.
   void Enter(const TenantView& tenant, std::shared_ptr<const MembershipChain> chain, absl::Time taken);
   void Forget(const TenantView& tenant, const InstantiationId& id);
+  void ForgetAll(const TenantView& tenant);  // once what it has was exchanged
 
   // Instantiations in which a member's term ended up to `now`, each once, in memory or not. They will not be
   // named again for these terms: act at once.

@@ -41,7 +41,17 @@ absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const Tenan
     KS_ASSIGN_OR_RETURN(number, DecodeNumber(*next));
   }
   if (number >= UINT32_MAX) return absl::ResourceExhaustedError("tenant numbers are used up");
-  if (keys != nullptr) KS_RETURN_IF_ERROR(keys->Create(static_cast<uint32_t>(number)));
+  if (keys != nullptr) {
+    // One that has a key was somebody's in a store that is lost: its backups hang on it, and nobody else's
+    // may.
+    for (; number < UINT32_MAX; ++number) {
+      const absl::Status key = keys->CurrentVersion(static_cast<uint32_t>(number)).status();
+      if (absl::IsNotFound(key)) break;
+      if (!key.ok()) return key;
+    }
+    if (number >= UINT32_MAX) return absl::ResourceExhaustedError("tenant numbers are used up");
+    KS_RETURN_IF_ERROR(keys->Create(static_cast<uint32_t>(number)));
+  }
   transaction.Put(kOwnTenant, kTenantTable, kNextKey, EncodeNumber(number + 1));
   transaction.Put(kOwnTenant, kTenantTable, tenant.str(), EncodeNumber(number));
   return static_cast<uint32_t>(number);

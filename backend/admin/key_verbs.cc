@@ -21,6 +21,7 @@ constexpr size_t kMaxCaBytes = 1 << 20;
 struct EraseArguments {
   std::string tenant;
   std::string instantiation;
+  std::optional<InstantiationId> id;  // of `instantiation`, once it was read
   std::string confirm;
   std::string out;
   std::string provider_ca;
@@ -83,8 +84,8 @@ absl::StatusOr<audit::VerifiedReceipt> VerifyReceipt(ByteView file, const std::s
   return verified;
 }
 
-absl::StatusOr<v1::EraseResponse> Ask(Context& context, const EraseArguments& arguments,
-                                      const std::optional<InstantiationId>& id) {
+absl::StatusOr<v1::EraseResponse> Ask(Context& context, const EraseArguments& arguments) {
+  const std::optional<InstantiationId>& id = arguments.id;
   v1::EraseResponse response;
   const std::string what = id.has_value()
                                ? absl::StrCat("instantiation ", id->ToHex(), " of ", arguments.tenant)
@@ -106,25 +107,24 @@ absl::StatusOr<v1::EraseResponse> Ask(Context& context, const EraseArguments& ar
 
 // The receipt is worth keeping whatever is wrong with it, so it is stored first and judged then: the erasure
 // itself cannot be taken back.
-absl::Status Erase(Context& context, const EraseArguments& arguments) {
+absl::Status Erase(Context& context, EraseArguments& arguments) {
   KS_RETURN_IF_ERROR(CheckConfirmed(arguments.tenant, arguments.confirm));
-  std::optional<InstantiationId> id;
   if (!arguments.instantiation.empty()) {
     const absl::StatusOr<InstantiationId> parsed = InstantiationId::FromHex(arguments.instantiation);
     if (!parsed.ok())
       return absl::InvalidArgumentError(absl::StrCat(
           "'", arguments.instantiation, "' is no instantiation's id: give its 32 digits in hex"));
-    id = *parsed;
+    arguments.id = *parsed;
   }
   KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxCaBytes));
   // That it cannot be written is better known before than after.
   KS_ASSIGN_OR_RETURN(FileWriter out, FileWriter::Create(arguments.out));
-  KS_ASSIGN_OR_RETURN(const v1::EraseResponse response, Ask(context, arguments, id));
+  KS_ASSIGN_OR_RETURN(const v1::EraseResponse response, Ask(context, arguments));
   const Bytes file = audit::EncodeReceiptFile(response.chain_pem(), AsBytes(response.receipt()));
   KS_RETURN_IF_ERROR(out.Append(AsChars(file)));
   KS_RETURN_IF_ERROR(out.Commit());
   KS_ASSIGN_OR_RETURN(const audit::VerifiedReceipt verified, VerifyReceipt(file, arguments.out, ca));
-  if (verified.receipt.tenant.str() != arguments.tenant || verified.receipt.instantiation != id) {
+  if (verified.receipt.tenant.str() != arguments.tenant || verified.receipt.instantiation != arguments.id) {
     return absl::DataLossError(
         absl::StrCat(arguments.out, ": NOT good: it is a receipt of something else; ask the provider"));
   }

@@ -34,6 +34,7 @@ void AddTenantVerbs(CLI::App& app, Context& context, Verbs& verbs);  // create, 
 void AddLimitVerbs(CLI::App& app, Context& context, Verbs& verbs);   // limits
 void AddAuditVerbs(CLI::App& app, Context& context, Verbs& verbs);   // audit export, show, verify
 void AddKeyVerbs(CLI::App& app, Context& context, Verbs& verbs);     // rotate, erase, receipt verify
+void AddCopyVerbs(CLI::App& app, Context& context, Verbs& verbs);    // backup, restore, export
 
 // INVALID_ARGUMENT, in words, unless a tenant's name.
 absl::Status CheckTenantName(const std::string& name);

@@ -17,6 +17,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "backend/at_rest/tenant_cipher.h"
 #include "core/storage/log_store.h"
@@ -30,12 +31,16 @@ class Ciphers {
   // DATA_LOSS, saying what to do, when the tenant has no key.
   absl::StatusOr<std::shared_ptr<TenantCipher>> Of(uint32_t tenant);
   absl::Status DestroyKey(uint32_t tenant);  // in the keystore, and here
+  // Nothing is sealed or opened under this number any more, for as long as the process runs: UNAVAILABLE.
+  void Retire(uint32_t tenant);
+  void Reinstate(uint32_t tenant);  // after all
   KeyStore& keys() { return *keys_; }
 
  private:
   KeyStore* const keys_;
   absl::Mutex mutex_;
   absl::flat_hash_map<uint32_t, std::shared_ptr<TenantCipher>> ciphers_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<uint32_t> retired_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The instantiation whose group these bytes are; none when they are no group.

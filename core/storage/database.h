@@ -102,7 +102,7 @@ class Database {
   std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(mutex_);  // null only when opening it anew failed
   rocksdb::ColumnFamilyHandle* rows_ ABSL_GUARDED_BY(mutex_) = nullptr;
   rocksdb::ColumnFamilyHandle* entries_ ABSL_GUARDED_BY(mutex_) = nullptr;
-  mutable std::atomic<uint64_t> replacements_ = 0;  // begun: they have names of their own
+  mutable std::atomic<uint64_t> replacements_ = 0;       // begun: they have names of their own
   absl::Mutex reclaiming_ ABSL_ACQUIRED_BEFORE(mutex_);  // what was trimmed stays so while files are unlinked
   absl::Mutex snapshots_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
   absl::flat_hash_set<DatabaseSnapshot*> snapshots_ ABSL_GUARDED_BY(snapshots_mutex_);

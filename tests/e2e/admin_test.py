@@ -15,6 +15,8 @@ from product import ACME, GLOBEX, PROVIDER, Leaf, Pki
 
 INITECH = "initech.keystead.example"
 HOOLI = "hooli.keystead.example"
+PIED = "pied.keystead.example"
+AVIATO = "aviato.keystead.example"
 
 
 class AdminTest(unittest.TestCase):
@@ -242,6 +244,82 @@ class AdminTest(unittest.TestCase):
             self.assertNotEqual(change, content)
             pathlib.Path(edited).write_bytes(change)
             self.assertIn("NOT good", self.receipt(edited, good=False))
+
+    def test_a_tenant_comes_back_from_its_backup_and_its_app_says_what_is_missing(self):
+        self.new_tenant(PIED)
+        home = Home(self.stack, self.pki, PIED, "pied", self.backend)
+        home.found()
+        home.add_device("kettle", "temperature", "--interval", "0.2", hop=self.backend)
+        home.pair_devices()
+        watch = home.app.watch("pied-first")
+        watch.wait_readings("kettle", 3)
+        watch.process.terminate()
+        theirs = self.export(GLOBEX, "globex-before")
+        backup, edited = self.stack.path("pied.backup"), self.stack.path("pied-edited.backup")
+        taken = self.ask("backup", PIED, "--out", backup)
+        self.assertEqual((taken["tenant"], taken["bytes"]), (PIED, os.path.getsize(backup)))
+        self.assertEqual(stat.S_IMODE(os.stat(backup).st_mode), 0o600)
+        kept = self.ask("usage", PIED)
+
+        wait_until(lambda: self.ask("usage", PIED)["records_in"] >= kept["records_in"] + 10, "ten records after the backup")
+        restore = ("restore", PIED, "--in")
+        content = pathlib.Path(backup).read_bytes()
+        self.assertIn("--confirm", self.refused(*restore, backup, code=2))
+        for change in (content[:-1], content[:len(content) // 2], content.replace(b"pied", b"dead", 1), b"",
+                       content[:-40] + bytes([content[-40] ^ 1]) + content[-39:]):
+            pathlib.Path(edited).write_bytes(change)
+            self.assertRegex(self.refused(*restore, edited, "--confirm", PIED), "nothing was changed")
+        self.assertIn("another tenant", self.refused("restore", ACME, "--in", backup, "--confirm", ACME))
+        self.assertIn("cannot open", self.refused(*restore, self.stack.path("absent"), "--confirm", PIED))
+        admin = self.pki.leaf(PIED, "admin", "jared")
+        self.assertIn("operator", self.refused(*restore, backup, "--confirm", PIED, leaf=admin))
+        self.assertIn("operator", self.refused("backup", PIED, "--out", edited, leaf=admin))
+        self.assertGreaterEqual(self.ask("usage", PIED)["stored_groups"], kept["stored_groups"] + 10)
+
+        back = self.ask(*restore, backup, "--confirm", PIED)
+        self.assertEqual((back["restored"], back["instantiations"], back["left_out"]), (PIED, 1, 0))
+        self.assertEqual(back["taken"], taken["taken"])
+        self.assertEqual(self.export(GLOBEX, "globex-after"), theirs)
+
+        # The device goes on where it stood; what it sent between backup and restoration nobody has any more.
+        again = home.app.watch("pied-again")
+        missing = again.wait_for("missing")
+        self.assertGreaterEqual(missing["last"] - missing["first"] + 1, 8, missing)
+        start = again.events.mark()
+        again.wait_readings("kettle", 3, start=start)
+        self.assertEqual(again.events.find("alarm", lambda e: e["kind"] not in ("missing", "stale")), [])
+
+    def export(self, tenant, name):
+        """What the tenant may take away, as numbers; verified by the program as it comes."""
+        path = self.stack.path(f"{name}.export")
+        exported = self.ask("export", tenant, "--out", path)
+        return {key: exported[key] for key in ("tenant", "instantiations", "commits", "groups", "records", "bytes")}
+
+    def test_an_export_is_verified_offline(self):
+        self.new_tenant(AVIATO)
+        home = Home(self.stack, self.pki, AVIATO, "aviato", self.backend)
+        home.found()
+        exported = self.export(AVIATO, "aviato")
+        self.assertEqual((exported["instantiations"], exported["records"] > 0), (1, True))
+        path, edited = self.stack.path("aviato.export"), self.stack.path("aviato-edited.export")
+
+        def verify(file, *words, good=True):
+            result = self.stack.run("keystead-admin", "export", *words, "--verify", file, check=False)
+            self.assertEqual(result.returncode, 0 if good else 1, result.stdout + result.stderr)
+            return result.stdout or result.stderr
+
+        ca = ("--provider-ca", self.pki.provider_roots)
+        signed = json.loads(verify(path, AVIATO, *ca, "--json"))
+        self.assertEqual((signed["signer"], signed["provider"]), (f"spiffe://{PROVIDER}/service/audit", PROVIDER))
+        self.assertIn("Nobody's signature", verify(path))
+        self.assertIn("NOT good", verify(path, ACME, *ca, good=False))
+        self.assertIn("NOT good", verify(path, "--provider-ca", self.pki.admission, good=False))
+        content = pathlib.Path(path).read_bytes()
+        for change in (content[:-1], content[:len(content) // 2], content + b"x", b"", content.replace(b"aviato", b"oviato", 1),
+                       content[:len(content) // 3] + bytes([content[len(content) // 3] ^ 1]) + content[len(content) // 3 + 1:]):
+            pathlib.Path(edited).write_bytes(change)
+            self.assertIn("NOT good", verify(edited, good=False))
+        self.assertIn("--out", self.refused("export", AVIATO, code=2))
 
     def test_wrong_usage_says_what_to_do(self):
         for words, hint in ((("limits", ACME, "--set", "streems=1"), "streams"), (("limits", ACME, "--set", "streams=1.5"), "whole"),
