@@ -404,7 +404,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   KS_ASSIGN_OR_RETURN(const copies::StoreId store_id, OpenStoreId(*vault->store));
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(audit),
                                        std::move(tenants), store_id);
-  KS_RETURN_IF_ERROR(parts->copies.FinishInterrupted());
+  parts->copies.FinishInterrupted();
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
   KS_RETURN_IF_ERROR(parts->revocation_service.Restore());
   parts->RecordDenied();

@@ -71,7 +71,7 @@ void TenantCopies::RestoreCall::End(const absl::Status& status) {
   Finish(ToPeer(status, kEvent));
 }
 
-// A caller that went away has not said that this was all: only the end of its stream says so.
+// Of a caller that went away only a file that is whole already counts, as if it had waited for the answer.
 void TenantCopies::RestoreCall::OnReadDone(bool ok) {
   copies_.parts_.executor->Post([this, ok] {
     if (cancelled_) return End(absl::CancelledError("the caller has gone"));

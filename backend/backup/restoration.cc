@@ -19,6 +19,8 @@ using storage::TenantItem;
 constexpr std::string_view kPendingKey = "pending";
 constexpr char kActorEnd = '\n';  // in no SPIFFE id
 
+absl::Status ErasedMeanwhile() { return absl::AbortedError("something was erased meanwhile"); }
+
 // What was sealed otherwise, or elsewhere, is a backup that is not good; all else is the machine's.
 bool SaysDamaged(const absl::Status& status) {
   return absl::IsDataLoss(status) || absl::IsInvalidArgument(status) || absl::IsNotFound(status);
@@ -146,7 +148,9 @@ absl::Status Restoration::TakeItem(const copies::Frame& frame) {
   const absl::StatusOr<std::optional<TenantItem>> kept = rows_->Take(*std::move(item));
   absl::Status status = kept.status();
   if (status.ok() && kept->has_value()) status = replacement_->Add(**kept);
-  return SaysDamaged(status) ? Refuse(v1::RESTORE_OUTCOME_DAMAGED, Std(status.message())) : status;
+  if (!SaysDamaged(status)) return status;
+  if (!undisturbed_()) return ErasedMeanwhile();  // its keys went while it was looked at
+  return Refuse(v1::RESTORE_OUTCOME_DAMAGED, Std(status.message()));
 }
 
 absl::Status Restoration::TakeTrailer(const copies::Frame& frame) {
@@ -165,7 +169,7 @@ absl::Status Restoration::StillWanted() const {
   const std::optional<TenantView> now = parts_.tenants->Known(tenant_.name());
   if (!now.has_value() || now->number() != tenant_.number())
     return absl::AbortedError("the tenant was erased meanwhile");
-  if (!undisturbed_()) return absl::AbortedError("something of the tenant was erased meanwhile");
+  if (!undisturbed_()) return ErasedMeanwhile();
   return absl::OkStatus();
 }
 

@@ -9,13 +9,13 @@
 
 namespace keystead::backend {
 
-absl::Status TenantCopies::FinishInterrupted() const {
-  absl::Status first;
+void TenantCopies::FinishInterrupted() const {
   parts_.restoration.tenants->ForEach([&](const TenantView& tenant) {
     const absl::Status status = RecordRestored(*parts_.restoration.store, *parts_.restoration.audit, tenant);
-    if (first.ok()) first = status;
+    if (status.ok()) return;
+    Log(LogLevel::kError, "restoration_not_recorded",
+        {{"tenant", tenant.name().str()}, {"reason", Std(status.message())}});
   });
-  return first;
 }
 
 void TenantCopies::Record(const Principal& caller, const TenantView& tenant, std::string_view action) const {

@@ -33,8 +33,9 @@ class TenantCopies {
   explicit TenantCopies(const Parts& parts)
       : parts_(parts), places_({.total = 4, .of_group = 4, .of_caller = 2}) {}
 
-  // Before anybody is served: records restorations that were not recorded before the process ended.
-  absl::Status FinishInterrupted() const;
+  // Before anybody is served: records restorations that were not recorded before the process ended. One that
+  // cannot be recorded is logged, and keeps nobody from being served.
+  void FinishInterrupted() const;
 
   using Find = std::function<absl::StatusOr<TenantView>(const Principal& caller, std::string_view name)>;
   using Writer = grpc::ServerWriteReactor<v1::CopyChunk>;

@@ -1,6 +1,10 @@
 #include "tests/unit/backend/backup_fixture.h"
 
+#include <filesystem>
+#include <thread>
+
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "core/audit/entry.h"
 #include "core/cose/sign1.h"
 #include "core/storage/log_store.h"
@@ -94,6 +98,22 @@ BackupTest::Restored BackupTest::Restore(std::string_view tenant, const std::str
   writer->WritesDone();
   out.status = writer->Finish();
   return out;
+}
+
+size_t BackupTest::StagedFiles() const {
+  size_t count = 0;
+  for (const auto& file : std::filesystem::directory_iterator(options_.store.path))
+    count += file.path().filename().string().starts_with("replacement-") ? 1 : 0;
+  return count;
+}
+
+bool BackupTest::Eventually(const std::function<bool()>& is_so) {
+  const absl::Time patience = absl::Now() + absl::Seconds(30);
+  while (!is_so()) {
+    if (absl::Now() > patience) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 std::string BackupTest::EraseHome(const InstantiationId& id) {

@@ -1,6 +1,7 @@
 // A backend with two tenants that have something, and their backups, exports and raw rows.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -36,6 +37,9 @@ class BackupTest : public BackendTest {
   };
   Restored Restore(std::string_view tenant, const std::string& file, size_t piece = 100'000);
   Restored Restore(const std::string& file) { return Restore(kAcme, file); }
+  size_t StagedFiles() const;  // of restorations under way
+  // Looks until it is so, for half a minute.
+  static bool Eventually(const std::function<bool()>& is_so);
   std::string EraseHome(const InstantiationId& id);
   grpc::Status EraseTenant(std::string_view tenant);
   grpc::Status Create(std::string_view tenant);

@@ -213,8 +213,7 @@ TEST_F(BackupTest, WhatIsNotGoodChangesNothing) {
 
   EXPECT_EQ(Telemetry(), now);
   EXPECT_EQ(UsageOf(kAcme).stored_bytes(), used.stored_bytes());
-  for (const auto& file : std::filesystem::directory_iterator(options_.store.path))
-    EXPECT_FALSE(file.path().filename().string().starts_with("replacement-")) << file.path();
+  EXPECT_EQ(StagedFiles(), 0u);
   EXPECT_EQ(Restore(kAcme, good, 777).outcome(), kRestored);  // in pieces of whatever size
   EXPECT_EQ(Telemetry().size(), 3u);
 }
@@ -244,6 +243,49 @@ TEST_F(BackupTest, WhatWasErasedStaysErasedWhateverIsRestored) {
   ASSERT_TRUE(Create(kAcme).ok());
   EXPECT_EQ(Restore(backup).outcome(), kKeyGone);
   EXPECT_EQ(UsageOf(kAcme).stored_bytes(), 0u);
+}
+
+TEST_F(BackupTest, AnErasureMeanwhileEndsARestoration) {
+  const std::string backup = Backup();
+  v1::TenantAdmin::Stub stub(Operator().channel());
+  grpc::ClientContext context;
+  v1::RestoreResponse response;
+  const auto writer = stub.Restore(&context, &response);
+  v1::RestoreRequest request;
+  request.set_tenant(kAcme);
+  request.set_data(backup.substr(0, backup.size() / 2));
+  ASSERT_TRUE(writer->Write(request));
+  EXPECT_TRUE(Eventually([&] { return StagedFiles() > 0; }));  // it has begun
+  EraseHome(home_.id());
+  request.clear_tenant();
+  request.set_data(backup.substr(backup.size() / 2));
+  writer->Write(request);
+  writer->WritesDone();
+  EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::ABORTED);
+  EXPECT_EQ(Phone().FetchFrom(kAcme, home_.id()).error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(StagedFiles(), 0u);
+  ASSERT_EQ(Restore(backup).outcome(), kRestored);
+  EXPECT_EQ(Phone().FetchFrom(kAcme, home_.id()).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(BackupTest, ACallerWhoGoesAwayLeavesNothingBehind) {
+  const std::string backup = Backup();
+  Publish(3, 5);
+  for (const size_t sent : {backup.size() / 2, backup.size() - 1}) {
+    v1::TenantAdmin::Stub stub(Operator().channel());
+    grpc::ClientContext context;
+    v1::RestoreResponse response;
+    const auto writer = stub.Restore(&context, &response);
+    v1::RestoreRequest request;
+    request.set_tenant(kAcme);
+    request.set_data(backup.substr(0, sent));
+    ASSERT_TRUE(writer->Write(request));
+    EXPECT_TRUE(Eventually([&] { return StagedFiles() > 0; }));
+    context.TryCancel();
+    EXPECT_EQ(writer->Finish().error_code(), grpc::StatusCode::CANCELLED);
+    EXPECT_TRUE(Eventually([&] { return StagedFiles() == 0; }));
+  }
+  EXPECT_EQ(Telemetry().size(), 5u);
 }
 
 TEST_F(BackupTest, AuditLogAndRevocationsDoNotGoBack) {
