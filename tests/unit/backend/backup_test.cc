@@ -3,13 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include "backend/at_rest/tenant_cipher.h"
+#include "core/copies/export_verify.h"
 #include "core/copies/frame_file.h"
 #include "core/identity/revocations.h"
-#include "core/storage/fault_injection_fs.h"
 #include "keystead/v1/revocation.grpc.pb.h"
 #include "tests/unit/backend/backup_fixture.h"
 
@@ -66,6 +65,11 @@ TEST_F(BackupTest, ATenantComesBackAndAllOthersAreTheSameBytes) {
   StopBackend();
   EXPECT_EQ(EverybodyElse(kAcmeNumber), others);
   Start();
+  std::string exported;
+  ASSERT_TRUE(TryExport(Operator(), kAcme, &exported).ok());
+  StopBackend();
+  EXPECT_EQ(EverybodyElse(kAcmeNumber), others);
+  Start();
 
   Publish(3, 7);
   Home later(kAcme, Uri(kAcme, Role::kApp, "phone"));
@@ -107,6 +111,35 @@ TEST_F(BackupTest, ABackupIsOfOneMomentAndHoldsNothingInTheClear) {
   EXPECT_EQ(TryBackup(Operator(), "absent.example", &denied).error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(denied, "");
   EXPECT_THAT(AuditActions(kAcme), Contains("backup_taken"));
+}
+
+TEST_F(BackupTest, AnExportHoldsWhatWasHandedInAndNothingOfOthers) {
+  std::string exported, denied;
+  ASSERT_TRUE(TryExport(Operator(), kAcme, &exported).ok());
+  copies::ExportVerifier verifier;
+  ASSERT_TRUE(verifier.Feed(exported).ok());
+  const auto good = verifier.Finish(ReadAll(TestPki::Shared().provider_roots()));
+  ASSERT_TRUE(good.ok()) << good.status();
+  EXPECT_EQ(good->groups, UsageOf(kAcme).stored_groups());
+  EXPECT_EQ(good->bytes, UsageOf(kAcme).stored_bytes());
+  EXPECT_EQ(good->instantiations, 1u);
+  for (uint64_t sequence = 0; sequence < 3; ++sequence)
+    EXPECT_NE(exported.find(FromBulb(sequence)), std::string::npos) << sequence;
+  EXPECT_EQ(exported.find(kGlobex), std::string::npos);
+  for (Peer* const peer : {&As(kAcme, Role::kAdmin, "alice"), &Phone()})
+    EXPECT_EQ(TryExport(*peer, kAcme, &denied).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(denied, "");
+  EXPECT_THAT(AuditActions(kAcme), Contains("data_exported"));
+  for (size_t at = 0; at < exported.size(); at += 97) {
+    std::string edited = exported;
+    edited[at] = static_cast<char>(edited[at] ^ 1);
+    copies::ExportVerifier sees;
+    EXPECT_FALSE(sees.Feed(edited).ok() && sees.Finish(ReadAll(TestPki::Shared().provider_roots())).ok())
+        << at;
+  }
+  EraseHome(home_.id());
+  ASSERT_TRUE(TryExport(Operator(), kAcme, &exported).ok());
+  EXPECT_EQ(exported.find(FromBulb(0)), std::string::npos);
 }
 
 TEST_F(BackupTest, OpenCallsEndAndReadersBeginAnew) {
@@ -343,103 +376,6 @@ TEST_F(BackupTest, NoNonceIsUsedTwice) {
     Start();
   }
   EXPECT_GT(sealed.size(), 40u);
-}
-
-TEST_F(BackupTest, AfterALossOfTheStoreATenantComesBackFromItsBackup) {
-  const std::vector<std::string> had = Telemetry();
-  const std::vector<std::string> audited = AuditActions(kAcme);
-  const v1::UsageResponse used = UsageOf(kAcme);
-  const std::string backup = Backup(), theirs = Backup(kGlobex);
-  StopBackend();
-  std::filesystem::rename(options_.store.path, options_.store.path + ".lost");
-  Start();
-  EXPECT_EQ(UsageOf(kAcme).instantiations(), 0u);
-  EXPECT_EQ(Restore(kGlobex, backup).outcome(), v1::RESTORE_OUTCOME_OTHER_TENANT);
-  const Restored restored = Restore(backup);
-  ASSERT_EQ(restored.outcome(), kRestored) << restored.status.error_message();
-  for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(Telemetry(), had);
-    EXPECT_EQ(UsageOf(kAcme).stored_bytes(), used.stored_bytes());
-    EXPECT_EQ(UsageOf(kAcme).instantiations(), 1u);
-    EXPECT_EQ(UsageOf(kGlobex).instantiations(), 0u);
-    const std::vector<std::string> after = AuditActions(kAcme);
-    ASSERT_GT(after.size(), audited.size());
-    EXPECT_TRUE(std::equal(audited.begin(), audited.end(), after.begin()));
-    EXPECT_THAT(after, Contains("tenant_restored"));
-    Restart();
-  }
-  Publish(3, 5);
-  EXPECT_EQ(Restore(backup).outcome(), v1::RESTORE_OUTCOME_OTHER_STORE);  // now it has data here
-  EXPECT_EQ(Telemetry().size(), 5u);
-  ASSERT_EQ(Restore(kGlobex, theirs).outcome(), kRestored);
-  EXPECT_TRUE(Spy().FetchFrom(kGlobex, their_home_->id()).ok());
-  ASSERT_EQ(Restore(Backup()).outcome(), kRestored);  // a backup of this store is one of its own
-
-  ASSERT_TRUE(EraseTenant(kAcme).ok());  // in every copy, those of the lost store too
-  ASSERT_TRUE(Create(kAcme).ok());
-  EXPECT_EQ(Restore(backup).outcome(), kKeyGone);
-}
-
-TEST_F(BackupTest, AKeystoreThatIsOlderThanTheBackupIsTold) {
-  StopBackend();
-  const std::string keys = options_.store.path + ".keys";
-  std::filesystem::copy(keys, keys + ".old", std::filesystem::copy_options::recursive);
-  Start();
-  v1::TenantAdmin::Stub stub(Operator().channel());
-  v1::RotateKeyRequest rotate;
-  rotate.set_tenant(kAcme);
-  v1::RotateKeyResponse rotated;
-  grpc::ClientContext context;
-  ASSERT_TRUE(stub.RotateKey(&context, rotate, &rotated).ok());
-  Publish(3, 4);
-  const std::string backup = Backup();
-  StopBackend();
-  std::filesystem::rename(keys, keys + ".new");
-  std::filesystem::rename(keys + ".old", keys);
-  std::filesystem::rename(options_.store.path, options_.store.path + ".lost");
-  Start();
-  EXPECT_EQ(Restore(backup).outcome(), v1::RESTORE_OUTCOME_KEYS_OLDER);
-  EXPECT_EQ(UsageOf(kAcme).stored_groups(), 0u);
-}
-
-// The power goes at one place after the other.
-TEST_F(BackupTest, WhenThePowerFailsTheTenantHasTheOldOrTheNewAndTheOthersWhatTheyHad) {
-  const auto disk = std::make_shared<storage::FaultInjectionFs>();
-  SeededRandom random(29);
-  const std::string backup = Backup();
-  StopBackend();
-  options_.store.file_system = disk;
-  options_.store.retry_interval = absl::Milliseconds(20);
-  const std::string others = EverybodyElse(kAcmeNumber);
-  Start();
-  size_t went_back = 0, stayed = 0;
-  uint64_t sequence = 3;
-  for (uint64_t changes = 1; went_back < 2; changes += 4) {
-    SCOPED_TRACE(changes);
-    ASSERT_LT(changes, 400u);
-    Publish(sequence, sequence + 2);
-    sequence += 2;
-    const std::vector<std::string> now = Telemetry();
-    const uint64_t stored = UsageOf(kAcme).stored_groups();
-    disk->PowerOffAfter(changes);
-    const bool answered = Restore(backup).outcome() == kRestored;
-    StopBackend();
-    disk->DropUnsynced(random);
-    const std::string others_now = EverybodyElse(kAcmeNumber);
-    EXPECT_EQ(others_now, others);
-    Start();
-    disk->PowerOffAfter(UINT64_MAX);
-    const std::vector<std::string> found = Telemetry();
-    const std::vector<std::string> first(now.begin(), now.begin() + 3);
-    EXPECT_TRUE(found == now || found == first) << found.size();
-    if (answered) EXPECT_EQ(found, first);
-    EXPECT_EQ(UsageOf(kAcme).stored_groups(), stored - (now.size() - found.size()));
-    const std::vector<std::string> log = AuditActions(kAcme);
-    went_back += found == now ? 0 : 1;
-    stayed += found == now ? 1 : 0;
-    EXPECT_EQ(static_cast<size_t>(std::count(log.begin(), log.end(), "tenant_restored")), went_back);
-  }
-  EXPECT_GT(stayed, 2u);
 }
 
 }  // namespace
