@@ -9,6 +9,7 @@
 #include "core/identity/peer_event.h"
 #include "core/observe/log.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead::backend {
@@ -17,20 +18,58 @@ namespace {
 constexpr size_t kMaxListed = 1000;
 constexpr size_t kMaxCaBytes = 64 << 10;
 constexpr std::string_view kEvent = "admin_refused";
+constexpr absl::Duration kComeBackForCalls = absl::Seconds(1);
+constexpr absl::Duration kComeBackForErasures = absl::Seconds(10);
 
 }  // namespace
 
-grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext& context,
-                                            std::function<absl::Status(const Principal&)> work) const {
+AdminService::AdminService(const Parts& parts)
+    : parts_(parts),
+      calls_{CallPlaces({.total = 512, .of_group = 64, .of_caller = 16, .of_caller_alone = 64}),
+             parts.executor, limit_names::kAdminCalls, kComeBackForCalls},
+      erasures_{CallPlaces({.total = 512, .of_group = 1, .of_caller = 512}), parts.erasures,
+                limit_names::kErasures, kComeBackForErasures} {}
+
+void AdminService::Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<const Principal> caller,
+                         Line& line, std::string_view group, Work work) {
+  CallPlaces::Place place = line.places.Enter(group, caller->uri());
+  if (place == nullptr) {
+    ReportPeer(SecurityEventKind::kLimitExceeded, *caller, "administration: too many calls are under way");
+    return reactor->Finish(ToPeer(LimitReached(line.limit, line.retry_after), kEvent));
+  }
+  line.executor->Post(
+      [reactor, caller = std::move(caller), place = std::move(place), work = std::move(work)]() mutable {
+        const absl::Status status = work(*caller);
+        place.reset();  // before the answer: who has it may come again
+        reactor->Finish(ToPeer(status, kEvent));
+      });
+}
+
+grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext& context, Work work) {
   grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
   auto caller = PrincipalOf(context, *parts_.resolver);
   if (!caller.ok()) {
     reactor->Finish(ToPeer(caller.status(), kEvent));
     return reactor;
   }
-  parts_.executor->Post([reactor, caller = *std::move(caller), work = std::move(work)] {
-    reactor->Finish(ToPeer(work(*caller), kEvent));
-  });
+  const std::string group = (*caller)->tenant().str();
+  Enter(reactor, *std::move(caller), calls_, group, std::move(work));
+  return reactor;
+}
+
+// An administrator has no place in the line of another tenant, whatever it asks for.
+grpc::ServerUnaryReactor* AdminService::RunErasure(grpc::CallbackServerContext& context,
+                                                   std::string_view tenant, Work work) {
+  grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
+  auto caller = PrincipalOf(context, *parts_.resolver);
+  if (!caller.ok()) {
+    reactor->Finish(ToPeer(caller.status(), kEvent));
+    return reactor;
+  }
+  const auto named = TenantName::Parse(tenant);
+  const bool any = (*caller)->role() == Role::kOperator && named.ok();
+  const std::string group = any ? named->str() : (*caller)->tenant().str();
+  Enter(reactor, *std::move(caller), erasures_, group, std::move(work));
   return reactor;
 }
 
@@ -129,6 +168,10 @@ grpc::ServerUnaryReactor* AdminService::RotateKey(grpc::CallbackServerContext* c
                                                   v1::RotateKeyResponse* response) {
   return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+    if (absl::Status status = tenant.account().AdmitRotation(); !status.ok()) {
+      ReportPeer(SecurityEventKind::kLimitExceeded, caller, Std(status.message()));
+      return status;
+    }
     KS_ASSIGN_OR_RETURN(const uint32_t version, parts_.ciphers->keys().Rotate(tenant.number()));
     KS_ASSIGN_OR_RETURN(const auto cipher, parts_.ciphers->Of(tenant.number()));
     KS_RETURN_IF_ERROR(cipher->TakeNewVersion());
@@ -152,33 +195,35 @@ void AdminService::SetReceipt(const Bytes& receipt, v1::EraseResponse* response)
 grpc::ServerUnaryReactor* AdminService::EraseTenant(grpc::CallbackServerContext* context,
                                                     const v1::EraseTenantRequest* request,
                                                     v1::EraseResponse* response) {
-  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
-    const absl::StatusOr<TenantName> name = TenantName::Parse(request->tenant());
-    if (caller.role() == Role::kOperator && name.ok()) {
-      const absl::StatusOr<Bytes> again = parts_.erasure->ReceiptOf(*name);
-      if (again.ok()) SetReceipt(*again, response);
-      if (again.ok() || !(absl::IsNotFound(again.status()) || absl::IsFailedPrecondition(again.status())))
-        return again.status();
-    }
-    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
-    KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseTenant(tenant, caller.uri()));
-    SetReceipt(receipt, response);
-    return absl::OkStatus();
-  });
+  return RunErasure(
+      *context, request->tenant(), [this, request, response](const Principal& caller) -> absl::Status {
+        const absl::StatusOr<TenantName> name = TenantName::Parse(request->tenant());
+        if (caller.role() == Role::kOperator && name.ok()) {
+          const absl::StatusOr<Bytes> again = parts_.erasure->ReceiptOf(*name);
+          if (again.ok()) SetReceipt(*again, response);
+          if (again.ok() || !(absl::IsNotFound(again.status()) || absl::IsFailedPrecondition(again.status())))
+            return again.status();
+        }
+        KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+        KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseTenant(tenant, caller.uri()));
+        SetReceipt(receipt, response);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerContext* context,
                                                            const v1::EraseInstantiationRequest* request,
                                                            v1::EraseResponse* response) {
-  return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
-    KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
-    KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(request->instantiation()));
-    const auto noted = parts_.copies->NoteErasure();
-    KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id));
-    parts_.log->Record(AuditBook(tenant), {caller.uri(), "instantiation_erased", id.ToHex(), ""});
-    SetReceipt(receipt, response);
-    return absl::OkStatus();
-  });
+  return RunErasure(
+      *context, request->tenant(), [this, request, response](const Principal& caller) -> absl::Status {
+        KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
+        KS_ASSIGN_OR_RETURN(const InstantiationId id, InstantiationId::FromBytes(request->instantiation()));
+        const auto noted = parts_.copies->NoteErasure();
+        KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id));
+        parts_.log->Record(AuditBook(tenant), {caller.uri(), "instantiation_erased", id.ToHex(), ""});
+        SetReceipt(receipt, response);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerWriteReactor<v1::AuditChunk>* AdminService::Audit(grpc::CallbackServerContext* context,

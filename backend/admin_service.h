@@ -5,12 +5,15 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <functional>
+#include <memory>
+#include <string_view>
 
 #include "backend/audit_export.h"
 #include "backend/backup/tenant_copies.h"
 #include "backend/erasure.h"
 #include "backend/fair_queue.h"
 #include "backend/tenant_view.h"
+#include "core/base/call_places.h"
 #include "core/storage/log_store.h"
 #include "core/transport/executor.h"
 #include "keystead/v1/admin.grpc.pb.h"
@@ -26,12 +29,13 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     const storage::LogStore* store = nullptr;
     at_rest::Ciphers* ciphers = nullptr;
     Erasure* erasure = nullptr;
-    Executor* executor = nullptr;  // of its own: erasing takes long
+    Executor* executor = nullptr;  // of its own, for what takes a commit or two
+    Executor* erasures = nullptr;  // another, for what takes long
     AuditExport* audit = nullptr;
     const AuditLog* log = nullptr;
     TenantCopies* copies = nullptr;
   };
-  explicit AdminService(const Parts& parts) : parts_(parts) {}
+  explicit AdminService(const Parts& parts);
 
   grpc::ServerUnaryReactor* Create(grpc::CallbackServerContext* context,
                                    const v1::CreateTenantRequest* request,
@@ -65,14 +69,28 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
                                                        v1::RestoreResponse* response) override;
 
  private:
+  using Work = std::function<absl::Status(const Principal&)>;
   // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.
   // Request and response live until then.
-  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context,
-                                std::function<absl::Status(const Principal&)> work) const;
   void SetReceipt(const Bytes& receipt, v1::EraseResponse* response) const;
+  grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context, Work work);
+  // Likewise on the other one. Of each tenant one erasure at a time waits or is under way, so that whoever
+  // else wants to erase something waits for at most one of each.
+  grpc::ServerUnaryReactor* RunErasure(grpc::CallbackServerContext& context, std::string_view tenant,
+                                       Work work);
+  struct Line {
+    CallPlaces places;
+    Executor* executor;
+    std::string_view limit;  // its name in a refusal
+    absl::Duration retry_after;
+  };
+  static void Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<const Principal> caller, Line& line,
+                    std::string_view group, Work work);
   absl::StatusOr<TenantView> Find(const Principal& caller, std::string_view name) const;
 
   const Parts parts_;
+  Line calls_;
+  Line erasures_;
 };
 
 }  // namespace keystead::backend

@@ -30,12 +30,12 @@ class AuditExport::Call final : public Reactor {
         place_(std::move(place)) {}
 
   void Start() {
-    parts_.executor->Post([this] { Send(Begin()); });
+    parts_.executor->Post(caller_->tenant().str(), [this] { Send(Begin()); });
   }
   void OnWriteDone(bool ok) override {
     if (!ok) return Finish(ToPeer(absl::CancelledError("the caller has gone"), kEvent));
     if (next_ == end_) return Finish(grpc::Status::OK);
-    parts_.executor->Post([this] {
+    parts_.executor->Post(caller_->tenant().str(), [this] {
       chunk_.Clear();
       Send(Fill());
     });

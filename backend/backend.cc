@@ -10,6 +10,7 @@
 #include "backend/admin_service.h"
 #include "backend/at_rest/encrypted_store.h"
 #include "backend/at_rest/file_keystore.h"
+#include "backend/at_rest/own_rows.h"
 #include "backend/backup/store_id.h"
 #include "backend/backup/tenant_copies.h"
 #include "backend/enrollment_service.h"
@@ -36,9 +37,10 @@ namespace keystead::backend {
 namespace {
 
 constexpr std::string_view kFormatName = "keystead-backend";
-constexpr uint32_t kFormatVersion = 3;  // 3: what tenants store is encrypted
+constexpr uint32_t kFormatVersion = 4;  // 3: what tenants store is encrypted. 4: the own rows too
 constexpr std::string_view kKeystoreSuffix = ".keys";
 constexpr size_t kMaxCaFileBytes = 1 << 20;
+constexpr int kErasures = 4;  // at a time, of as many tenants
 
 absl::Status Prefixed(std::string_view what, const absl::Status& status) {
   return {status.code(), absl::StrCat(Absl(what), ": ", status.message())};
@@ -153,6 +155,8 @@ struct Vault {
     // The unprotected control of searches has nothing encrypted on the disk either.
     vault->store = MutantActive(Mutant::kNoSealing) ? vault->disk.get()
                                                     : static_cast<storage::LogStore*>(vault->encrypted.get());
+    if (vault->store == vault->encrypted.get())
+      KS_RETURN_IF_ERROR(at_rest::PairWithKeystore(*vault->encrypted, *vault->disk, *vault->keys));
     return vault;
   }
 
@@ -216,6 +220,8 @@ struct Backend::Parts {
         rendezvous_service(resolver.get(), tenants.get(), &mailboxes),
         audit_export({resolver.get(), audit.get(), &notes, &executor}),
         admin_executor(1),
+        erasures_executor(kErasures),
+        housekeeping_executor(1),
         erasure({.tenants = tenants.get(),
                  .store = store,
                  .ciphers = vault->ciphers.get(),
@@ -229,7 +235,7 @@ struct Backend::Parts {
         copies_executor(1),
         copies(CopiesOf(options, store_id)),
         admin_service({resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure,
-                       &admin_executor, &audit_export, audit.get(), &copies}),
+                       &admin_executor, &erasures_executor, &audit_export, audit.get(), &copies}),
         revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
         revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock) {
     hop.Attach(&transport);
@@ -285,11 +291,11 @@ struct Backend::Parts {
     return absl::OkStatus();
   }
 
-  // With what operators ask for: it waits for the writer, and nothing waits for it.
+  // It waits for the writer, and nothing waits for it.
   void TrimSometimes() {
     if (clock->Uptime() - trimmed_at < retention_interval || trimming.exchange(true)) return;
     trimmed_at = clock->Uptime();
-    admin_executor.Post([this] {
+    housekeeping_executor.Post([this] {
       retention.Run();
       trimming = false;
     });
@@ -367,7 +373,11 @@ struct Backend::Parts {
   RegistryService registry_service;
   RendezvousService rendezvous_service;
   AuditExport audit_export;
-  Executor admin_executor;  // what operators ask for may take long, and nobody else waits for it
+  // What one tenant's administrator asks for, and what the housekeeper does to one tenant, may take long; no
+  // other's administration waits for it.
+  Executor admin_executor;
+  Executor erasures_executor;
+  Executor housekeeping_executor;
   Erasure erasure;
   Retention retention;
   Executor copies_executor;
@@ -446,6 +456,8 @@ void Backend::Stop() {
   // jobs that submit, then what was submitted, then jobs that this posted.
   parts_->copies_executor.Drain();
   parts_->admin_executor.Drain();
+  parts_->erasures_executor.Drain();
+  parts_->housekeeping_executor.Drain();
   parts_->executor.Drain();
   parts_->queue.Drain();
   parts_->notes.Flush(/*all=*/true);

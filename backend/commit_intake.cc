@@ -63,7 +63,7 @@ void CommitIntake::Submit(const Target& target, std::string bundle, SubmitAnswer
     Refuse(*job, room);
     return job->answer(room);
   }
-  parts_.executor->Post([this, job] { Verify(job); });
+  parts_.executor->Post(job->tenant.name().str(), [this, job] { Verify(job); });
 }
 
 // The commit stands in the chain already. The owner's signature covers the wraps through their hash; the
@@ -283,7 +283,7 @@ void CommitIntake::Fetch(const Target& target, uint64_t from_epoch, const FetchA
   };
   const auto read = [this, tenant, id = target.id, from_epoch, answer, place](const absl::Status& admitted) {
     if (!admitted.ok()) return answer(admitted);
-    parts_.executor->Post([this, tenant, id, from_epoch, answer, place] {
+    parts_.executor->Post(tenant->name().str(), [this, tenant, id, from_epoch, answer, place] {
       absl::StatusOr<std::vector<std::string>> bundles = ReadBundles(*tenant, id, from_epoch);
       if (!bundles.ok()) return answer(bundles.status());
       answer(Fetched{*std::move(bundles), place});

@@ -25,7 +25,8 @@ grpc::ServerUnaryReactor* EnrollmentService::Enroll(grpc::CallbackServerContext*
     return reactor;
   }
   // Signatures are not for gRPC's threads. Request and response live until Finish.
-  parts_.executor->Post([this, reactor, request, response, caller = *std::move(caller)] {
+  const std::string_view flow = (*caller)->tenant().str();
+  parts_.executor->Post(flow, [this, reactor, request, response, caller = *std::move(caller)] {
     absl::StatusOr<Enrollment::Issued> issued =
         enrollment_->Enroll(*caller, {request->factory_chain(), ToBytes(AsBytes(request->proof()))});
     if (!issued.ok()) return reactor->Finish(ToPeer(issued.status(), kEvent));

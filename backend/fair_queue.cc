@@ -1,15 +1,13 @@
 #include "backend/fair_queue.h"
 
-#include <algorithm>
-#include <deque>
-#include <list>
 #include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/node_hash_map.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "core/base/fair_line.h"
 #include "core/base/mutants.h"
 #include "core/transport/limit_status.h"
 
@@ -22,10 +20,12 @@ constexpr absl::Duration kComeBack = absl::Milliseconds(500);
 
 class FairQueue::State : public std::enable_shared_from_this<State> {
  public:
-  State(storage::LogStore* store, const Options& options) : store_(store), options_(options) {}
+  State(storage::LogStore* store, const Options& options)
+      : store_(store), options_(options), pace_(options.pace) {}
 
   absl::Status Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task);
   void Done(size_t cost);
+  void Rung();
   void Drain();
   void Drop();
   Usage UsageOf(uint32_t tenant) const;
@@ -36,29 +36,24 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
     size_t cost = 0;
     absl::Time since;
   };
-  struct Flow {
-    std::deque<Waiting> tasks;
-    double deficit = 0;
-    double quantum = 0;
-    bool is_active = false;  // stands in one of the lists
-    size_t bytes = 0;
-    absl::Duration waited;
-  };
+  using Line = FairLine<Waiting>;
   using Dropped = std::vector<std::shared_ptr<storage::Task>>;
 
   // Hands over to the store while there is room. What the store refused is to be destroyed without the lock:
   // what a task does then may lead back here.
   void Pump(Dropped& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void HandOver(Flow& flow, Dropped& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // False: the store is full of what others brought it; the task still waits, and a Pump is to come.
+  bool HandOver(Line::Next next, Dropped& dropped) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool WillPump() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   storage::LogStore* const store_;
   const Options options_;
   mutable absl::Mutex mutex_;
-  absl::node_hash_map<uint32_t, Flow> flows_ ABSL_GUARDED_BY(mutex_);
-  std::list<Flow*> new_ ABSL_GUARDED_BY(mutex_);
-  std::list<Flow*> old_ ABSL_GUARDED_BY(mutex_);
-  size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;
-  size_t at_writer_ ABSL_GUARDED_BY(mutex_) = 0;
+  Line line_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint32_t, Usage> usage_ ABSL_GUARDED_BY(mutex_);  // by tenant
+  WriterPace pace_ ABSL_GUARDED_BY(mutex_);
+  size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;     // bytes
+  bool has_bell_ ABSL_GUARDED_BY(mutex_) = false;  // in the store
 };
 
 namespace {
@@ -83,77 +78,101 @@ class Passing final : public storage::Task {
   const size_t cost_;
 };
 
+// Weighs nothing, so a full store takes it too, and comes back when the store has done what was before it.
+template <class Queue>
+class Bell final : public storage::Task {
+ public:
+  explicit Bell(std::shared_ptr<Queue> queue) : queue_(std::move(queue)) {}
+  absl::Status Prepare(storage::Transaction&) override { return absl::OkStatus(); }
+  void Done(const absl::Status&) override { queue_->Rung(); }
+  size_t bytes() const override { return 0; }
+  storage::Durability durability() const override { return storage::Durability::kBuffered; }
+
+ private:
+  const std::shared_ptr<Queue> queue_;
+};
+
 }  // namespace
 
 absl::Status FairQueue::State::Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task) {
   if (MutantActive(Mutant::kFairQueueOff)) return store_->Submit(std::move(task));
   const size_t cost = task->bytes() + options_.task_cost;
+  const absl::Time now = absl::Now();
   Dropped dropped;
   absl::MutexLock lock(&mutex_);
-  Flow& flow = flows_[tenant.number()];
-  const size_t sharers = new_.size() + old_.size() + (flow.is_active ? 0 : 1);
-  if (waiting_ + cost > options_.waiting_bytes && flow.bytes + cost > options_.waiting_bytes / sharers &&
-      !flow.tasks.empty()) {
+  size_t& bytes = usage_[tenant.number()].waiting_bytes;
+  if (waiting_ + cost > options_.waiting_bytes && bytes > 0 &&
+      bytes + cost > options_.waiting_bytes / line_.flows_waiting()) {
     tenant.account().CountRefused(limit_names::kQueue);
     dropped.push_back(std::move(task));
     return LimitReached(limit_names::kQueue, kComeBack);
   }
-  flow.tasks.push_back({std::move(task), cost, absl::Now()});
-  flow.bytes += cost;
+  bytes += cost;
   waiting_ += cost;
-  flow.quantum = tenant.account().weight() * static_cast<double>(options_.quantum_bytes);
-  if (!flow.is_active) {
-    flow.is_active = true;
-    flow.deficit = flow.quantum;
-    new_.push_back(&flow);
-  }
+  pace_.Arrived(tenant.number(), now);
+  line_.Push(tenant.number(), tenant.account().weight() * static_cast<double>(options_.quantum_bytes),
+             {std::move(task), cost, now});
   Pump(dropped);
   return absl::OkStatus();
 }
 
 void FairQueue::State::Pump(Dropped& dropped) {
-  while (at_writer_ < options_.writer_bytes && !(new_.empty() && old_.empty())) {
-    std::list<Flow*>& list = new_.empty() ? old_ : new_;
-    Flow& flow = *list.front();
-    if (flow.deficit <= 0) {
-      flow.deficit += flow.quantum;
-      old_.splice(old_.end(), list, list.begin());
-    } else if (!flow.tasks.empty()) {
-      HandOver(flow, dropped);
-    } else if (&list == &new_) {
-      old_.splice(old_.end(), list, list.begin());  // not away at once: coming back would make it new again
-    } else {
-      flow.is_active = false;
-      list.pop_front();
-    }
+  const size_t limit = pace_.Limit(absl::Now());
+  while (pace_.at_writer() < limit) {
+    std::optional<Line::Next> next = line_.Take();
+    if (!next.has_value() || !HandOver(*std::move(next), dropped)) return;
   }
 }
 
-void FairQueue::State::HandOver(Flow& flow, Dropped& dropped) {
-  Waiting next = std::move(flow.tasks.front());
-  flow.tasks.pop_front();
-  flow.deficit -= static_cast<double>(next.cost);
-  flow.bytes -= next.cost;
-  flow.waited += absl::Now() - next.since;
-  waiting_ -= next.cost;
-  at_writer_ += next.cost;  // before: it may be done at once
-  const absl::Status taken =
-      store_->Submit(std::make_unique<Passing<State>>(shared_from_this(), next.task, next.cost));
-  if (taken.ok()) return;
-  at_writer_ -= next.cost;
-  dropped.push_back(std::move(next.task));
+bool FairQueue::State::HandOver(Line::Next next, Dropped& dropped) {
+  const absl::Time now = absl::Now();
+  const std::shared_ptr<storage::Task> task = next.item.task;
+  const size_t cost = next.item.cost;
+  pace_.Given(cost, now);  // before: it may be done at once
+  const absl::Status taken = store_->Submit(std::make_unique<Passing<State>>(shared_from_this(), task, cost));
+  if (!taken.ok()) {
+    pace_.TakenBack(cost);
+    if (absl::IsResourceExhausted(taken) && WillPump()) {
+      line_.PutBack(std::move(next));
+      return false;
+    }
+    dropped.push_back(task);
+  }
+  Usage& usage = usage_[static_cast<uint32_t>(next.flow)];
+  usage.waited += now - next.item.since;
+  usage.waiting_bytes -= cost;
+  waiting_ -= cost;
+  line_.Pay(next.flow, static_cast<double>(cost));
+  return true;
+}
+
+// Whatever of ours is at the writer comes back. Otherwise all that fills the store is from others, who pass
+// this queue by: a bell stands behind it.
+bool FairQueue::State::WillPump() {
+  if (pace_.at_writer() == 0 && !has_bell_)
+    has_bell_ = store_->Submit(std::make_unique<Bell<State>>(shared_from_this())).ok();
+  return pace_.at_writer() > 0 || has_bell_;
+}
+
+// THREAD: the store's writer.
+void FairQueue::State::Rung() {
+  Dropped dropped;
+  absl::MutexLock lock(&mutex_);
+  has_bell_ = false;
+  Pump(dropped);
 }
 
 // THREAD: the store's writer.
 void FairQueue::State::Done(size_t cost) {
   Dropped dropped;
   absl::MutexLock lock(&mutex_);
-  at_writer_ -= cost;
+  pace_.Done(cost, absl::Now());
   Pump(dropped);
 }
 
 void FairQueue::State::Drain() {
-  const auto quiet = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_ + at_writer_ == 0; };
+  const auto quiet = [this]()
+                         ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return waiting_ + pace_.at_writer() == 0; };
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(&quiet));
 }
@@ -161,20 +180,15 @@ void FairQueue::State::Drain() {
 void FairQueue::State::Drop() {
   Dropped dropped;
   absl::MutexLock lock(&mutex_);
-  for (auto& [tenant, flow] : flows_) {
-    for (Waiting& waiting : flow.tasks) dropped.push_back(std::move(waiting.task));
-    flow = Flow();
-  }
-  new_.clear();
-  old_.clear();
+  for (Waiting& waiting : line_.Clear()) dropped.push_back(std::move(waiting.task));
+  for (auto& [tenant, usage] : usage_) usage.waiting_bytes = 0;
   waiting_ = 0;
 }
 
 FairQueue::Usage FairQueue::State::UsageOf(uint32_t tenant) const {
   absl::MutexLock lock(&mutex_);
-  const auto found = flows_.find(tenant);
-  if (found == flows_.end()) return {};
-  return {found->second.bytes, found->second.waited};
+  const auto found = usage_.find(tenant);
+  return found == usage_.end() ? Usage() : found->second;
 }
 
 FairQueue::FairQueue(storage::LogStore* store, const Options& options)

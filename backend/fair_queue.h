@@ -1,6 +1,6 @@
 // The line before the single writer, so that a tenant who brings a hundred times as much waits for itself and
-// not the others for it: deficit round robin by tenant (Shreedhar and Varghese, 1995), with those that bring
-// little served first (the new and old flows of RFC 8290, section 4.2).
+// not the others for it: by tenant and bytes (core/base/fair_line.h), in commits that take no longer than
+// others can wait for (writer_pace.h).
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "backend/tenant_view.h"
+#include "backend/writer_pace.h"
 #include "core/storage/log_store.h"
 
 namespace keystead::backend {
@@ -18,9 +19,7 @@ namespace keystead::backend {
 class FairQueue {
  public:
   struct Options {
-    // What the writer may have of all tenants, being committed included: what arrives now waits for at most
-    // this much of others. Smaller is fairer, larger makes longer batches.
-    size_t writer_bytes = 2 << 20;
+    WriterPace::Options pace;  // of bytes and task_cost
     // What may wait here. Above it a tenant is refused that has more than an equal part of it.
     size_t waiting_bytes = 64 << 20;
     size_t quantum_bytes = 32 << 10;  // of a tenant of weight 1 in one round
@@ -36,7 +35,8 @@ class FairQueue {
   ~FairQueue();  // what still waits is dropped
 
   // Tasks of one tenant reach the store in this order. LimitReached("queue") when too much waits; otherwise
-  // the task is taken, and is destroyed without Done() should the store refuse it.
+  // the task is taken, and is destroyed without Done() should the store be closing. A store that is full is
+  // asked again.
   absl::Status Submit(const TenantView& tenant, std::unique_ptr<storage::Task> task);
 
   // Waits until nothing waits any more. When nobody submits.

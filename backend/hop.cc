@@ -56,7 +56,10 @@ absl::Status BackendHop::Submit(const Principal& principal, std::unique_ptr<stor
                                 const TaskLoad& load) {
   KS_ASSIGN_OR_RETURN(const TenantView tenant, tenants_->Of(principal));
   absl::Status status = tenant.account().Admit(load);
-  if (status.ok()) status = queue_->Submit(tenant, std::move(task));
+  if (status.ok()) {
+    status = queue_->Submit(tenant, std::move(task));
+    if (!status.ok()) tenant.account().GiveBack(load);
+  }
   if (absl::IsResourceExhausted(status)) ReportLimit(principal, status);
   return status;
 }

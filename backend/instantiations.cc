@@ -143,7 +143,7 @@ void Instantiations::LoadBehind(const TenantView& tenant, const InstantiationId&
     absl::MutexLock lock(&mutex_);
     if (!loading_.insert(Key{tenant.number(), id}).second) return;
   }
-  executor_->Post([this, tenant, id, finished] {
+  executor_->Post(tenant.name().str(), [this, tenant, id, finished] {
     absl::StatusOr<Loaded> loaded = Load(*store_, tenant, id, SIZE_MAX);
     if (!loaded.ok()) {
       Log(LogLevel::kError, "load_failed",

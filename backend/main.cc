@@ -70,9 +70,14 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
   app.add_option("--tenant-connections", limits.connections, "Peers with such calls, likewise");
   app.add_option("--tenant-subscriptions", limits.subscriptions, "Topics of open subscriptions, likewise");
   app.add_option("--tenant-stored-bytes", limits.stored_bytes, "Bytes that it may have stored, likewise");
-  app.add_option("--fair-writer-bytes", options.queue.writer_bytes,
+  app.add_option("--fair-writer-bytes", options.queue.pace.most_bytes,
                  "Bytes of all tenants that the writer has at a time: the fair queue is before it")
       ->capture_default_str();
+  app.add_option_function<double>(
+         "--fair-commit-ms", [&options](double ms) { options.queue.pace.commit = absl::Milliseconds(ms); },
+         "How long a commit may take, about, while more than one tenant brings something")
+      ->check(CLI::Range(0.1, 1000.0))
+      ->default_str("4");
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();

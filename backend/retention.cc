@@ -11,7 +11,7 @@
 namespace keystead::backend {
 namespace {
 
-constexpr size_t kLogsAtATime = 64;  // in one task: others wait behind it
+constexpr size_t kLogsAtATime = 64;
 
 }  // namespace
 
@@ -49,7 +49,7 @@ absl::Status Retention::Apply(const TenantView& tenant) {
   }
   if (max_age == absl::InfiniteDuration()) return absl::OkStatus();
   return ForEachPage(tenant, [&](const std::vector<storage::LogRef>& logs) {
-    return logs.empty() ? absl::OkStatus() : Trim(tenant, logs, max_age);
+    return trim_.RemoveOld(tenant, logs, max_age);
   });
 }
 
@@ -71,36 +71,6 @@ absl::StatusOr<absl::Duration> Retention::AgeFor(const TenantView& tenant, uint6
     oldest_kept = segment.ended + absl::Milliseconds(1);
   }
   return parts_.clock->Now() - oldest_kept;
-}
-
-absl::Status Retention::Trim(const TenantView& tenant, const std::vector<storage::LogRef>& logs,
-                             absl::Duration max_age) {
-  RecordLogChanges changes;
-  const auto trim = [&](storage::Transaction& transaction) -> absl::Status {
-    int64_t groups = 0;
-    int64_t bytes = 0;
-    for (const storage::LogRef& log : logs) {
-      KS_ASSIGN_OR_RETURN(const uint64_t had, parts_.log->BytesOf(transaction, log, changes));
-      KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, transaction.GetBounds(log));
-      KS_ASSIGN_OR_RETURN(const uint64_t kept,
-                          parts_.log->Trim(transaction, log, {.max_age = max_age}, changes));
-      KS_ASSIGN_OR_RETURN(const uint64_t has, parts_.log->BytesOf(transaction, log, changes));
-      groups += static_cast<int64_t>(kept - bounds.first);
-      bytes += static_cast<int64_t>(had - has);
-    }
-    return groups == 0 ? absl::OkStatus() : tenant.account().Add(transaction, -groups, -bytes);
-  };
-  return storage::RunTask(
-      *parts_.store,
-      [&](storage::Transaction& transaction) {
-        absl::Status status = trim(transaction);
-        if (!status.ok()) parts_.log->Finish(changes, status);
-        return status;
-      },
-      [&](const absl::Status& status) {
-        parts_.log->Finish(changes, status);
-        tenant.account().Settle(status);
-      });
 }
 
 }  // namespace keystead::backend

@@ -62,11 +62,13 @@ grpc::ServerUnaryReactor* RevocationService::Put(grpc::CallbackServerContext* co
     return reactor;
   }
   // Signatures and the disk are not for gRPC's threads. Request and response live until Finish.
-  parts_.executor->Post([this, reactor, request, response, caller = *std::move(caller), tenant = *tenant] {
-    const absl::StatusOr<uint64_t> number = Take(*caller, tenant, request->object());
-    if (number.ok()) response->set_number(*number);
-    reactor->Finish(ToPeer(number.status(), "revocations_refused"));
-  });
+  const std::string_view flow = (*caller)->tenant().str();
+  parts_.executor->Post(flow,
+                        [this, reactor, request, response, caller = *std::move(caller), tenant = *tenant] {
+                          const absl::StatusOr<uint64_t> number = Take(*caller, tenant, request->object());
+                          if (number.ok()) response->set_number(*number);
+                          reactor->Finish(ToPeer(number.status(), "revocations_refused"));
+                        });
   return reactor;
 }
 

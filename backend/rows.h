@@ -10,12 +10,13 @@
 //   n       kRevocationTable "newest"                 the signed revocations that count
 //   n       kUsageTable    "stored"                   groups(8) bytes(8) of all its topics
 //   0       kLimitsTable   tenant name                serialized keystead.v1.TenantLimits
-//   0       kAdmittedTable tenant name                certificates of its CA keys (PEM)
+//   0       kAdmittedTable tenant name                number(8) certificates of its CA keys (PEM)
 //   0       kErasedTable   tenant name                number(8) when(8, µs since 1970) groups(8) bytes(8)
 //   done(1)
 //   n, 0    kAuditTable    sequence(8)                an entry (core/audit/entry.h); 0: the provider's own
 //   log n, 0    kCountTable    "audit"                    first(8) before(32) count(8) head(32)
 //   (core/audit/head.h)
+//   0       kCountTable    "keystore"                 anything that opens with the store's own key
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,7 @@ inline constexpr storage::Table kRevocationTable{25};
 inline constexpr std::string_view kRevocationKey = "newest";
 inline constexpr storage::Table kAuditTable{26};
 inline constexpr std::string_view kAuditState = "audit";
+inline constexpr std::string_view kKeystoreMark = "keystore";
 inline constexpr std::string_view kStoredUsage = "stored";
 inline constexpr std::string_view kInstantiationCount = "instantiations";
 

@@ -13,6 +13,8 @@ constexpr size_t kMaxSeen = 100'000;
 // What does not free itself by waiting: whoever comes back after this long asks again.
 constexpr absl::Duration kComeBackForPlaces = absl::Seconds(1);
 constexpr absl::Duration kComeBackForSpace = absl::Seconds(30);
+constexpr double kRotationsPerSecond = 1.0 / 60;
+constexpr double kRotationsBurst = 4;
 
 }  // namespace
 
@@ -26,6 +28,11 @@ struct TenantAccount::Call {
   Call& operator=(const Call&) = delete;
   ~Call() { account->Leave(peer, topics); }
 };
+
+TenantAccount::TenantAccount(uint32_t number, const Clock* clock) : number_(number), clock_(clock) {
+  absl::MutexLock lock(&mutex_);
+  rotations_.Configure(kRotationsPerSecond, kRotationsBurst, clock_->Uptime());
+}
 
 TenantLimits TenantAccount::limits() const {
   absl::MutexLock lock(&mutex_);
@@ -87,6 +94,24 @@ absl::Status TenantAccount::Admit(const TaskLoad& load) {
   usage_.records_in += load.records;
   usage_.bytes_in += load.bytes;
   return absl::OkStatus();
+}
+
+absl::Status TenantAccount::AdmitRotation() {
+  const absl::Duration now = clock_->Uptime();
+  absl::MutexLock lock(&mutex_);
+  if (const absl::Duration wait = rotations_.Wait(now); wait > absl::ZeroDuration())
+    return RefuseLocked(limit_names::kRotations, wait);
+  rotations_.Take(1);
+  return absl::OkStatus();
+}
+
+void TenantAccount::GiveBack(const TaskLoad& load) {
+  if (load.records == 0) return;  // as in Admit
+  absl::MutexLock lock(&mutex_);
+  records_.GiveBack(static_cast<double>(load.records));
+  bytes_.GiveBack(static_cast<double>(load.bytes));
+  usage_.records_in -= load.records;
+  usage_.bytes_in -= load.bytes;
 }
 
 void TenantAccount::CountRefused(std::string_view limit) {

@@ -38,7 +38,7 @@ struct TenantUsage {
 // Thread-safe, but for what is marked. Lives as long as the Tenants that made it.
 class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
  public:
-  TenantAccount(uint32_t number, const Clock* clock) : number_(number), clock_(clock) {}
+  TenantAccount(uint32_t number, const Clock* clock);
 
   TenantLimits limits() const;
   void SetLimits(const TenantLimits& limits);
@@ -47,6 +47,10 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   // LimitReached with the name of the limit.
   absl::StatusOr<Hop::Place> Enter(const Principal& peer, size_t topics);
   absl::Status Admit(const TaskLoad& load);
+  // Of a load that was admitted and then refused by somebody else: it was never brought.
+  void GiveBack(const TaskLoad& load);
+  // Of another version of the tenant's key, of which the keystore holds kMaxKeyVersions at most.
+  absl::Status AdmitRotation();
   // A refusal that somebody else decided: the writer's queue, the intake of commits.
   void CountRefused(std::string_view limit);
   void CountSent(uint64_t groups, uint64_t bytes);
@@ -76,6 +80,7 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   TenantLimits limits_ ABSL_GUARDED_BY(mutex_);
   TokenBucket records_ ABSL_GUARDED_BY(mutex_);
   TokenBucket bytes_ ABSL_GUARDED_BY(mutex_);
+  TokenBucket rotations_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_map<Digest, size_t> open_ ABSL_GUARDED_BY(mutex_);  // calls of each peer
   absl::flat_hash_set<Digest> seen_ ABSL_GUARDED_BY(mutex_);
   TenantUsage usage_ ABSL_GUARDED_BY(mutex_);  // without connections and what is stored

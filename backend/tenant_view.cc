@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "backend/audit_log.h"
 #include "backend/rows.h"
 #include "core/base/mutants.h"
@@ -27,34 +29,74 @@ namespace {
 
 constexpr std::string_view kNextKey = "next";  // no tenant name: it has one label
 
-// The key comes first: there is never a number that something could be stored under without one.
+constexpr storage::Table kNamed[] = {kTenantTable, kAdmittedTable, kLimitsTable, kErasedTable};
+
+std::string_view WhatIsIn(storage::Table table) {
+  if (table == kTenantTable) return "the number";
+  if (table == kAdmittedTable) return "the CA";
+  if (table == kLimitsTable) return "the limits";
+  return "the erasure";
+}
+
+// Whose row it was and what is lost with it, the store does not know.
+absl::Status About(storage::Table table, std::string_view name, const absl::Status& status) {
+  return {status.code(),
+          absl::StrCat(Absl(WhatIsIn(table)), " of tenant ", Absl(name), ": ", status.message())};
+}
+
+// `from`: the store, or the open batch.
+template <class From>
+absl::StatusOr<std::optional<std::string>> OwnRow(From& from, storage::Table table, const TenantName& name) {
+  absl::StatusOr<std::optional<std::string>> row = from.Get(kOwnTenant, table, name.str());
+  if (!row.ok()) return About(table, name.str(), row.status());
+  return row;
+}
+
+// The CA of a tenant that an operator created, if one did. It was admitted together with its number, which is
+// given once: the CA of an earlier tenant of the same name, put back, is none.
+template <class From>
+absl::StatusOr<std::optional<std::string>> AdmittedCa(From& from, const TenantName& name) {
+  KS_ASSIGN_OR_RETURN(const auto row, OwnRow(from, kAdmittedTable, name));
+  if (!row.has_value()) return row;
+  KS_ASSIGN_OR_RETURN(const auto number, OwnRow(from, kTenantTable, name));
+  if (!number.has_value() || !row->starts_with(*number)) {
+    return About(kAdmittedTable, name.str(),
+                 absl::DataLossError("it was admitted with another number: restore the store from a backup"));
+  }
+  return row->substr(number->size());
+}
+
+// A number, and its key: there is never a number that something could be stored under without one. A number
+// that the keystore knows already is another's: of a tenant that came after the copy to which this store was
+// put back, or of an attempt that was cut short.
+absl::StatusOr<uint32_t> NewNumber(uint64_t number, at_rest::KeyStore* keys) {
+  for (; number < UINT32_MAX; ++number) {
+    if (keys == nullptr) return static_cast<uint32_t>(number);
+    const absl::Status created = keys->Create(static_cast<uint32_t>(number));
+    if (created.ok()) return static_cast<uint32_t>(number);
+    if (!absl::IsAlreadyExists(created)) return created;
+  }
+  return absl::ResourceExhaustedError("tenant numbers are used up");
+}
+
 absl::StatusOr<uint32_t> NumberOf(storage::Transaction& transaction, const TenantName& tenant,
                                   at_rest::KeyStore* keys) {
-  KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(kOwnTenant, kTenantTable, tenant.str()));
+  KS_ASSIGN_OR_RETURN(const auto row, OwnRow(transaction, kTenantTable, tenant));
   if (row.has_value()) {
     KS_ASSIGN_OR_RETURN(const uint64_t number, DecodeNumber(*row));
     return static_cast<uint32_t>(number);
   }
-  uint64_t number = kOwnTenant + 1;
-  KS_ASSIGN_OR_RETURN(const auto next, transaction.Get(kOwnTenant, kTenantTable, kNextKey));
-  if (next.has_value()) {
-    KS_ASSIGN_OR_RETURN(number, DecodeNumber(*next));
+  uint64_t next = kOwnTenant + 1;
+  const auto counter = transaction.Get(kOwnTenant, kTenantTable, kNextKey);
+  if (!counter.ok())
+    return About(kTenantTable, absl::StrCat(tenant.str(), ", which is new"), counter.status());
+  if (counter->has_value()) {
+    KS_ASSIGN_OR_RETURN(next, DecodeNumber(**counter));
   }
-  if (number >= UINT32_MAX) return absl::ResourceExhaustedError("tenant numbers are used up");
-  if (keys != nullptr) {
-    // One that has a key was somebody's in a store that is lost: its backups hang on it, and nobody else's
-    // may.
-    for (; number < UINT32_MAX; ++number) {
-      const absl::Status key = keys->CurrentVersion(static_cast<uint32_t>(number)).status();
-      if (absl::IsNotFound(key)) break;
-      if (!key.ok()) return key;
-    }
-    if (number >= UINT32_MAX) return absl::ResourceExhaustedError("tenant numbers are used up");
-    KS_RETURN_IF_ERROR(keys->Create(static_cast<uint32_t>(number)));
-  }
-  transaction.Put(kOwnTenant, kTenantTable, kNextKey, EncodeNumber(number + 1));
+  KS_ASSIGN_OR_RETURN(const uint32_t number, NewNumber(next, keys));
+  transaction.Put(kOwnTenant, kTenantTable, kNextKey, EncodeNumber(uint64_t{number} + 1));
   transaction.Put(kOwnTenant, kTenantTable, tenant.str(), EncodeNumber(number));
-  return static_cast<uint32_t>(number);
+  return number;
 }
 
 }  // namespace
@@ -63,51 +105,55 @@ absl::StatusOr<Tenants::Found> Tenants::Number(storage::Transaction& transaction
                                                const TenantName& name) const {
   Found found{.name = name, .number = 0, .limits = options_.defaults};
   KS_ASSIGN_OR_RETURN(found.number, NumberOf(transaction, name, options_.keys));
-  KS_ASSIGN_OR_RETURN(const auto limits, transaction.Get(kOwnTenant, kLimitsTable, name.str()));
+  KS_ASSIGN_OR_RETURN(const auto limits, OwnRow(transaction, kLimitsTable, name));
   if (limits.has_value()) {
     KS_ASSIGN_OR_RETURN(found.limits, DecodeLimits(*limits));
   }
   return found;
 }
 
-absl::Status Tenants::RegisterCreated() {
-  std::string after;
-  while (true) {
-    KS_ASSIGN_OR_RETURN(
-        const std::vector<storage::Row> rows,
-        store_.Scan(kOwnTenant, kAdmittedTable, {.prefix = "", .after = after, .max_rows = 1000}));
-    if (rows.empty()) return absl::OkStatus();
-    for (const storage::Row& row : rows) {
-      KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(row.key));
-      if (directory_.Contains(name)) continue;  // the configuration says which keys
-      KS_RETURN_IF_ERROR(directory_.Register(name, row.value));
+absl::StatusOr<std::set<TenantName>> Tenants::NamesInRows() const {
+  std::set<TenantName> out;
+  for (const storage::Table table : kNamed) {
+    std::string after;
+    while (true) {
+      KS_ASSIGN_OR_RETURN(const std::vector<storage::Row> rows,
+                          store_.Scan(kOwnTenant, table, {.prefix = "", .after = after, .max_rows = 1000}));
+      if (rows.empty()) break;
+      for (const storage::Row& row : rows) {
+        if (const auto name = TenantName::Parse(row.key); name.ok())
+          out.insert(*name);  // else it is kNextKey
+      }
+      after = rows.back().key;
     }
-    after = rows.back().key;
   }
+  return out;
+}
+
+// Row by row and by name: a scan alone would pass over one that is damaged, and who was erased, or has other
+// keys by now, would be let in again as the configuration says.
+absl::Status Tenants::Recall(const TenantName& name) {
+  KS_ASSIGN_OR_RETURN(const auto admitted, AdmittedCa(store_, name));
+  if (admitted.has_value() && !directory_.Contains(name)) {  // else the configuration says which keys
+    const absl::Status registered = directory_.Register(name, *admitted);
+    if (!registered.ok()) return About(kAdmittedTable, name.str(), absl::DataLossError(registered.message()));
+  }
+  KS_ASSIGN_OR_RETURN(const auto row, OwnRow(store_, kErasedTable, name));
+  if (!row.has_value()) return absl::OkStatus();
+  KS_ASSIGN_OR_RETURN(ErasedRow erased, DecodeErased(*row));
+  LeaveOutErased(name, erased);
+  return absl::OkStatus();
 }
 
 // A tenant that was erased stays so, whatever the configuration still says of it, until it is created again.
-absl::Status Tenants::LeaveOutErased() {
-  std::string after;
-  while (true) {
-    KS_ASSIGN_OR_RETURN(
-        const std::vector<storage::Row> rows,
-        store_.Scan(kOwnTenant, kErasedTable, {.prefix = "", .after = after, .max_rows = 1000}));
-    if (rows.empty()) return absl::OkStatus();
-    for (const storage::Row& row : rows) {
-      KS_ASSIGN_OR_RETURN(const TenantName name, TenantName::Parse(row.key));
-      KS_ASSIGN_OR_RETURN(ErasedRow erased, DecodeErased(row.value));
-      directory_.Remove(name);
-      if (erased.complete) continue;
-      absl::Status status;
-      if (options_.keys != nullptr) status = options_.keys->Destroy(erased.number);
-      if (status.ok()) status = FinishErasing(name, erased);
-      if (!status.ok()) {
-        Log(LogLevel::kError, "erasure_incomplete",
-            {{"tenant", name.str()}, {"reason", Std(status.message())}});
-      }
-    }
-    after = rows.back().key;
+void Tenants::LeaveOutErased(const TenantName& name, ErasedRow& erased) {
+  directory_.Remove(name);
+  if (erased.complete) return;
+  absl::Status status;
+  if (options_.keys != nullptr) status = options_.keys->Destroy(erased.number);
+  if (status.ok()) status = FinishErasing(name, erased);
+  if (!status.ok()) {
+    Log(LogLevel::kError, "erasure_incomplete", {{"tenant", name.str()}, {"reason", Std(status.message())}});
   }
 }
 
@@ -146,7 +192,7 @@ absl::Status Tenants::FinishErasing(const TenantName& name, ErasedRow& row,
   KS_RETURN_IF_ERROR(store_.Reclaim(row.number));
   row.complete = true;
   return store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
-    KS_ASSIGN_OR_RETURN(const auto there, transaction.Get(kOwnTenant, kErasedTable, name.str()));
+    KS_ASSIGN_OR_RETURN(const auto there, OwnRow(transaction, kErasedTable, name));
     if (there.has_value())  // else it was created again meanwhile
       transaction.Put(kOwnTenant, kErasedTable, name.str(), EncodeErased(row));
     return absl::OkStatus();
@@ -154,24 +200,23 @@ absl::Status Tenants::FinishErasing(const TenantName& name, ErasedRow& row,
 }
 
 absl::StatusOr<ErasedRow> Tenants::Erased(const TenantName& name) const {
-  KS_ASSIGN_OR_RETURN(const auto row, store_.Get(kOwnTenant, kErasedTable, name.str()));
+  KS_ASSIGN_OR_RETURN(const auto row, OwnRow(store_, kErasedTable, name));
   if (!row.has_value()) return absl::NotFoundError("no such tenant was erased");
   return DecodeErased(*row);
 }
 
 // One tenant whose key is gone, or whose rows do not open, does not keep the others from being served.
-void Tenants::InsertOrLeaveOut(const Found& found) {
-  const absl::Status status = Insert(found);
-  if (status.ok()) return;
-  Log(LogLevel::kError, "tenant_left_out",
-      {{"tenant", found.name.str()}, {"number", found.number}, {"reason", Std(status.message())}});
-  directory_.Remove(found.name);
+void Tenants::LeaveOut(const TenantName& name, const absl::Status& why) {
+  Log(LogLevel::kError, "tenant_left_out", {{"tenant", name.str()}, {"reason", Std(why.message())}});
+  directory_.Remove(name);
 }
 
 absl::Status Tenants::Insert(const Found& found) {
   auto account = std::make_shared<TenantAccount>(found.number, options_.clock);
   account->SetLimits(found.limits);
   KS_RETURN_IF_ERROR(account->Load(store_));
+  // Without what it has revoked nobody of it is let in.
+  KS_RETURN_IF_ERROR(store_.Get(found.number, kRevocationTable, kRevocationKey).status());
   absl::MutexLock lock(&mutex_);
   records_.try_emplace(found.name, std::make_unique<const TenantView::Record>(
                                        TenantView::Record{found.name, found.number, std::move(account)}));
@@ -181,19 +226,27 @@ absl::Status Tenants::Insert(const Found& found) {
 absl::StatusOr<std::unique_ptr<Tenants>> Tenants::Open(storage::LogStore& store, TenantDirectory& directory,
                                                        const Options& options) {
   auto tenants = std::unique_ptr<Tenants>(new Tenants(store, directory, options));
-  KS_RETURN_IF_ERROR(tenants->RegisterCreated());
-  KS_RETURN_IF_ERROR(tenants->LeaveOutErased());
-  std::vector<Found> all;
-  const absl::Status status = store.Commit([&](storage::Transaction& transaction) {
+  KS_ASSIGN_OR_RETURN(std::set<TenantName> names, tenants->NamesInRows());
+  for (const TenantName& name : directory.Tenants()) names.insert(name);
+  for (const TenantName& name : names) {
+    const absl::Status status = tenants->Recall(name);
+    if (!status.ok() && !absl::IsDataLoss(status)) return status;
+    if (!status.ok()) tenants->LeaveOut(name, status);
+  }
+  std::vector<std::pair<TenantName, absl::StatusOr<Found>>> all;
+  KS_RETURN_IF_ERROR(store.Commit([&](storage::Transaction& transaction) -> absl::Status {
     all.clear();
     for (const TenantName& name : directory.Tenants()) {
-      KS_ASSIGN_OR_RETURN(Found found, tenants->Number(transaction, name));
-      all.push_back(std::move(found));
+      absl::StatusOr<Found> found = tenants->Number(transaction, name);
+      if (!found.ok() && !absl::IsDataLoss(found.status())) return found.status();
+      all.emplace_back(name, std::move(found));
     }
     return absl::OkStatus();
-  });
-  if (!status.ok()) return status;
-  for (const Found& found : all) tenants->InsertOrLeaveOut(found);
+  }));
+  for (const auto& [name, found] : all) {
+    const absl::Status status = found.ok() ? tenants->Insert(*found) : found.status();
+    if (!status.ok()) tenants->LeaveOut(name, status);
+  }
   return tenants;
 }
 
@@ -216,21 +269,22 @@ absl::Status Tenants::Create(const TenantName& name, std::string_view ca_pem, co
   if (directory_.IsProvider(name)) return absl::AlreadyExistsError("the name is the provider's own");
   Found found;
   const absl::Status written = store_.Commit([&](storage::Transaction& transaction) -> absl::Status {
-    KS_ASSIGN_OR_RETURN(const auto there, transaction.Get(kOwnTenant, kAdmittedTable, name.str()));
+    KS_ASSIGN_OR_RETURN(const auto there, AdmittedCa(transaction, name));
     const bool configured = !there.has_value() && directory_.Contains(name);
     if (configured || (there.has_value() && *there != ca_pem))
       return absl::AlreadyExistsError("the tenant is there with other keys");
-    KS_ASSIGN_OR_RETURN(const auto erased, transaction.Get(kOwnTenant, kErasedTable, name.str()));
+    KS_ASSIGN_OR_RETURN(const auto erased, OwnRow(transaction, kErasedTable, name));
     if (erased.has_value()) {
       KS_ASSIGN_OR_RETURN(const ErasedRow row, DecodeErased(*erased));
       if (!row.complete)
         return absl::FailedPreconditionError("a tenant of this name is being erased: finish that first");
     }
-    transaction.Put(kOwnTenant, kAdmittedTable, name.str(), ca_pem);
     transaction.Delete(kOwnTenant, kErasedTable, name.str());
     if (limits != nullptr && !there.has_value())
       transaction.Put(kOwnTenant, kLimitsTable, name.str(), EncodeLimits(*limits));
     KS_ASSIGN_OR_RETURN(found, Number(transaction, name));
+    transaction.Put(kOwnTenant, kAdmittedTable, name.str(),
+                    absl::StrCat(EncodeNumber(found.number), Absl(ca_pem)));
     if (there.has_value()) return absl::OkStatus();
     return Audit(transaction, found.number, name, actor, "tenant_created", limits);
   });

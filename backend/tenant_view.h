@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,7 +57,8 @@ class Tenants {
     const AuditLog* audit = nullptr;    // records who changes what; null: nobody does
     const Clock* clock = &Clock::System();
   };
-  // Errors are the store's and the keystore's.
+  // Errors are the store's and the keystore's. A tenant of whom the store holds something damaged is left
+  // out, which is logged with what it is.
   static absl::StatusOr<std::unique_ptr<Tenants>> Open(storage::LogStore& store, TenantDirectory& directory,
                                                        const Options& options);
   static absl::StatusOr<std::unique_ptr<Tenants>> Open(storage::LogStore& store, TenantDirectory& directory) {
@@ -73,7 +75,8 @@ class Tenants {
   std::vector<TenantName> Names(const Principal& principal, std::string_view after, size_t max) const;
 
   // Durable when it returns; never on the store's writer thread. ALREADY_EXISTS: it is there with other keys
-  // or limits. INVALID_ARGUMENT: not CA certificates. The same again changes nothing.
+  // or limits. INVALID_ARGUMENT: not CA certificates. DATA_LOSS: a row of it is damaged, and stays as it is.
+  // The same again changes nothing.
   // `actor` stands in the audit logs.
   absl::Status Create(const TenantName& name, std::string_view ca_pem, const TenantLimits* limits,
                       std::string_view actor = {});
@@ -118,10 +121,13 @@ class Tenants {
                      std::string_view actor, std::string_view action, const TenantLimits* limits) const;
   absl::StatusOr<std::string> WriteAdoption(storage::Transaction& transaction, const TenantView& tenant,
                                             uint32_t number) const;
-  absl::Status RegisterCreated();
-  absl::Status LeaveOutErased();
+  // Of everybody who has a row of the backend's own that opens.
+  absl::StatusOr<std::set<TenantName>> NamesInRows() const;
+  // Registers a tenant that was created, leaves out one that was erased. DATA_LOSS: a row of it is damaged.
+  absl::Status Recall(const TenantName& name);
+  void LeaveOutErased(const TenantName& name, ErasedRow& erased);
   absl::Status Insert(const Found& found);
-  void InsertOrLeaveOut(const Found& found);
+  void LeaveOut(const TenantName& name, const absl::Status& why);
   const TenantView::Record* Find(const TenantName& name) const;
 
   storage::LogStore& store_;

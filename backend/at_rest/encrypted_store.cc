@@ -3,9 +3,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "backend/at_rest/key_shapes.h"
 #include "backend/at_rest/row_crypt.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
+#include "core/observe/log.h"
 #include "core/transport/wire.h"
 
 namespace keystead::backend::at_rest {
@@ -17,6 +19,11 @@ using storage::Payload;
 using storage::Row;
 using storage::ScanRange;
 using storage::Table;
+
+bool HoldsNames(Table table) {
+  const std::span<const KeySegment> shape = ShapeOf(table, "");
+  return shape.size() == 1 && shape[0].kind == KeySegment::Kind::kName;
+}
 
 absl::StatusOr<std::vector<Row>> UnsealRows(TenantCipher& cipher, uint32_t tenant, Table table,
                                             std::vector<Row> rows) {
@@ -44,7 +51,6 @@ class EncryptedTransaction final : public storage::Transaction {
   EncryptedTransaction(storage::Transaction& inner, Ciphers& ciphers) : inner_(inner), ciphers_(ciphers) {}
 
   absl::StatusOr<uint64_t> Append(LogRef log, Payload bytes) override {
-    if (log.tenant == kOwnTenant) return inner_.Append(log, std::move(bytes));
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(log.tenant));
     KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, inner_.GetBounds(log));
     KS_ASSIGN_OR_RETURN(std::string sealed, cipher->Seal(CompartmentOf(*cipher, InstantiationOfGroup(*bytes)),
@@ -56,7 +62,6 @@ class EncryptedTransaction final : public storage::Transaction {
 
   absl::StatusOr<std::optional<std::string>> Get(uint32_t tenant, Table table,
                                                  std::string_view key) override {
-    if (tenant == kOwnTenant) return inner_.Get(tenant, table, key);
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(tenant));
     KS_ASSIGN_OR_RETURN(const MaskedKey masked, Masked(*cipher, table, key));
     KS_ASSIGN_OR_RETURN(const auto sealed, inner_.Get(tenant, table, masked.bytes));
@@ -66,15 +71,12 @@ class EncryptedTransaction final : public storage::Transaction {
   }
   // A row that cannot be encrypted must not be written, and Put cannot say so: the task fails at its end.
   void Put(uint32_t tenant, Table table, std::string_view key, std::string_view value) override {
-    if (tenant == kOwnTenant) return inner_.Put(tenant, table, key, value);
     Note(PutSealed(tenant, table, key, value));
   }
   void Delete(uint32_t tenant, Table table, std::string_view key) override {
-    if (tenant == kOwnTenant) return inner_.Delete(tenant, table, key);
     Note(DeleteMasked(tenant, table, key));
   }
   absl::StatusOr<std::vector<Row>> Scan(uint32_t tenant, Table table, const ScanRange& range) override {
-    if (tenant == kOwnTenant) return inner_.Scan(tenant, table, range);
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(tenant));
     return ScanMasked(*cipher, tenant, table, range,
                       [&](const ScanRange& masked) { return inner_.Scan(tenant, table, masked); });
@@ -194,7 +196,7 @@ absl::Status EncryptedStore::Submit(std::unique_ptr<storage::Task> task) {
 
 absl::StatusOr<std::vector<Entry>> EncryptedStore::Read(LogRef log, uint64_t from, size_t max_bytes) const {
   KS_ASSIGN_OR_RETURN(std::vector<Entry> entries, inner_->Read(log, from, max_bytes));
-  if (log.tenant == kOwnTenant || entries.empty()) return entries;
+  if (entries.empty()) return entries;
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<TenantCipher> cipher, ciphers_->Of(log.tenant));
   for (Entry& entry : entries) {
     KS_ASSIGN_OR_RETURN(std::string plain,
@@ -206,7 +208,6 @@ absl::StatusOr<std::vector<Entry>> EncryptedStore::Read(LogRef log, uint64_t fro
 
 absl::StatusOr<std::optional<std::string>> EncryptedStore::Get(uint32_t tenant, Table table,
                                                                std::string_view key) const {
-  if (tenant == kOwnTenant) return inner_->Get(tenant, table, key);
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<TenantCipher> cipher, ciphers_->Of(tenant));
   KS_ASSIGN_OR_RETURN(const MaskedKey masked, Masked(*cipher, table, key));
   KS_ASSIGN_OR_RETURN(const auto sealed, inner_->Get(tenant, table, masked.bytes));
@@ -217,10 +218,32 @@ absl::StatusOr<std::optional<std::string>> EncryptedStore::Get(uint32_t tenant, 
 
 absl::StatusOr<std::vector<Row>> EncryptedStore::Scan(uint32_t tenant, Table table,
                                                       const ScanRange& range) const {
-  if (tenant == kOwnTenant) return inner_->Scan(tenant, table, range);
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<TenantCipher> cipher, ciphers_->Of(tenant));
-  return ScanMasked(*cipher, tenant, table, range,
-                    [&](const ScanRange& masked) { return inner_->Scan(tenant, table, masked); });
+  const auto scan = [&](const ScanRange& masked) { return inner_->Scan(tenant, table, masked); };
+  if (tenant != kOwnTenant || !HoldsNames(table)) return ScanMasked(*cipher, tenant, table, range, scan);
+  KS_ASSIGN_OR_RETURN(const MaskedKey prefix, Masked(*cipher, table, range.prefix));
+  KS_ASSIGN_OR_RETURN(const MaskedKey masked_after, Masked(*cipher, table, range.after));
+  std::string after = masked_after.bytes;
+  std::vector<Row> out;
+  while (out.size() < range.max_rows) {
+    const size_t room = range.max_rows - out.size();
+    KS_ASSIGN_OR_RETURN(const std::vector<Row> found,
+                        scan({.prefix = prefix.bytes, .after = after, .max_rows = room}));
+    for (const Row& row : found) {
+      absl::StatusOr<Row> opened = UnsealRow(*cipher, tenant, table, row.key, row.value);
+      if (opened.ok()) {
+        out.push_back(*std::move(opened));
+      } else if (absl::IsDataLoss(opened.status())) {
+        Log(LogLevel::kError, "own_row_damaged",
+            {{"table", static_cast<int>(table)}, {"key", ToHex(AsBytes(row.key))}});
+      } else {
+        return opened.status();
+      }
+    }
+    if (found.size() < room) break;
+    after = found.back().key;
+  }
+  return out;
 }
 
 }  // namespace keystead::backend::at_rest

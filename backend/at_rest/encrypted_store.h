@@ -1,5 +1,5 @@
 // A store in which everything of a tenant is encrypted under that tenant's key; its users see plain rows and
-// entries. Rows of tenant 0, which are the backend's own, pass as they are.
+// entries. Tenant 0, whose rows are the backend's own, has a key too (own_rows.h).
 //
 // Names in row keys are masked (key_shapes.h), so that scans keep their order only where it is one of
 // numbers; the key itself stands in the row's value. Every value is bound to its place: an entry to tenant,
@@ -63,6 +63,8 @@ class EncryptedStore final : public storage::LogStore {
   }
   absl::StatusOr<std::optional<std::string>> Get(uint32_t tenant, storage::Table table,
                                                  std::string_view key) const override;
+  // Of the backend's own rows by name, those that do not open are passed over and logged: one tenant's must
+  // not stand before all others'. Get tells of them.
   absl::StatusOr<std::vector<storage::Row>> Scan(uint32_t tenant, storage::Table table,
                                                  const storage::ScanRange& range) const override;
   absl::Status Reclaim(uint32_t tenant) override { return inner_->Reclaim(tenant); }

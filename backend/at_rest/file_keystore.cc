@@ -60,8 +60,7 @@ absl::Status FileKeyStore::Store(uint32_t tenant, Versions versions) {
 
 absl::Status FileKeyStore::Create(uint32_t tenant) {
   absl::MutexLock lock(&mutex_);
-  const absl::Status there = Load(tenant).status();
-  if (!absl::IsNotFound(there)) return there;
+  KS_RETURN_IF_ERROR(salts_.CheckNothingOf(tenant));
   Versions versions;
   versions.push_back(random_.Secret(kKeyBytes));
   return Store(tenant, std::move(versions));

@@ -1,7 +1,8 @@
 // A keystore of files: <folder>/<tenant number>/keys and salt-<compartment>, mode 0600 in folders of mode
-// 0700. Good where the folder is on another disk, or in another backup, than the store. Destroying overwrites
-// the files in place before it removes them; what a copying file system or a wear-levelling disk keeps of
-// them is out of its reach, which is what a PKCS #11 token is for.
+// 0700; of one that was destroyed, <folder>/<tenant number>.gone. Good where the folder is on another disk,
+// or in another backup, than the store. Destroying overwrites the files in place before it removes them; what
+// a copying file system or a wear-levelling disk keeps of them is out of its reach, which is what a PKCS #11
+// token is for.
 #pragma once
 
 #include <map>

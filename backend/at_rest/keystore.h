@@ -29,7 +29,8 @@ class KeyStore {
  public:
   virtual ~KeyStore() = default;
 
-  // Makes the first version of the tenant's key unless there is one.
+  // Makes the first version of the tenant's key. ALREADY_EXISTS: something of that number is there, or was
+  // destroyed: a number is given once, whatever the store says of it that may be older than the keystore.
   virtual absl::Status Create(uint32_t tenant) = 0;
   // The version that new data are encrypted under, from 1. NOT_FOUND: the tenant has no key, or none any
   // more.

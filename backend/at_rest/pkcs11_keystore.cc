@@ -223,9 +223,12 @@ Pkcs11KeyStore::~Pkcs11KeyStore() = default;
 
 absl::Status Pkcs11KeyStore::Create(uint32_t tenant) {
   absl::MutexLock lock(&token_->mutex);
+  KS_RETURN_IF_ERROR(token_->salts.CheckNothingOf(tenant));
+  KS_ASSIGN_OR_RETURN(const std::vector<CK_OBJECT_HANDLE> there, token_->Find(tenant));
+  if (!there.empty())
+    return absl::AlreadyExistsError(absl::StrCat("the token has a key of the number ", tenant));
   KS_RETURN_IF_ERROR(token_->salts.MakeFolderOf(tenant).status());
-  const absl::Status there = token_->Versions(tenant).status();
-  return absl::IsNotFound(there) ? token_->Generate(tenant, 1) : there;
+  return token_->Generate(tenant, 1);
 }
 
 absl::StatusOr<uint32_t> Pkcs11KeyStore::CurrentVersion(uint32_t tenant) const {

@@ -1,7 +1,9 @@
 #include "backend/at_rest/row_crypt.h"
 
+#include "absl/strings/str_cat.h"
 #include "backend/at_rest/key_shapes.h"
 #include "backend/big_endian.h"
+#include "backend/rows.h"
 #include "core/base/status.h"
 
 namespace keystead::backend::at_rest {
@@ -18,6 +20,12 @@ std::string RowAad(uint32_t tenant, Table table, std::string_view masked) {
   out.push_back(static_cast<char>(table));
   out.append(masked);
   return out;
+}
+
+absl::Status Damaged(uint32_t tenant, Table table) {
+  const std::string whose = tenant == kOwnTenant ? "the backend's own" : absl::StrCat("tenant ", tenant);
+  return absl::DataLossError(absl::StrCat("a row of ", whose, " in table ", static_cast<int>(table),
+                                          " is not what was written there: restore the store from a backup"));
 }
 
 }  // namespace
@@ -75,11 +83,15 @@ absl::StatusOr<std::string> SealRow(TenantCipher& cipher, uint32_t tenant, Table
 
 absl::StatusOr<storage::Row> UnsealRow(TenantCipher& cipher, uint32_t tenant, Table table,
                                        std::string_view masked, std::string_view sealed) {
-  KS_ASSIGN_OR_RETURN(const std::string plain, cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed));
-  if (plain.size() < kLengthBytes) return absl::DataLossError("a row is damaged");
-  const size_t length = GetNumber(std::string_view(plain).substr(0, kLengthBytes));
-  if (length > plain.size() - kLengthBytes) return absl::DataLossError("a row is damaged");
-  return storage::Row{plain.substr(kLengthBytes, length), plain.substr(kLengthBytes + length)};
+  const absl::StatusOr<std::string> plain = cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed);
+  // The backend's own rows have no salts: who says so has changed the row's header.
+  if (absl::IsDataLoss(plain.status()) || (tenant == kOwnTenant && absl::IsNotFound(plain.status())))
+    return Damaged(tenant, table);
+  if (!plain.ok()) return plain.status();
+  if (plain->size() < kLengthBytes) return Damaged(tenant, table);
+  const size_t length = GetNumber(std::string_view(*plain).substr(0, kLengthBytes));
+  if (length > plain->size() - kLengthBytes) return Damaged(tenant, table);
+  return storage::Row{plain->substr(kLengthBytes, length), plain->substr(kLengthBytes + length)};
 }
 
 }  // namespace keystead::backend::at_rest

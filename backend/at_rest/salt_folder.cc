@@ -19,6 +19,7 @@ namespace {
 constexpr StateFolder::Format kSaltFormat{"ks-salt", 1};
 constexpr size_t kSaltBytes = 32;
 
+std::string GoneName(uint32_t tenant) { return absl::StrFormat("%08x.gone", tenant); }
 std::string SaltName(const CompartmentId& compartment) { return "salt-" + compartment.ToHex(); }
 
 absl::Status Overwrite(int fd) {
@@ -63,6 +64,15 @@ absl::StatusOr<StateFolder> SaltFolders::FolderOf(uint32_t tenant) const {
   return StateFolder::Open(path);
 }
 
+absl::Status SaltFolders::CheckNothingOf(uint32_t tenant) const {
+  std::error_code error;
+  const std::filesystem::path path = folder_.PathOf(absl::StrFormat("%08x", tenant));
+  const bool has_folder = std::filesystem::exists(path, error) && !std::filesystem::is_empty(path, error);
+  if (error) return absl::ErrnoToStatus(error.value(), path.string());
+  if (!has_folder && !folder_.Has(GoneName(tenant))) return absl::OkStatus();
+  return absl::AlreadyExistsError(absl::StrCat("the keystore has had a key of the number ", tenant));
+}
+
 absl::StatusOr<SecretBytes> SaltFolders::Get(uint32_t tenant, const CompartmentId& compartment,
                                              bool create) const {
   KS_ASSIGN_OR_RETURN(const StateFolder folder, FolderOf(tenant));
@@ -80,6 +90,7 @@ absl::Status SaltFolders::Destroy(uint32_t tenant, const CompartmentId& compartm
 }
 
 absl::Status SaltFolders::DestroyAll(uint32_t tenant) const {
+  KS_RETURN_IF_ERROR(folder_.Write(GoneName(tenant), SecretBytes()));
   const absl::StatusOr<StateFolder> folder = FolderOf(tenant);
   if (absl::IsNotFound(folder.status())) return absl::OkStatus();
   if (!folder.ok()) return folder.status();

@@ -22,9 +22,12 @@ class SaltFolders {
 
   absl::StatusOr<StateFolder> FolderOf(uint32_t tenant) const;      // NOT_FOUND: the tenant has none
   absl::StatusOr<StateFolder> MakeFolderOf(uint32_t tenant) const;  // where it is missing
+  // ALREADY_EXISTS: it has one that is not empty, or it was destroyed.
+  absl::Status CheckNothingOf(uint32_t tenant) const;
   absl::StatusOr<SecretBytes> Get(uint32_t tenant, const CompartmentId& compartment, bool create) const;
   absl::Status Destroy(uint32_t tenant, const CompartmentId& compartment) const;
-  absl::Status DestroyAll(uint32_t tenant) const;  // and everything else in the tenant's folder
+  // And everything else in the tenant's folder. What stays is an empty file <tenant number>.gone.
+  absl::Status DestroyAll(uint32_t tenant) const;
 
  private:
   StateFolder folder_;

@@ -82,6 +82,12 @@ absl::StatusOr<std::string> Tenants::WriteAdoption(storage::Transaction& transac
   }
   transaction.Put(kOwnTenant, kTenantTable, kNextKey, EncodeNumber(next));
   transaction.Put(kOwnTenant, kTenantTable, name, EncodeNumber(number));
+  // The CA of a tenant that an operator created counts with its number only.
+  KS_ASSIGN_OR_RETURN(const auto admitted, transaction.Get(kOwnTenant, kAdmittedTable, name));
+  const std::string before_it = EncodeNumber(tenant.number());
+  if (admitted.has_value() && admitted->starts_with(before_it))
+    transaction.Put(kOwnTenant, kAdmittedTable, name,
+                    EncodeNumber(number) + admitted->substr(before_it.size()));
   transaction.EraseTenant(tenant.number());
   return revocations;
 }

@@ -30,6 +30,10 @@ class TokenBucket {
   void Take(double amount) {
     if (per_second_ > 0) tokens_ -= amount;
   }
+  // What was taken for something that then was not done.
+  void GiveBack(double amount) {
+    if (per_second_ > 0) tokens_ = std::min(burst_, tokens_ + amount);
+  }
 
  private:
   static constexpr double kShortest = 0.001;

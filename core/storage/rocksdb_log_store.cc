@@ -1,5 +1,7 @@
 #include "core/storage/rocksdb_log_store.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -28,7 +30,10 @@ RocksDbLogStore::RocksDbLogStore(const Options& options, std::unique_ptr<Databas
       directory_(options.tail_cache_bytes),
       batch_(*database_, directory_) {
   housekeeper_ = std::thread([this] { RunHousekeeping(); });
-  writer_ = std::thread([this] { RunWriter(); });
+  writer_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "ks-writer");
+    RunWriter();
+  });
 }
 
 RocksDbLogStore::~RocksDbLogStore() {

@@ -1,8 +1,26 @@
 #include "core/transport/executor.h"
 
+#include <pthread.h>
+
+#include <ctime>
 #include <utility>
 
+#include "absl/hash/hash.h"
+#include "absl/time/time.h"
+
 namespace keystead {
+namespace {
+
+// Of a flow in one round: several ordinary jobs, and no more than others can well wait for.
+constexpr absl::Duration kQuantum = absl::Microseconds(250);
+
+double ProcessorNs() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+}  // namespace
 
 Executor::Executor(int threads) {
   threads_.reserve(static_cast<size_t>(threads));
@@ -17,33 +35,37 @@ Executor::~Executor() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-void Executor::Post(std::function<void()> job) {
+void Executor::Post(std::string_view flow, std::function<void()> job) {
   absl::MutexLock lock(&mutex_);
-  jobs_.push_back(std::move(job));
+  jobs_.Push(absl::HashOf(flow), absl::ToDoubleNanoseconds(kQuantum), std::move(job));
 }
 
 void Executor::Drain() {
   const auto quiet = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return jobs_.empty() && idle_ == static_cast<int>(threads_.size());
+    return jobs_.waiting() == 0 && idle_ == static_cast<int>(threads_.size());
   };
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(&quiet));
 }
 
 void Executor::Run() {
-  const auto wanted = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return closing_ || !jobs_.empty(); };
+  pthread_setname_np(pthread_self(), "ks-executor");
+  const auto wanted = [this]()
+                          ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return closing_ || jobs_.waiting() > 0; };
   absl::MutexLock lock(&mutex_);
   while (true) {
     ++idle_;
     mutex_.Await(absl::Condition(&wanted));
     --idle_;
-    if (jobs_.empty()) return;
-    std::function<void()> job = std::move(jobs_.front());
-    jobs_.pop_front();
+    auto next = jobs_.Take();
+    if (!next.has_value()) return;
     mutex_.Unlock();
-    job();
-    job = nullptr;  // what it held may call back into us when it goes
+    const double start = ProcessorNs();
+    next->item();
+    next->item = nullptr;  // what it held may call back into us when it goes
+    const double took = ProcessorNs() - start;
     mutex_.Lock();
+    jobs_.Pay(next->flow, took);
   }
 }
 

@@ -297,7 +297,7 @@ void PublishCall::Go(Next next, bool read) {
 void PublishCall::ScheduleFlush() {
   if (writing_) return;
   writing_ = true;
-  core_->executor->Post([self = shared_from_this()] { self->Flush(); });
+  core_->executor->Post(principal_->tenant().str(), [self = shared_from_this()] { self->Flush(); });
 }
 
 // THREAD: the executor, and gRPC's after a write.

@@ -98,7 +98,7 @@ void SubscribeCall::Admitted(const absl::Status& status, std::vector<TopicLog> l
   is_ready_.resize(logs.size());
   ends_.resize(logs.size());
   busy_ = true;
-  core_->executor->Post([self = shared_from_this()] { self->StartTopics(); });
+  core_->executor->Post(principal_->tenant().str(), [self = shared_from_this()] { self->StartTopics(); });
 }
 
 void SubscribeCall::StartTopics() {
@@ -153,7 +153,7 @@ void SubscribeCall::Committed(uint32_t topic, uint64_t end) {
 void SubscribeCall::PostPump() {
   if (busy_ || ending_ || ready_.empty()) return;
   busy_ = true;
-  core_->executor->Post([self = shared_from_this()] { self->Pump(); });
+  core_->executor->Post(principal_->tenant().str(), [self = shared_from_this()] { self->Pump(); });
 }
 
 void SubscribeCall::Pump() {

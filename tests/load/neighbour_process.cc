@@ -1,8 +1,8 @@
 #include "tests/load/neighbour_process.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,8 +20,6 @@ namespace keystead::load {
 namespace {
 
 using nlohmann::json;
-
-constexpr int kNice = 10;  // a tenth of the weight of the process that measures (sched(7))
 
 // One message is one line.
 absl::Status SendLine(int socket, const json& message) {
@@ -83,7 +81,9 @@ class Servant {
 [[noreturn]] void Serve(int socket, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);
-  setpriority(PRIO_PROCESS, 0, kNice);
+  // Only while the process that measures has nothing to do, which takes the core back at once (sched(7)).
+  const sched_param no_priority{};
+  sched_setscheduler(0, SCHED_IDLE, &no_priority);
   Servant servant;
   while (true) {
     const absl::StatusOr<json> order = ReceiveLine(socket);

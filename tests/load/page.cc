@@ -50,6 +50,15 @@ std::string Codes(const json& by_code) {
   return out.empty() ? "none" : out;
 }
 
+std::string Errors(const json& by_code) {
+  std::string out;
+  for (const auto& [code, of] : by_code.items()) {
+    absl::StrAppend(&out, out.empty() ? "" : ", ", EscapeHtml(code), " ", Number(of["alone_per_1000"], 2),
+                    " → ", Number(of["with_per_1000"], 2), " (× ", Number(of["ratio"], 2), ")");
+  }
+  return out.empty() ? "none" : out;
+}
+
 std::string RatioRow(const json& episode) {
   const json& ratios = episode["ratios"];
   const json& alone = episode["phases"]["alone"];
@@ -112,6 +121,7 @@ std::string EpisodeSection(const json& episode) {
   absl::StrAppend(&out, "<p>", NeighbourSentence(episode),
                   " Victims’ calls that the server ended meanwhile: ", Codes(with["calls_ended"]),
                   "; records refused: ", Codes(with["records_refused"]),
+                  "; errors of 1,000 records, alone → with: ", Errors(episode["errors"]),
                   "; lost: ", episode["records"]["lost"].get<uint64_t>(), ".");
   if (with.contains("delivered"))
     absl::StrAppend(&out, " To their subscribers: p99 ",

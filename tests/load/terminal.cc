@@ -121,6 +121,17 @@ void PrintEpisodes(const json& episodes, bool colours) {
   }
 }
 
+void PrintErrors(const json& episodes) {
+  for (const json& episode : episodes) {
+    for (const auto& [code, of] : episode["errors"].items()) {
+      std::printf("%s: victims' %s of 1,000 records: %s alone, %s with the neighbour (× %s)\n",
+                  episode["behaviour"].get<std::string>().c_str(), code.c_str(),
+                  Number(of["alone_per_1000"], 2).c_str(), Number(of["with_per_1000"], 2).c_str(),
+                  Number(of["ratio"], 2).c_str());
+    }
+  }
+}
+
 void PrintSweep(const json& sweep, bool colours) {
   std::printf("\n%7s %12s %10s %13s %13s %11s %13s %11s %12s %5s\n", "tenants", "connections", "records/s",
               "srv µs/record", "gen µs/record", "µs/connect", "bytes/connect", "µs/tenant", "bytes/tenant",
@@ -165,6 +176,7 @@ std::unique_ptr<Progress> MakeTerminal(bool live) { return std::make_unique<Term
 void PrintReport(const json& report, bool colours) {
   if (report.contains("connections")) PrintConnections(report["connections"], colours);
   if (!report["episodes"].empty()) PrintEpisodes(report["episodes"], colours);
+  PrintErrors(report["episodes"]);
   if (report.contains("sweep")) PrintSweep(report["sweep"], colours);
   for (const json& why : report["doubts"])
     std::printf("%s\n", Paint("doubtful: " + why.get<std::string>(), kDim, colours).c_str());

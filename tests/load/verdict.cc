@@ -119,6 +119,31 @@ json RatiosOf(const Recorder& recorder) {
   return out;
 }
 
+// By code, calls that ended and records that were refused, of a thousand records that were to come.
+json ErrorsOf(const Recorder& recorder) {
+  json out = json::object();
+  for (const auto& [phase, name] :
+       {std::pair(Phase::kAlone, "alone"), std::pair(Phase::kNeighbour, "with")}) {
+    const auto at = static_cast<size_t>(phase);
+    double offered = 0;
+    for (const TenantRecord& tenant : recorder.tenants()) offered += static_cast<double>(tenant.offered[at]);
+    for (const TenantRecord& tenant : recorder.tenants()) {
+      for (const auto* const errors : {&tenant.ended[at], &tenant.refused[at]}) {
+        for (const auto& [code, count] : *errors) {
+          json& of = out[absl::StatusCodeToString(static_cast<absl::StatusCode>(code))];
+          if (of.is_null()) of = json::object();
+          of[name] = of.value(name, 0.0) + 1000 * static_cast<double>(count) / std::max(offered, 1.0);
+        }
+      }
+    }
+  }
+  for (json& of : out) {
+    of = {{"alone_per_1000", of.value("alone", 0.0)}, {"with_per_1000", of.value("with", 0.0)}};
+    of["ratio"] = OrNull(Ratio(of["with_per_1000"].get<double>(), of["alone_per_1000"].get<double>()));
+  }
+  return out;
+}
+
 json WindowsOf(const Recorder& recorder) {
   json out = json::array();
   const WindowSeries& series = recorder.windows();
@@ -185,6 +210,7 @@ json EpisodeToJson(const Recorder& recorder, const std::vector<std::string>& vic
     out["phases"][std::string(PhaseName(phase))] = PhaseToJson(recorder, phase, use[i]);
   }
   out["ratios"] = RatiosOf(recorder);
+  out["errors"] = ErrorsOf(recorder);
   std::vector<double> shares;
   const auto with = static_cast<size_t>(Phase::kNeighbour);
   for (const TenantRecord& tenant : recorder.tenants())

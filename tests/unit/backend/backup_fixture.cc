@@ -177,7 +177,7 @@ BackupTest::Raw BackupTest::RawOf(uint32_t number) {
   storage::Options options;
   options.path = options_.store.path;
   options.format_name = "keystead-backend";
-  options.format_version = 3;
+  options.format_version = 4;
   options.file_system = options_.store.file_system;
   const auto disk = *storage::LogStore::Open(options);
   const auto snapshot = *disk->SnapshotTenant(number);

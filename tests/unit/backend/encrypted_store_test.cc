@@ -30,7 +30,7 @@ class EncryptedStoreTest : public ::testing::Test {
  protected:
   EncryptedStoreTest() {
     keys_ = *FileKeyStore::Open(folder_ + "/keys");
-    EXPECT_TRUE(keys_->Create(kTenant).ok() && keys_->Create(kOther).ok());
+    EXPECT_TRUE(keys_->Create(kOwnTenant).ok() && keys_->Create(kTenant).ok() && keys_->Create(kOther).ok());
     Open(folder_ + "/store");
   }
   void Open(const std::string& path) {
@@ -98,11 +98,18 @@ TEST_F(EncryptedStoreTest, UsersSeeWhatTheyWroteAndTheDiskDoesNot) {
   ASSERT_TRUE(Append(group).ok() && Append("no group: " + std::string(kCanary)).ok());
   ASSERT_TRUE(Put(kTenant, kTopicTable, topic_key, kCanary).ok());
   ASSERT_TRUE(Put(kTenant, kDeviceTable, "device-thumbprint", kCanary).ok());
-  ASSERT_TRUE(Put(kOwnTenant, kTenantTable, "the backend's own", "in the clear").ok());
+  ASSERT_TRUE(Put(kOwnTenant, kTenantTable, testing::kAcme, kCanary).ok());
+  ASSERT_TRUE(disk_
+                  ->Commit([](storage::Transaction& transaction) {
+                    transaction.Put(kOther, kTenantTable, "beside the cipher", "in the clear");
+                    return absl::OkStatus();
+                  })
+                  .ok());
   for (int i = 0; i < 2; ++i) {
     EXPECT_THAT(ReadLog(), ElementsAre(group, "no group: " + std::string(kCanary)));
     EXPECT_EQ(**store_->Get(kTenant, kTopicTable, topic_key), kCanary);
     EXPECT_EQ(**store_->Get(kTenant, kDeviceTable, "device-thumbprint"), kCanary);
+    EXPECT_EQ(**store_->Get(kOwnTenant, kTenantTable, testing::kAcme), kCanary);
     EXPECT_EQ(*store_->Get(kTenant, kDeviceTable, "another"), std::nullopt);
     EXPECT_EQ(*store_->Get(kOther, kDeviceTable, "device-thumbprint"), std::nullopt);
     Open(folder_ + "/store");

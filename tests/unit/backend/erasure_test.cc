@@ -71,7 +71,7 @@ class ErasureTest : public BackendTest {
     storage::Options options;
     options.path = path;
     options.format_name = "keystead-backend";
-    options.format_version = 3;
+    options.format_version = 4;
     const auto disk = *storage::LogStore::Open(options);
     const auto keys = *backend::at_rest::FileKeyStore::Open(options_.store.path + ".keys");
     backend::at_rest::Ciphers ciphers(keys.get());

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 
+#include "backend/hop.h"
 #include "core/transport/limit_status.h"
 #include "tests/unit/identity/test_pki.h"
 
@@ -23,12 +24,15 @@ class HeldStore final : public storage::LogStore {
  public:
   absl::Status Submit(std::unique_ptr<storage::Task> task) override {
     if (closing) return absl::UnavailableError("closing");
+    if (!tasks.empty() && bytes + task->bytes() > queue_bytes) return absl::ResourceExhaustedError("full");
+    bytes += task->bytes();
     tasks.push_back(std::move(task));
     return absl::OkStatus();
   }
   void DoOne() {
     const std::unique_ptr<storage::Task> task = std::move(tasks.front());
     tasks.pop_front();
+    bytes -= task->bytes();
     task->Done(absl::OkStatus());
   }
 
@@ -54,6 +58,8 @@ class HeldStore final : public storage::LogStore {
 
   std::deque<std::unique_ptr<storage::Task>> tasks;
   bool closing = false;
+  size_t bytes = 0;
+  size_t queue_bytes = SIZE_MAX;
 };
 
 class FairQueueTest : public ::testing::Test {
@@ -86,7 +92,7 @@ class FairQueueTest : public ::testing::Test {
   std::vector<std::string> done_;
   // One task of 1000 bytes at the writer, one in each round.
   const FairQueue::Options one_{
-      .writer_bytes = 1000, .waiting_bytes = 100'000, .quantum_bytes = 1000, .task_cost = 0};
+      .pace = {.most_bytes = 1000}, .waiting_bytes = 100'000, .quantum_bytes = 1000, .task_cost = 0};
 };
 
 TEST_F(FairQueueTest, TheLightTenantPassesTheHeavyOnesBacklog) {
@@ -135,6 +141,62 @@ TEST_F(FairQueueTest, OfTooMuchTheOneIsRefusedWhoHasMoreThanItsPart) {
   EXPECT_EQ(queue.UsageOf(Of(kAcme)).waiting_bytes, 0u);
   EXPECT_TRUE(Submit(queue, kAcme, 1000, "").ok());
   DoAll();
+}
+
+TEST_F(FairQueueTest, WhatTheQueueRefusesIsNotCharged) {
+  FairQueue::Options options = one_;
+  options.waiting_bytes = 1000;
+  FairQueue queue(&store_, options);
+  BackendHop hop(nullptr, tenants_.get(), nullptr, &store_, &queue);
+  constexpr TaskLoad kLoad{.records = 1, .bytes = 1000};
+  const Principal device = Principal::ForTesting(*SpiffeId::Of(testing::Tenant(kAcme), Role::kDevice, "d"));
+  const auto bring = [&] {
+    return hop.Submit(
+        device,
+        storage::MakeTask(
+            1000, [](storage::Transaction&) { return absl::OkStatus(); }, [](const absl::Status&) {}),
+        kLoad);
+  };
+  Of(kAcme).account().SetLimits(
+      {.records_per_second = 1e-9, .records_burst = 4, .bytes_per_second = 1e-6, .bytes_burst = 4000});
+  EXPECT_TRUE(bring().ok() && bring().ok());  // one at the writer, one waits
+  for (int i = 0; i < 9; ++i) EXPECT_EQ(LimitNameOf(bring()), "queue");
+  EXPECT_EQ(Of(kAcme).account().Usage().records_in, 2u);
+  EXPECT_EQ(Of(kAcme).account().Usage().bytes_in, 2000u);
+  DoAll();
+  EXPECT_TRUE(bring().ok() && bring().ok());
+  DoAll();
+  EXPECT_EQ(LimitNameOf(bring()), "records_per_second");
+}
+
+TEST_F(FairQueueTest, AFullStoreIsAskedAgainForEveryTask) {
+  FairQueue::Options options = one_;
+  options.pace.most_bytes = 100'000;
+  FairQueue queue(&store_, options);
+  store_.queue_bytes = 2500;
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(Submit(queue, kAcme, 1000, "own" + std::to_string(i)).ok());
+  EXPECT_EQ(store_.tasks.size(), 2u);
+  DoAll();
+  EXPECT_THAT(done_, ElementsAre("own0", "own1", "own2", "own3", "own4"));
+  queue.Drain();
+}
+
+TEST_F(FairQueueTest, AStoreThatOthersHaveFilledTakesTheQueuesTasksWhenItHasRoom) {
+  FairQueue queue(&store_, one_);
+  store_.queue_bytes = 2500;
+  const auto others = [&](const std::string& name) {
+    return store_.Submit(storage::MakeTask(
+        2400, [](storage::Transaction&) { return absl::OkStatus(); },
+        [this, name](const absl::Status&) { done_.push_back(name); }));
+  };
+  ASSERT_TRUE(others("others0").ok());
+  ASSERT_TRUE(Submit(queue, kAcme, 1000, "own0").ok());
+  ASSERT_TRUE(Submit(queue, kGlobex, 1000, "theirs0").ok());
+  store_.DoOne();
+  ASSERT_TRUE(others("others1").ok());  // before the queue has noticed
+  DoAll();
+  EXPECT_THAT(done_, ElementsAre("others0", "others1", "own0", "theirs0"));
+  queue.Drain();
 }
 
 // Comes back when it is destroyed without having been done, as a publisher's call may.

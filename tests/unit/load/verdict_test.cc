@@ -72,6 +72,24 @@ TEST(VerdictTest, WhatIsNotServedIsMissingFromGoodput) {
   EXPECT_TRUE(Met(out, "jain"));
 }
 
+TEST(VerdictTest, ErrorsAreCountedByCodeAndHeldAgainstThoseAlone) {
+  constexpr int kExhausted = 8;
+  constexpr int kUnavailable = 14;
+  Recorder recorder = Play({{Phase::kAlone}, {Phase::kNeighbour}, {Phase::kRecovery}});
+  const int64_t alone = recorder.timeline().BeginOf(Phase::kAlone) + kMs;
+  const int64_t with = recorder.timeline().BeginOf(Phase::kNeighbour) + kMs;
+  recorder.Ended(0, alone, kExhausted);
+  for (int i = 0; i < 2; ++i) recorder.Refused(1, with, with, kExhausted);
+  recorder.Ended(1, with, kExhausted);
+  recorder.Ended(1, with, kUnavailable);
+  const auto errors = EpisodeToJson(recorder, {"a", "b"}, {})["errors"];
+  EXPECT_EQ(errors.size(), 2);
+  EXPECT_NEAR(errors["RESOURCE_EXHAUSTED"]["alone_per_1000"].get<double>(), 0.25, 0.01);
+  EXPECT_NEAR(errors["RESOURCE_EXHAUSTED"]["ratio"].get<double>(), 3, 0.01);
+  EXPECT_NEAR(errors["UNAVAILABLE"]["with_per_1000"].get<double>(), 0.25, 0.01);
+  EXPECT_TRUE(errors["UNAVAILABLE"]["ratio"].is_null());
+}
+
 TEST(VerdictTest, UnequalSharesOfEqualTenantsAreUnfair) {
   const auto out = Judged({{Phase::kAlone}, {Phase::kNeighbour, 1, {1, 0.5}}, {Phase::kRecovery}});
   EXPECT_NEAR(out["jain"].get<double>(), 0.9, 0.005);  // 1.5² / (2 · 1.25)
