@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "backend/audit_export.h"
+#include "backend/backup/tenant_copies.h"
 #include "backend/erasure.h"
 #include "backend/fair_queue.h"
 #include "backend/tenant_view.h"
@@ -32,6 +33,7 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     Executor* erasures = nullptr;  // another, for what takes long
     AuditExport* audit = nullptr;
     const AuditLog* log = nullptr;
+    TenantCopies* copies = nullptr;
     AuditNotes* notes = nullptr;
   };
   explicit AdminService(const Parts& parts);
@@ -60,11 +62,18 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
                                                v1::EraseResponse* response) override;
   grpc::ServerWriteReactor<v1::AuditChunk>* Audit(grpc::CallbackServerContext* context,
                                                   const v1::AuditRequest* request) override;
+  grpc::ServerWriteReactor<v1::CopyChunk>* Backup(grpc::CallbackServerContext* context,
+                                                  const v1::BackupRequest* request) override;
+  grpc::ServerWriteReactor<v1::CopyChunk>* Export(grpc::CallbackServerContext* context,
+                                                  const v1::ExportRequest* request) override;
+  grpc::ServerReadReactor<v1::RestoreRequest>* Restore(grpc::CallbackServerContext* context,
+                                                       v1::RestoreResponse* response) override;
 
  private:
   using Work = std::function<absl::Status(const Principal&)>;
   // Runs `work` on the executor, because it may wait for the store, and finishes the call with what it says.
   // Request and response live until then.
+  void SetReceipt(const Bytes& receipt, v1::EraseResponse* response) const;
   grpc::ServerUnaryReactor* Run(grpc::CallbackServerContext& context, Work work);
   // Likewise on the other one. Of each tenant one erasure at a time waits or is under way, so that whoever
   // else wants to erase something waits for at most one of each.

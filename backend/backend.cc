@@ -11,6 +11,8 @@
 #include "backend/at_rest/encrypted_store.h"
 #include "backend/at_rest/file_keystore.h"
 #include "backend/at_rest/own_rows.h"
+#include "backend/backup/store_id.h"
+#include "backend/backup/tenant_copies.h"
 #include "backend/enrollment_service.h"
 #include "backend/hop.h"
 #include "backend/policy.h"
@@ -190,7 +192,8 @@ std::function<absl::StatusOr<Bytes>(std::string_view, ByteView)> ReceiptSigner(c
 // In the order in which they depend on each other; destroyed the other way round, after Stop.
 struct Backend::Parts {
   Parts(const BackendOptions& options, std::unique_ptr<TenantDirectory> tenant_keys,
-        std::unique_ptr<Vault> opened, std::unique_ptr<AuditLog> audit_log, std::unique_ptr<Tenants> numbered)
+        std::unique_ptr<Vault> opened, std::unique_ptr<AuditLog> audit_log, std::unique_ptr<Tenants> numbered,
+        const copies::StoreId& store_id)
       : grace(options.grace),
         retention_interval(options.retention_interval),
         clock(options.clock),
@@ -232,8 +235,10 @@ struct Backend::Parts {
                  .sign = ReceiptSigner(options, audit.get()),
                  .clock = options.clock}),
         retention({.tenants = tenants.get(), .store = store, .log = &log, .clock = options.clock}),
+        copies_executor(1),
+        copies(CopiesOf(options, store_id)),
         admin_service({resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure,
-                       &admin_executor, &erasures_executor, &audit_export, audit.get(), &notes}),
+                       &admin_executor, &erasures_executor, &audit_export, audit.get(), &copies, &notes}),
         revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
         revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock) {
     hop.Attach(&transport);
@@ -264,6 +269,39 @@ struct Backend::Parts {
     mailboxes.Forget(number);
     notes.Forget(number);
     queue.Forget(number);
+  }
+
+  TenantCopies::Parts CopiesOf(const BackendOptions& options, const copies::StoreId& store_id) {
+    const std::string provider = options.provider.substr(0, options.provider.find('='));
+    return {.resolver = resolver.get(),
+            .executor = &copies_executor,
+            .provider = provider,
+            .restoration = {.tenants = tenants.get(),
+                            .store = store,
+                            .disk = vault->disk.get(),
+                            .ciphers = vault->ciphers.get(),
+                            .audit = audit.get(),
+                            .store_id = store_id,
+                            .forget = [this](const TenantView& tenant) { ForgetAll(tenant); },
+                            .revoke = [this](std::string_view object) { return Revoke(object); }},
+            .clock = options.clock};
+  }
+
+  // THREAD: the store's writer. What the tenant has was exchanged.
+  void ForgetAll(const TenantView& tenant) {
+    log.Forget(tenant.number());
+    instantiations.ForgetTenant(tenant.number());
+    if (const absl::Status status = tenant.account().Load(*store); !status.ok())
+      Log(LogLevel::kError, "usage_unknown",
+          {{"tenant", tenant.name().str()}, {"reason", Std(status.message())}});
+    transport.EndCalls([&](const OpenCall& call) { return call.principal.tenant() == tenant.name(); },
+                       absl::UnavailableError("the tenant was restored from a backup: come again"));
+  }
+
+  absl::Status Revoke(std::string_view object) {
+    KS_RETURN_IF_ERROR(revocations.Restore(AsBytes(object)));
+    OnRevocations();
+    return absl::OkStatus();
   }
 
   // It waits for the writer, and nothing waits for it.
@@ -362,6 +400,8 @@ struct Backend::Parts {
   Executor housekeeping_executor;
   Erasure erasure;
   Retention retention;
+  Executor copies_executor;
+  TenantCopies copies;
   std::atomic<bool> trimming = false;
   absl::Duration trimmed_at = -absl::InfiniteDuration();  // housekeeper's
   AdminService admin_service;
@@ -391,8 +431,10 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
                                                    .audit = audit.get(),
                                                    .clock = options.clock}));
 
+  KS_ASSIGN_OR_RETURN(const copies::StoreId store_id, OpenStoreId(*vault->store));
   auto parts = std::make_unique<Parts>(options, std::move(directory), std::move(vault), std::move(audit),
-                                       std::move(tenants));
+                                       std::move(tenants), store_id);
+  parts->copies.FinishInterrupted();
   KS_RETURN_IF_ERROR(parts->deny_file.Refresh().status());
   KS_RETURN_IF_ERROR(parts->revocation_service.Restore());
   parts->RecordDenied();
@@ -434,6 +476,7 @@ void Backend::Stop() {
   parts_->server->Shutdown(parts_->grace);
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.
+  parts_->copies_executor.Drain();
   parts_->admin_executor.Drain();
   parts_->erasures_executor.Drain();
   parts_->housekeeping_executor.Drain();

@@ -12,13 +12,14 @@
 #include "backend/audit_log.h"
 #include "backend/instantiations.h"
 #include "backend/tenant_view.h"
+#include "core/audit/receipt.h"
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
 #include "core/transport/record_log.h"
 
 namespace keystead::backend {
 
-inline constexpr std::string_view kReceiptTyp = "ks1/erased";
+using audit::kReceiptTyp;
 
 class Erasure {
  public:

@@ -55,7 +55,7 @@ class Instantiations {
   // that task fails, Forget: the next Find reads the store again.
   void Enter(const TenantView& tenant, std::shared_ptr<const MembershipChain> chain, absl::Time taken);
   void Forget(const TenantView& tenant, const InstantiationId& id);
-  void ForgetTenant(uint32_t number);  // all of a tenant that was erased
+  void ForgetTenant(uint32_t number);  // all of a tenant: it was erased, or what it has was exchanged
 
   // Instantiations in which a member's term ended up to `now`, each once, in memory or not. They will not be
   // named again for these terms: act at once.

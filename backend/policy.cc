@@ -39,6 +39,9 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.TenantAdmin/EraseTenant", kAdministrators},
       {"/keystead.v1.TenantAdmin/EraseInstantiation", kAdministrators},
       {"/keystead.v1.TenantAdmin/Audit", kAdministrators},
+      {"/keystead.v1.TenantAdmin/Backup", kOperators},
+      {"/keystead.v1.TenantAdmin/Restore", kOperators},
+      {"/keystead.v1.TenantAdmin/Export", kOperators},
   };
 }
 

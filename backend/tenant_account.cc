@@ -157,8 +157,11 @@ void TenantAccount::Forget() {
 
 absl::Status TenantAccount::Load(const storage::LogStore& store) {
   KS_ASSIGN_OR_RETURN(const auto row, store.Get(number_, kUsageTable, kStoredUsage));
-  if (!row.has_value()) return absl::OkStatus();
-  KS_ASSIGN_OR_RETURN(const StoredUsage usage, DecodeUsage(*row));
+  StoredUsage usage;
+  if (row.has_value()) {
+    KS_ASSIGN_OR_RETURN(usage, DecodeUsage(*row));
+  }
+  open_batch_.reset();
   stored_groups_.store(usage.groups, std::memory_order_relaxed);
   stored_bytes_.store(usage.bytes, std::memory_order_relaxed);
   return absl::OkStatus();

@@ -60,7 +60,7 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   absl::Status Add(storage::Transaction& transaction, int64_t groups, int64_t bytes);
   // THREAD: the store's writer, inside Done of a task that may have used Add.
   void Settle(const absl::Status& status);
-  // Before there is a writer.
+  // Before there is a writer, or on its thread, outside of tasks that use Add: what is stored was exchanged.
   absl::Status Load(const storage::LogStore& store);
 
   // Of a tenant that was erased: who its peers were. Open calls still give back what they took.

@@ -24,6 +24,9 @@
 namespace keystead::backend {
 
 class AuditLog;
+namespace at_rest {
+class Ciphers;
+}
 
 // Small value; valid as long as the Tenants that made it.
 class TenantView {
@@ -88,6 +91,18 @@ class Tenants {
                              const std::function<void()>& erased = {});
   absl::StatusOr<ErasedRow> Erased(const TenantName& name) const;  // NOT_FOUND
 
+  // A tenant whose keys are under another number comes back to it, in one step; its rows there are in place
+  // already. ABORTED: it holds data here, or somebody else has the number. What it did here until now stands
+  // in its audit log, and of its revocations the later ones count. `forget` runs on the store's writer
+  // thread. backend/backup/tenant_adoption.cc.
+  struct Adopted {
+    TenantView tenant;
+    std::string revocations;  // that count; empty: there are none
+  };
+  absl::StatusOr<Adopted> Adopt(const TenantView& tenant, uint32_t number, at_rest::Ciphers& ciphers,
+                                const std::function<void()>& forget);
+  bool HasNumber(uint32_t number) const;
+
   // THREAD: any. For the backend's own housekeeping, which serves no caller.
   std::optional<TenantView> Known(const TenantName& name) const;
   void ForEach(const std::function<void(const TenantView&)>& visit) const;
@@ -104,6 +119,8 @@ class Tenants {
   absl::StatusOr<Found> Number(storage::Transaction& transaction, const TenantName& name) const;
   absl::Status Audit(storage::Transaction& transaction, uint32_t number, const TenantName& name,
                      std::string_view actor, std::string_view action, const TenantLimits* limits) const;
+  absl::StatusOr<std::string> WriteAdoption(storage::Transaction& transaction, const TenantView& tenant,
+                                            uint32_t number) const;
   // Of everybody who has a row of the backend's own that opens.
   absl::StatusOr<std::set<TenantName>> NamesInRows() const;
   // Registers a tenant that was created, leaves out one that was erased. DATA_LOSS: a row of it is damaged.

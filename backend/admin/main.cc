@@ -42,6 +42,8 @@ int Main(int argc, char** argv) {
   AddTenantVerbs(app, context, verbs);
   AddLimitVerbs(app, context, verbs);
   AddAuditVerbs(app, context, verbs);
+  AddKeyVerbs(app, context, verbs);
+  AddCopyVerbs(app, context, verbs);
   app.require_subcommand(1);
   app.fallthrough();
   for (const Verb& verb : verbs) verb.app->fallthrough();

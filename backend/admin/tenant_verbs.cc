@@ -151,6 +151,13 @@ absl::Status CheckTenantName(const std::string& name) {
                    "acme.example"));
 }
 
+absl::Status CheckConfirmed(const std::string& tenant, const std::string& confirmed) {
+  KS_RETURN_IF_ERROR(CheckTenantName(tenant));
+  if (confirmed == tenant) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("this cannot be taken back: name the tenant again with --confirm ", tenant));
+}
+
 void AddTenantVerbs(CLI::App& app, Context& context, Verbs& verbs) {
   const auto create = std::make_shared<CreateArguments>();
   CLI::App& creating = *app.add_subcommand("create", "Let in a tenant: what its CA has issued, from now on");

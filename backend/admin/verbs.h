@@ -33,8 +33,12 @@ using Verbs = std::vector<Verb>;
 void AddTenantVerbs(CLI::App& app, Context& context, Verbs& verbs);  // create, list, usage
 void AddLimitVerbs(CLI::App& app, Context& context, Verbs& verbs);   // limits
 void AddAuditVerbs(CLI::App& app, Context& context, Verbs& verbs);   // audit export, show, verify
+void AddKeyVerbs(CLI::App& app, Context& context, Verbs& verbs);     // rotate, erase, receipt verify
+void AddCopyVerbs(CLI::App& app, Context& context, Verbs& verbs);    // backup, restore, export
 
 // INVALID_ARGUMENT, in words, unless a tenant's name.
 absl::Status CheckTenantName(const std::string& name);
+// INVALID_ARGUMENT, in words, unless what cannot be taken back was confirmed by naming the tenant again.
+absl::Status CheckConfirmed(const std::string& tenant, const std::string& confirmed);
 
 }  // namespace keystead::admin

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "backend/at_rest/key_shapes.h"
-#include "backend/big_endian.h"
+#include "backend/at_rest/row_crypt.h"
 #include "backend/rows.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
@@ -20,81 +20,9 @@ using storage::Row;
 using storage::ScanRange;
 using storage::Table;
 
-constexpr size_t kLengthBytes = 4;
-
-std::string EntryAad(LogRef log, uint64_t offset) {
-  std::string out = "e";
-  PutNumber(out, log.tenant, 4);
-  PutNumber(out, log.log);
-  PutNumber(out, offset);
-  return out;
-}
-
-std::string RowAad(uint32_t tenant, Table table, std::string_view masked) {
-  std::string out = "r";
-  PutNumber(out, tenant, 4);
-  out.push_back(static_cast<char>(table));
-  out.append(masked);
-  return out;
-}
-
-// A key, or a prefix of one, as it stands in the store.
-struct MaskedKey {
-  std::string bytes;
-  std::optional<InstantiationId> instantiation;
-};
-
-// A name is masked together with all that is before it: the same topic of two instantiations looks different.
-absl::StatusOr<MaskedKey> Masked(const TenantCipher& cipher, Table table, std::string_view key) {
-  MaskedKey out;
-  size_t at = 0;
-  for (const KeySegment& segment : ShapeOf(table, key)) {
-    if (at == key.size()) break;
-    const size_t size = segment.bytes == 0 ? key.size() - at : segment.bytes;
-    const std::string_view part = key.substr(at, size);
-    at += part.size();
-    if (segment.kind == KeySegment::Kind::kClear) {
-      out.bytes.append(part);
-      continue;
-    }
-    if (part.size() != size) return absl::InternalError("a key of a row ends inside of a name");
-    if (segment.kind == KeySegment::Kind::kInstantiation) {
-      KS_ASSIGN_OR_RETURN(out.instantiation, InstantiationId::FromBytes(part));
-    }
-    std::string named(1, static_cast<char>(table));
-    named.append(key.substr(0, at));
-    out.bytes += cipher.Mask(AsBytes(named));
-  }
-  return out;
-}
-
-CompartmentId CompartmentOf(const TenantCipher& cipher, const std::optional<InstantiationId>& id) {
-  return id.has_value() ? cipher.CompartmentOf(*id) : CompartmentId();
-}
-
 bool HoldsNames(Table table) {
   const std::span<const KeySegment> shape = ShapeOf(table, "");
   return shape.size() == 1 && shape[0].kind == KeySegment::Kind::kName;
-}
-
-absl::Status Damaged(uint32_t tenant, Table table) {
-  const std::string whose = tenant == kOwnTenant ? "the backend's own" : absl::StrCat("tenant ", tenant);
-  return absl::DataLossError(absl::StrCat("a row of ", whose, " in table ", static_cast<int>(table),
-                                          " is not what was written there: restore the store from a backup"));
-}
-
-// NOT_FOUND: of an instantiation whose salt was destroyed.
-absl::StatusOr<Row> UnsealRow(TenantCipher& cipher, uint32_t tenant, Table table, std::string_view masked,
-                              std::string_view sealed) {
-  const absl::StatusOr<std::string> plain = cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed);
-  // The backend's own rows have no salts: who says so has changed the row's header.
-  if (absl::IsDataLoss(plain.status()) || (tenant == kOwnTenant && absl::IsNotFound(plain.status())))
-    return Damaged(tenant, table);
-  if (!plain.ok()) return plain.status();
-  if (plain->size() < kLengthBytes) return Damaged(tenant, table);
-  const size_t length = GetNumber(std::string_view(*plain).substr(0, kLengthBytes));
-  if (length > plain->size() - kLengthBytes) return Damaged(tenant, table);
-  return Row{plain->substr(kLengthBytes, length), plain->substr(kLengthBytes + length)};
 }
 
 absl::StatusOr<std::vector<Row>> UnsealRows(TenantCipher& cipher, uint32_t tenant, Table table,
@@ -161,13 +89,7 @@ class EncryptedTransaction final : public storage::Transaction {
   absl::Status PutSealed(uint32_t tenant, Table table, std::string_view key, std::string_view value) {
     KS_ASSIGN_OR_RETURN(TenantCipher* const cipher, Of(tenant));
     KS_ASSIGN_OR_RETURN(const MaskedKey masked, Masked(*cipher, table, key));
-    std::string plain;
-    plain.reserve(kLengthBytes + key.size() + value.size());
-    PutNumber(plain, key.size(), kLengthBytes);
-    plain.append(key).append(value);
-    KS_ASSIGN_OR_RETURN(const std::string sealed,
-                        cipher->Seal(CompartmentOf(*cipher, masked.instantiation),
-                                     AsBytes(RowAad(tenant, table, masked.bytes)), plain));
+    KS_ASSIGN_OR_RETURN(const std::string sealed, SealRow(*cipher, tenant, table, masked, key, value));
     inner_.Put(tenant, table, masked.bytes, sealed);
     return absl::OkStatus();
   }
@@ -219,6 +141,7 @@ class EncryptedTask final : public storage::Task {
 absl::StatusOr<std::shared_ptr<TenantCipher>> Ciphers::Of(uint32_t tenant) {
   {
     absl::MutexLock lock(&mutex_);
+    if (retired_.contains(tenant)) return absl::UnavailableError("the tenant has another number now");
     if (const auto found = ciphers_.find(tenant); found != ciphers_.end()) return found->second;
   }
   absl::StatusOr<std::shared_ptr<TenantCipher>> made = TenantCipher::Open(keys_, tenant);
@@ -239,6 +162,17 @@ absl::Status Ciphers::DestroyKey(uint32_t tenant) {
     ciphers_.erase(tenant);
   }
   return keys_->Destroy(tenant);
+}
+
+void Ciphers::Retire(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  retired_.insert(tenant);
+  ciphers_.erase(tenant);
+}
+
+void Ciphers::Reinstate(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  retired_.erase(tenant);
 }
 
 std::optional<InstantiationId> InstantiationOfGroup(std::string_view bytes) {

@@ -31,6 +31,9 @@ class Ciphers {
   // DATA_LOSS, saying what to do, when the tenant has no key.
   absl::StatusOr<std::shared_ptr<TenantCipher>> Of(uint32_t tenant);
   absl::Status DestroyKey(uint32_t tenant);  // in the keystore, and here
+  // Nothing is sealed or opened under this number any more, for as long as the process runs: UNAVAILABLE.
+  void Retire(uint32_t tenant);
+  void Reinstate(uint32_t tenant);  // after all
   KeyStore& keys() { return *keys_; }
 
  private:
@@ -39,6 +42,7 @@ class Ciphers {
   absl::flat_hash_map<uint32_t, std::shared_ptr<TenantCipher>> ciphers_ ABSL_GUARDED_BY(mutex_);
   // A number is never given again; who was reading the keys just before brings none of them back.
   absl::flat_hash_set<uint32_t> destroyed_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<uint32_t> retired_ ABSL_GUARDED_BY(mutex_);
 };
 
 // The instantiation whose group these bytes are; none when they are no group.

@@ -57,6 +57,7 @@ Database::~Database() {
 absl::StatusOr<std::unique_ptr<Database>> Database::Open(const Options& options) {
   std::unique_ptr<Database> database(new Database(options));
   KS_RETURN_IF_ERROR(database->CheckDirectory());
+  KS_RETURN_IF_ERROR(database->RemoveReplacements());
   absl::MutexLock lock(&database->mutex_);
   KS_RETURN_IF_ERROR(database->OpenRocksDb(/*flush=*/true));
   KS_RETURN_IF_ERROR(database->CheckFormat());
@@ -189,6 +190,7 @@ absl::Status Database::LoadTrims() {
 
 void Database::CloseRocksDb() {
   if (db_ == nullptr) return;
+  EndSnapshotsLocked();
   for (rocksdb::ColumnFamilyHandle* family : {rows_, entries_}) {
     db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/synchronization/mutex.h"
 #include "core/storage/log_store.h"
 #include "core/storage/trim_filter.h"
@@ -17,6 +18,9 @@
 #include "rocksdb/write_batch.h"
 
 namespace keystead::storage {
+
+class DatabaseSnapshot;
+class TableReplacement;
 
 // Reads may come from every thread; the functions marked THREAD: writer from one.
 class Database {
@@ -49,12 +53,21 @@ class Database {
   void ReclaimTrimmed() ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t DiskBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The tenant has what `with`, which is finished, holds instead of what it had, durably, or still what it
+  // had. When it fails, which of the two the next Recover() says. THREAD: writer.
+  absl::Status Replace(const TableReplacement& with) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The snapshots that there are answer ABORTED from now on, and hold no files back.
+  void EndSnapshots() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Entries family for WriteBatch. THREAD: writer, and not across Recover().
   rocksdb::ColumnFamilyHandle* rows() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return rows_; }
   rocksdb::ColumnFamilyHandle* entries() const ABSL_NO_THREAD_SAFETY_ANALYSIS { return entries_; }
   TrimTable& trims() { return *trims_; }
 
  private:
+  friend class DatabaseSnapshot;
+  friend class TableReplacement;
+
   struct WalPosition {
     uint64_t number = 0;
     uint64_t size = 0;
@@ -77,6 +90,10 @@ class Database {
   absl::Status Convert(const rocksdb::Status& status) const;
   absl::Status Closed() const;
   absl::StatusOr<Bounds> LoadBoundsLocked(LogRef log) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  std::string NewReplacementPath(std::string_view what) const;
+  absl::Status RemoveReplacements() const;
+  absl::Status FlushBeforeReplace() ABSL_LOCKS_EXCLUDED(mutex_);
+  void EndSnapshotsLocked() ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(snapshots_mutex_);
 
   const Options options_;
   std::unique_ptr<rocksdb::Env> env_;
@@ -85,6 +102,10 @@ class Database {
   std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(mutex_);  // null only when opening it anew failed
   rocksdb::ColumnFamilyHandle* rows_ ABSL_GUARDED_BY(mutex_) = nullptr;
   rocksdb::ColumnFamilyHandle* entries_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  mutable std::atomic<uint64_t> replacements_ = 0;       // begun: they have names of their own
+  absl::Mutex reclaiming_ ABSL_ACQUIRED_BEFORE(mutex_);  // what was trimmed stays so while files are unlinked
+  absl::Mutex snapshots_mutex_ ABSL_ACQUIRED_AFTER(mutex_);
+  absl::flat_hash_set<DatabaseSnapshot*> snapshots_ ABSL_GUARDED_BY(snapshots_mutex_);
   // THREAD: writer.
   bool failed_ = false;
   bool unsynced_ = false;

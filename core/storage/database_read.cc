@@ -143,6 +143,7 @@ void Database::ReclaimTenant(uint32_t tenant, std::atomic<bool>& stop) {
 }
 
 void Database::ReclaimTrimmed() {
+  absl::MutexLock reclaiming(&reclaiming_);
   const std::vector<TrimTable::Range> trimmed = trims_->TakeReclaimable(kReclaimEntries);
   if (trimmed.empty()) return;
   std::vector<std::pair<EntryKey, EntryKey>> keys;

@@ -89,6 +89,15 @@ void LogDirectory::Publish(std::vector<LogChange> changes, const std::vector<uin
   for (auto& [watcher, end] : calls) watcher->Call(end);
 }
 
+void LogDirectory::Forget(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  for (auto& [ref, log] : logs_) {
+    if (ref.tenant != tenant) continue;
+    DropOldest(*log, log->tail_size());
+    log->bounds.reset();
+  }
+}
+
 void LogDirectory::Apply(Log& log, LogChange& change) {
   const uint64_t tail_first = change.bounds.end - change.appended.size() - log.tail_size();
   log.bounds = change.bounds;

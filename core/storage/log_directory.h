@@ -30,6 +30,9 @@ class LogDirectory {
   // Makes a commit visible, then calls the watchers of logs that grew. THREAD: writer.
   void Publish(std::vector<LogChange> changes, const std::vector<uint32_t>& erased_tenants);
 
+  // Of a tenant's logs the disk has to be asked again. THREAD: writer.
+  void Forget(uint32_t tenant);
+
   std::optional<Bounds> GetBounds(LogRef log) const;  // nothing: ask the disk
 
   struct TailRead {

@@ -24,6 +24,15 @@ class FunctionTask final : public Task {
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<TenantSnapshot>> LogStore::SnapshotTenant(uint32_t) {
+  return absl::UnimplementedError("this store does not show tenants as a whole");
+}
+
+absl::StatusOr<std::unique_ptr<TenantReplacement>> LogStore::BeginReplacement(uint32_t,
+                                                                              std::vector<RowRange>) {
+  return absl::UnimplementedError("this store does not exchange tenants as a whole");
+}
+
 std::unique_ptr<Task> MakeTask(size_t bytes, std::function<absl::Status(Transaction&)> prepare,
                                std::function<void(const absl::Status&)> done, Durability durability) {
   return std::make_unique<FunctionTask>(bytes, std::move(prepare), std::move(done), durability);

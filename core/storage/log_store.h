@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/storage/tenant_copy.h"
 
 namespace rocksdb {
 class FileSystem;
@@ -114,6 +115,10 @@ class Task {
   virtual void Done(const absl::Status& status) = 0;
   virtual size_t bytes() const = 0;  // about what it holds in memory; counts against Options::queue_bytes
   virtual Durability durability() const { return Durability::kSynced; }
+  // Not null, and finished: the task is committed alone. Its Prepare writes nothing; when it is OK, the
+  // tenant has from now on what this holds, with all that was committed before it or nothing of either
+  // changed.
+  virtual const TenantReplacement* replacement() const { return nullptr; }
 };
 
 struct Options {
@@ -196,6 +201,11 @@ class LogStore {
                                                          std::string_view key) const = 0;
   virtual absl::StatusOr<std::vector<Row>> Scan(uint32_t tenant, Table table,
                                                 const ScanRange& range) const = 0;
+
+  // One tenant as a whole (tenant_copy.h). UNIMPLEMENTED where the store has no such thing.
+  virtual absl::StatusOr<std::unique_ptr<TenantSnapshot>> SnapshotTenant(uint32_t tenant);
+  virtual absl::StatusOr<std::unique_ptr<TenantReplacement>> BeginReplacement(uint32_t tenant,
+                                                                              std::vector<RowRange> stay);
 
   // Gives the disk space of a tenant back that EraseTenant has removed: what was deleted leaves the files.
   // Done by itself some time later; here it waits until it is done. May take long; never on the writer

@@ -9,6 +9,8 @@
 #include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
+#include "core/storage/tenant_replacement.h"
+#include "core/storage/tenant_snapshot.h"
 
 namespace keystead::storage {
 namespace {
@@ -95,7 +97,17 @@ absl::StatusOr<std::vector<Row>> RocksDbLogStore::Scan(uint32_t tenant, Table ta
   return database_->ScanRows(tenant, table, range);
 }
 
+absl::StatusOr<std::unique_ptr<TenantSnapshot>> RocksDbLogStore::SnapshotTenant(uint32_t tenant) {
+  return DatabaseSnapshot::Take(*database_, tenant);
+}
+
+absl::StatusOr<std::unique_ptr<TenantReplacement>> RocksDbLogStore::BeginReplacement(
+    uint32_t tenant, std::vector<RowRange> stay) {
+  return TableReplacement::Begin(*database_, tenant, std::move(stay));
+}
+
 absl::Status RocksDbLogStore::Reclaim(uint32_t tenant) {
+  database_->EndSnapshots();  // of whomever: they would keep the files of this tenant too
   database_->ReclaimTenant(tenant, stop_reclaiming_);
   return stop_reclaiming_ ? absl::UnavailableError("the store is closing") : absl::OkStatus();
 }
@@ -150,11 +162,13 @@ bool RocksDbLogStore::Take(std::vector<Member>& members) {
   size_t bytes = 0;
   while (!queue_.empty()) {
     const size_t next = queue_.front()->bytes();
-    if (!members.empty() && bytes + next > options_.batch_bytes) break;
+    const bool alone = queue_.front()->replacement() != nullptr;
+    if (!members.empty() && (alone || bytes + next > options_.batch_bytes)) break;
     bytes += next;
     queue_bytes_ -= next;
     members.push_back({std::move(queue_.front()), absl::OkStatus()});
     queue_.pop_front();
+    if (alone) break;
   }
   last_batch_ = members.size();
   return true;
@@ -164,6 +178,10 @@ void RocksDbLogStore::CommitTogether(std::vector<Member>& members) {
   if (database_->failed()) {
     Finish(members, Health());
     return;
+  }
+  if (members.front().task->replacement() != nullptr) {
+    CommitReplacement(members.front());
+    return Finish(members, absl::OkStatus());
   }
   const absl::Time start = absl::Now();
   // Where nobody asks for a sync, trims would gather for ever: one sync lets all of them go.
@@ -185,6 +203,22 @@ void RocksDbLogStore::CommitTogether(std::vector<Member>& members) {
   batch_.Clear();
   Finish(members, committed);
   if (ack_before_sync) database_->Sync().IgnoreError();
+}
+
+// What is remembered of the tenant is dropped whether it succeeded or not: only the disk knows.
+void RocksDbLogStore::CommitReplacement(Member& member) {
+  const absl::Time start = absl::Now();
+  const auto& with = static_cast<const TableReplacement&>(*member.task->replacement());
+  batch_.BeginTask();
+  member.status = member.task->Prepare(batch_);
+  batch_.RollBackTask();
+  batch_.Clear();
+  if (!with.finished()) member.status = absl::InternalError("a replacement that is not finished");
+  if (!member.status.ok()) return;
+  absl::erase_if(unsynced_trims_, [&](const auto& trim) { return trim.first.tenant == with.tenant(); });
+  member.status = database_->Replace(with);
+  directory_.Forget(with.tenant());
+  Count(1, true, absl::Now() - start, member.status);
 }
 
 absl::Status RocksDbLogStore::WriteBatch(bool sync) {

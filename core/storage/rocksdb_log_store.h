@@ -30,6 +30,9 @@ class RocksDbLogStore final : public LogStore {
   absl::StatusOr<std::optional<std::string>> Get(uint32_t tenant, Table table,
                                                  std::string_view key) const override;
   absl::StatusOr<std::vector<Row>> Scan(uint32_t tenant, Table table, const ScanRange& range) const override;
+  absl::StatusOr<std::unique_ptr<TenantSnapshot>> SnapshotTenant(uint32_t tenant) override;
+  absl::StatusOr<std::unique_ptr<TenantReplacement>> BeginReplacement(uint32_t tenant,
+                                                                      std::vector<RowRange> stay) override;
   absl::Status Reclaim(uint32_t tenant) override;
   Stats GetStats() const override ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status Health() const override ABSL_LOCKS_EXCLUDED(mutex_);
@@ -46,6 +49,7 @@ class RocksDbLogStore final : public LogStore {
   bool Take(std::vector<Member>& members) ABSL_LOCKS_EXCLUDED(mutex_);
   void CommitTogether(std::vector<Member>& members) ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Status WriteBatch(bool sync);
+  void CommitReplacement(Member& member) ABSL_LOCKS_EXCLUDED(mutex_);
   void Publish(bool synced) ABSL_LOCKS_EXCLUDED(mutex_);
   void Finish(std::vector<Member>& members, const absl::Status& committed);
   void Count(size_t tasks, bool synced, absl::Duration took, const absl::Status& status)

@@ -64,8 +64,20 @@ void TrimTable::Clear() {
   logs_.clear();
 }
 
+void TrimTable::Hold(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  ++holds_[tenant];
+}
+
+void TrimTable::Release(uint32_t tenant) {
+  absl::MutexLock lock(&mutex_);
+  const auto it = holds_.find(tenant);
+  if (--it->second == 0) holds_.erase(it);
+}
+
 uint64_t TrimTable::FirstKept(LogRef log) const {
   absl::MutexLock lock(&mutex_);
+  if (holds_.contains(log.tenant)) return 0;
   const auto it = logs_.find(log);
   return it == logs_.end() ? 0 : it->second.first_kept;
 }
@@ -74,6 +86,7 @@ std::vector<TrimTable::Range> TrimTable::TakeReclaimable(uint64_t min_entries) {
   std::vector<Range> ranges;
   absl::MutexLock lock(&mutex_);
   for (auto& [log, trimmed] : logs_) {
+    if (holds_.contains(log.tenant)) continue;
     if (trimmed.first_kept - trimmed.reclaimed < min_entries) continue;
     ranges.push_back({log, trimmed.reclaimed, trimmed.first_kept});
     trimmed.reclaimed = trimmed.first_kept;

@@ -23,6 +23,9 @@ class TrimTable {
   void Set(LogRef log, uint64_t first_kept);
   void Forget(uint32_t tenant);  // before an erased tenant's logs can start again
   void Clear();
+  // While a tenant is held, nothing more of it is dropped, nor are files of it unlinked.
+  void Hold(uint32_t tenant);
+  void Release(uint32_t tenant);
   uint64_t FirstKept(LogRef log) const;
 
   struct Range {
@@ -41,6 +44,8 @@ class TrimTable {
   };
   mutable absl::Mutex mutex_;
   absl::flat_hash_map<LogRef, Trimmed> logs_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_map<uint32_t, size_t> holds_
+      ABSL_GUARDED_BY(mutex_);  // of each tenant, where there are any
 };
 
 // Thread-safe; each filter it makes is used by one RocksDB thread.

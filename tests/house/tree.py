@@ -7,7 +7,7 @@ import re
 import subprocess
 from typing import NamedTuple
 
-CORE = ["base", "observe", "crypto", "cose", "membership", "sealing", "identity", "audit", "storage", "transport",
+CORE = ["base", "observe", "crypto", "cose", "membership", "sealing", "identity", "audit", "storage", "transport", "copies",
         "program", "member"]
 PROGRAMS = ["device-sim", "gateway", "backend", "mobile-stub", "infra-sim"]
 SKIPPED_FOLDERS = {".git", "build", "run", "node_modules", "__pycache__"}
