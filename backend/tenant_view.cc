@@ -159,7 +159,7 @@ void Tenants::LeaveOutErased(const TenantName& name, ErasedRow& erased) {
 
 absl::Status Tenants::BeginErasing(const TenantView& tenant, const ErasedRow& row, std::string_view actor) {
   absl::MutexLock changing(&changing_);
-  const TenantName name = tenant.name();
+  const TenantName& name = tenant.name();
   // One of the same name may have been created since the caller looked.
   if (const TenantView::Record* const now = Find(name); now == nullptr || now->number != tenant.number())
     return absl::NotFoundError("the tenant has just been erased");
