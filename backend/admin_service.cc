@@ -10,6 +10,7 @@
 #include "core/identity/peer_event.h"
 #include "core/observe/log.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
 #include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
@@ -27,9 +28,9 @@ constexpr absl::Duration kComeBackForErasures = absl::Seconds(10);
 AdminService::AdminService(const Parts& parts)
     : parts_(parts),
       calls_{CallPlaces({.total = 512, .of_group = 64, .of_caller = 16, .of_caller_alone = 64}),
-             parts.executor, limit_names::kAdminCalls, kComeBackForCalls},
+             parts.executor, peer_limits::kAdminCalls, kComeBackForCalls},
       erasures_{CallPlaces({.total = 512, .of_group = 1, .of_caller = 512}), parts.erasures,
-                limit_names::kErasures, kComeBackForErasures} {}
+                peer_limits::kErasures, kComeBackForErasures} {}
 
 void AdminService::Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<const Principal> caller,
                          Line& line, std::string_view group, Work work) {

@@ -40,13 +40,13 @@ absl::Status CountOneLess(storage::Transaction& transaction, uint32_t tenant) {
 }
 
 // A device that has moved on is its new owner's.
-absl::Status DeleteDevices(storage::Transaction& transaction, uint32_t tenant, const InstantiationId& id,
-                           const absl::flat_hash_set<Digest>& devices) {
+absl::Status DeleteDevices(storage::Transaction& transaction, const TenantView& tenant,
+                           const InstantiationId& id, const absl::flat_hash_set<Digest>& devices) {
   for (const Digest& ckt : devices) {
-    KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(tenant, kDeviceTable, ckt.ToString()));
+    KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(tenant.number(), kDeviceTable, ckt.ToString()));
     if (!row.has_value()) continue;
     KS_ASSIGN_OR_RETURN(const DeviceRow device, DecodeDevice(*row));
-    if (device.instantiation == id) transaction.Delete(tenant, kDeviceTable, ckt.ToString());
+    if (device.instantiation == id) transaction.Delete(tenant.number(), kDeviceTable, ckt.ToString());
   }
   return absl::OkStatus();
 }
@@ -134,7 +134,7 @@ absl::Status Erasure::PrepareMark(storage::Transaction& transaction, Marking& ma
                       parts_.log->DetachTopics(transaction, number, marking.id, marking.changes));
   const uint64_t commits = marking.found.commits;
   if (commits == 0 && had.logs.empty()) return NoSuchInstantiation();
-  KS_RETURN_IF_ERROR(DeleteDevices(transaction, number, marking.id, marking.found.devices));
+  KS_RETURN_IF_ERROR(DeleteDevices(transaction, tenant, marking.id, marking.found.devices));
   if (commits > 0) KS_RETURN_IF_ERROR(CountOneLess(transaction, number));
   transaction.Delete(number, kCommitTable, CommitKey(marking.id, 0));  // nobody is admitted without it
   marking.row = {.erased = parts_.clock->Now(), .was = {.groups = had.groups, .bytes = had.bytes}};

@@ -25,9 +25,6 @@ inline constexpr std::string_view kInstantiations = "instantiations";
 inline constexpr std::string_view kStoredBytes = "stored_bytes";
 // Not numbers that anybody sets:
 inline constexpr std::string_view kQueue = "queue";  // of the writer
-inline constexpr std::string_view kRotations = "key_rotations";
-inline constexpr std::string_view kAdminCalls = "admin_calls";  // of administrators, under way
-inline constexpr std::string_view kErasures = "erasures";       // of one tenant, under way
 }  // namespace limit_names
 
 struct TenantLimits {

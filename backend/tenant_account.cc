@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/base/status.h"
+#include "core/transport/limit_names.h"
 #include "core/transport/limit_status.h"
 
 namespace keystead::backend {
@@ -100,7 +101,7 @@ absl::Status TenantAccount::AdmitRotation() {
   const absl::Duration now = clock_->Uptime();
   absl::MutexLock lock(&mutex_);
   if (const absl::Duration wait = rotations_.Wait(now); wait > absl::ZeroDuration())
-    return RefuseLocked(limit_names::kRotations, wait);
+    return RefuseLocked(peer_limits::kRotations, wait);
   rotations_.Take(1);
   return absl::OkStatus();
 }

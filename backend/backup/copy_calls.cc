@@ -4,6 +4,8 @@
 
 #include "core/base/status.h"
 #include "core/transport/authorization.h"
+#include "core/transport/limit_names.h"
+#include "core/transport/limit_status.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead::backend {
@@ -19,7 +21,7 @@ class Refusal final : public Reactor {
   void OnDone() override { delete this; }
 };
 
-absl::Status TooMany() { return absl::ResourceExhaustedError("too many copies are under way"); }
+absl::Status TooMany() { return LimitReached(peer_limits::kCopies, peer_limits::kComeBackForPlace); }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "core/transport/handshake_governor.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 
@@ -145,8 +146,9 @@ std::optional<HandshakeGovernor::Id> HandshakeGovernor::Overdue(absl::Duration n
     const auto first = oldest_[state].begin();
     if (first != oldest_[state].end() && now - first->first >= bound) return give_up(first->second);
   }
-  if (connections_.size() >= limits_.all_pending && !oldest_[kSilent].empty())
-    return give_up(oldest_[kSilent].begin()->second);
+  if (connections_.size() >= limits_.all_pending) {
+    if (const auto id = MostDispensable(); id.has_value()) return give_up(*id);
+  }
   for (const auto& [since, id] : oldest_[kUnderWay]) {
     if (now - since < limits_.patience) break;
     const bool all_taken = !turns_.empty() && under_way() >= limits_.at_once;
@@ -158,6 +160,23 @@ std::optional<HandshakeGovernor::Id> HandshakeGovernor::Overdue(absl::Duration n
 std::optional<HandshakeGovernor::Id> HandshakeGovernor::LongestSilent() const {
   if (oldest_[kSilent].empty()) return std::nullopt;
   return oldest_[kSilent].begin()->second;
+}
+
+// Of the address that has most of what it may have; then who says nothing; then who has been there longest.
+// So a few addresses that fill all places lose their own, and a newcomer keeps the one that it got.
+std::optional<HandshakeGovernor::Id> HandshakeGovernor::MostDispensable() const {
+  std::optional<Id> out;
+  std::tuple<double, bool, absl::Duration, Id> most;
+  for (const auto& [id, connection] : connections_) {
+    if (connection.state == kUnderWay) continue;
+    const Address& address = *connection.address;
+    const std::tuple rank(static_cast<double>(address.pending) / static_cast<double>(address.pending_bound),
+                          connection.state == kSilent, -connection.since, -id);
+    if (out.has_value() && rank <= most) continue;
+    out = id;
+    most = rank;
+  }
+  return out;
 }
 
 absl::Duration HandshakeGovernor::NextLook(absl::Duration now) {

@@ -30,7 +30,7 @@ namespace keystead {
 struct HandshakeLimits {
   // Of one address: many devices may stand behind it.
   double per_second = 100;  // new connections; 0: no bound
-  double burst = 1000;
+  double burst = 300;
   size_t pending = 256;  // silent, waiting or under way
   // Of all.
   double all_per_second = 500;  // handshakes begun: about a third of a processor; 0: no bound
@@ -108,6 +108,7 @@ class HandshakeGovernor {
   bool MayReport(const Address& address, absl::Duration now) const;
   void Enter(Id id, Connection& connection, State state, absl::Duration now);
   void Leave(Id id, const Connection& connection);
+  std::optional<Id> MostDispensable() const;
   void Report(Address& address, absl::Duration now, bool all, std::vector<SecurityEvent>& out);
   template <class Visit>
   void EachAddress(const Visit& visit);

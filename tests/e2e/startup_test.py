@@ -44,6 +44,18 @@ class HelpTest(unittest.TestCase):
                 self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
 
 
+    def test_a_balancer_that_is_no_network_is_one_line_and_exit_code_2(self):
+        for program in ("keystead-backend", "keystead-gateway"):
+            for network, words in (("10.0.0.7/8", "10.0.0.0/8"), ("balancer.example", "192.0.2.0/24")):
+                with self.subTest(program=program, network=network):
+                    result = subprocess.run([bin_dir() / program, "--trusted-balancers", network], capture_output=True, text=True,
+                                            timeout=20, stdin=subprocess.DEVNULL, check=False)
+                    self.assertEqual(result.returncode, 2)
+                    self.assertEqual(len(result.stderr.strip().splitlines()), 1, result.stderr)
+                    self.assertIn(network, result.stderr)
+                    self.assertIn(words, result.stderr)
+
+
 class ServerStartTest(unittest.TestCase):
     """The programs that listen: `arguments(listen, leaf, store)` says how each is started."""
 

@@ -232,7 +232,8 @@ TEST_F(ErasedTenantTest, ATenantsOwnAdministratorsCannotFillTheProvidersLog) {
   Peer& alice = As(kAcme, Role::kAdmin, "alice");
   for (int i = 0; i < kTimes; ++i) {
     ASSERT_TRUE(RotateKey(alice).ok());
-    backend_->Tick();  // each could be an entry of its own
+    backend_->Tick();                  // each could be an entry of its own
+    clock_.Advance(absl::Minutes(1));  // as fast as keys may be exchanged
   }
   std::string receipt;
   ASSERT_TRUE(EraseHome(alice, home_.id(), &receipt).ok());
@@ -241,7 +242,7 @@ TEST_F(ErasedTenantTest, ATenantsOwnAdministratorsCannotFillTheProvidersLog) {
   size_t entries = 0;
   for (const std::string& line : ProvidersLog()) entries += line.starts_with("key_rotated ") ? 1 : 0;
   EXPECT_GT(entries, 0u);
-  EXPECT_LE(entries, 17u);
+  EXPECT_LE(entries, 18u);
   EXPECT_THAT(ProvidersLog(), Contains(AllOf(HasSubstr("instantiation_erased"), HasSubstr("admin/alice"),
                                              HasSubstr(home_.id().ToHex()))));
 }

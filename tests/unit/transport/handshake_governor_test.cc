@@ -172,6 +172,23 @@ TEST_F(HandshakeGovernorTest, TheLongestSilentMakeRoom) {
   EXPECT_EQ(governor().LongestSilent(), 1);
 }
 
+// A few addresses that fill all places with connections that wait do not keep others out.
+TEST_F(HandshakeGovernorTest, WhoHasMostMakesRoomForANewcomer) {
+  limits_.all_pending = 6;
+  limits_.pending = 4;
+  limits_.at_once = 1;
+  for (Id id = 10; id < 14; ++id) ASSERT_TRUE(Hello(id, 1));
+  ASSERT_EQ(Begin(), 10);
+  ASSERT_TRUE(Hello(20, 2));
+  EXPECT_EQ(EndOverdue(), std::vector<Id>{});
+  ASSERT_TRUE(Arrive(30, 3));
+  EXPECT_EQ(EndOverdue(), std::vector<Id>{11}) << "and not the newcomer, although it alone is silent";
+  ASSERT_TRUE(Arrive(40, 4));
+  EXPECT_EQ(EndOverdue(), std::vector<Id>{12});
+  governor().Hear(40, now_);
+  EXPECT_EQ(governor().pending(), 5u);
+}
+
 // Who has many addresses neither fills the memory nor makes the server forget.
 TEST_F(HandshakeGovernorTest, MemoryIsBoundedAndNobodyIsForgottenForANewcomer) {
   for (int address = 0; address < 10; ++address) {

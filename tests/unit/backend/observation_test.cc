@@ -1,0 +1,216 @@
+// What comes back to a peer of one tenant says nothing of another, nor of the machine: whatever is asked, of
+// whichever RPC, and whatever has gone wrong inside.
+#include <gmock/gmock.h>
+#include <google/protobuf/dynamic_message.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "backend/policy.h"
+#include "core/storage/fault_injection_fs.h"
+#include "core/transport/status_mapping.h"
+#include "tests/isolation/exchange.h"
+#include "tests/unit/backend/backend_fixture.h"
+
+namespace keystead::testing {
+namespace {
+
+constexpr std::string_view kHostsFolder = "folder-of-the-host";
+constexpr std::string_view kTheirBox = "their own box 16";
+constexpr std::string_view kTheirMessage = "what they told each other";
+constexpr std::string_view kTheirRecord = "what their bulb sealed";
+
+class ObservationTest : public BackendTest {
+ protected:
+  ObservationTest() {
+    options_.store.path = absl::StrCat(TestPki::Shared().NewFolder(), "/", Absl(kHostsFolder));
+    options_.store.file_system = fs_;
+    options_.store.retry_interval = absl::Milliseconds(20);
+    Restart();
+    Furnish(ours_);
+    their_bulb_ = MakeResident(MemberKind::kDevice, Uri(kGlobex, Role::kDevice, "their-bulb"));
+    const std::string bundle = theirs_.Make({&their_bulb_});
+    EXPECT_TRUE(Spy().Submit(theirs_, bundle).ok());
+    theirs_.Take(bundle);
+    their_topic_ = Topic::Of(TopicKind::kTelemetry, their_bulb_.entry.member);
+    EXPECT_TRUE(As(kGlobex, Role::kDevice, "their-bulb").Publish(GroupOf(theirs_, 0)).status.ok());
+    EXPECT_TRUE(Spy().Put(*MailboxName::FromBytes(kTheirBox), std::string(kTheirMessage)).ok());
+    EXPECT_TRUE(Phone().Put(*MailboxName::FromBytes(kTheirBox), "x").ok());  // ours of that name
+  }
+
+  std::string GroupOf(const Home& home, uint64_t sequence) const {
+    const bool is_ours = home.id() == ours_.id();
+    const MemberId& sender = is_ours ? bulb_.entry.member : their_bulb_.entry.member;
+    return Group(home, sender, Topic::Of(TopicKind::kTelemetry, sender), home.chain().epoch(), NewStream(),
+                 sequence, is_ours ? "ours" : kTheirRecord);
+  }
+
+  // Everything that is theirs or the host's, in the forms in which it could leave.
+  std::vector<std::string> Canaries() const {
+    char host[256] = "";
+    gethostname(host, sizeof(host) - 1);
+    const std::string id = theirs_.id().ToString();
+    const std::string member = their_bulb_.entry.member.ToString();
+    std::vector<std::string> plain = {
+        std::string(kGlobex),     id, member, std::string(kTheirMessage), std::string(kTheirRecord),
+        std::string(kHostsFolder)};
+    std::vector<std::string> out = plain;
+    for (const std::string& text : plain) {
+      out.push_back(absl::BytesToHexString(text));
+      out.push_back(absl::Base64Escape(text).substr(0, 12));
+    }
+    for (const char* word : {"/tmp", "IO error", "rocksdb", "No space", ".cc", ".log", "tenant number"})
+      out.emplace_back(word);
+    if (std::string(host).size() > 3) out.emplace_back(host);
+    return out;
+  }
+
+  // A request for what the names say, as far as its fields have a place for them.
+  void Fill(google::protobuf::Message& message, const Home& home) {
+    const auto* reflection = message.GetReflection();
+    for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+      const auto* field = message.GetDescriptor()->field(i);
+      const std::string& name = field->name();
+      const auto set = [&](const std::string& value) {
+        if (field->is_repeated()) {
+          reflection->AddString(&message, field, value);
+        } else {
+          reflection->SetString(&message, field, value);
+        }
+      };
+      if (name == "tenant") set(home.tenant().str());
+      if (name == "instantiation") set(home.id().ToString());
+      if (name == "topic") set(their_topic_.str());
+      if (name == "groups") set(GroupOf(home, 7));
+      if (name == "bundle") set(home.id() == ours_.id() ? ours_.Make() : theirs_.Make());
+      if (name == "box") set(std::string(kTheirBox));
+      if (name == "message") set("x");
+      if (name == "topics") Fill(*reflection->AddMessage(&message, field), home);
+    }
+  }
+
+  std::vector<std::string> RequestsFor(const std::string& method) {
+    std::vector<std::string> out = {"", "\xff\xff\xff", std::string(70000, '\x0a')};
+    for (const auto* service : backend::ServedServices()) {
+      const std::vector<std::string> parts = absl::StrSplit(method, '/');
+      if (service->full_name() != parts[1]) continue;
+      const auto* input = service->FindMethodByName(parts[2])->input_type();
+      for (const Home* home : {&ours_, &theirs_}) {
+        const std::unique_ptr<google::protobuf::Message> message(
+            google::protobuf::MessageFactory::generated_factory()->GetPrototype(input)->New());
+        Fill(*message, *home);
+        out.push_back(message->SerializeAsString());
+      }
+    }
+    return out;
+  }
+
+  // Calls everything as everybody of ours, and looks through all that comes back. What an empty long poll
+  // waits for never comes, so those that wait by right are not called.
+  void AskEverything() {
+    for (const std::string& method : backend::MakePolicy().Methods()) {
+      const bool live = absl::EndsWith(method, "/Subscribe") || absl::EndsWith(method, "/Watch");
+      if (absl::EndsWith(method, "Revocation/Fetch")) continue;
+      for (const Role role : {Role::kDevice, Role::kApp, Role::kGateway, Role::kThirdParty, Role::kAdmin}) {
+        Peer& peer = As(kAcme, role, IdOf(role));
+        for (const std::string& request : RequestsFor(method)) {
+          const Answer answer = Exchange(
+              peer.channel(), method, request,
+              live ? [](const std::string&) { return true; } : std::function<bool(const std::string&)>());
+          Look(absl::StrCat(method, " as ", Absl(RoleName(role))), answer);
+        }
+      }
+    }
+  }
+
+  void Look(const std::string& what, const Answer& answer) {
+    codes_.insert(answer.code);
+    const auto code = static_cast<absl::StatusCode>(answer.code);
+    if (answer.code != grpc::StatusCode::OK && !IsGrpcsOwn(answer))
+      EXPECT_EQ(answer.message, std::string(PublicSentence(code))) << what;
+    const std::string bytes = answer.Bytes();
+    for (const std::string& canary : Canaries())
+      EXPECT_EQ(bytes.find(canary), std::string::npos) << what << ": " << absl::CEscape(canary);
+    ++looked_at_;
+  }
+
+  static std::string_view IdOf(Role role) {
+    return role == Role::kDevice    ? "bulb"
+           : role == Role::kApp     ? "phone"
+           : role == Role::kGateway ? "hall"
+           : role == Role::kAdmin   ? "administrator"
+                                    : "console";
+  }
+
+  // What gRPC itself says of bytes that are no message.
+  static bool IsGrpcsOwn(const Answer& answer) {
+    return answer.message == "could not parse request" ||
+           (answer.code == grpc::StatusCode::UNIMPLEMENTED && answer.message.empty());
+  }
+  const std::shared_ptr<storage::FaultInjectionFs> fs_ = std::make_shared<storage::FaultInjectionFs>();
+  Home ours_{kAcme, Uri(kAcme, Role::kApp, "phone")};
+  Home theirs_{kGlobex, Uri(kGlobex, Role::kApp, "spy")};
+  Resident their_bulb_;
+  Topic their_topic_ = Topic::Keyring();
+  std::set<grpc::StatusCode> codes_;
+  size_t looked_at_ = 0;
+};
+
+TEST_F(ObservationTest, TheSearchSeesWhatIsThere) {
+  std::vector<std::string> messages;
+  ASSERT_TRUE(Spy().Await(*MailboxName::FromBytes(kTheirBox), 0, &messages).ok());
+  ASSERT_EQ(messages, std::vector<std::string>{std::string(kTheirMessage)});
+  const auto subscription = As(kGlobex, Role::kApp, "spy").Subscribe(theirs_, {their_topic_});
+  const std::optional<std::string> group = subscription->Next();
+  ASSERT_TRUE(group.has_value());
+  size_t found = 0;
+  for (const std::string& canary : Canaries()) found += group->find(canary) != std::string::npos;
+  EXPECT_GE(found, 3u) << "tenant, instantiation, record";
+}
+
+TEST_F(ObservationTest, NothingOfOthersWhenAllIsWell) {
+  AskEverything();
+  EXPECT_GT(looked_at_, 100u);
+  EXPECT_THAT(codes_,
+              ::testing::IsSupersetOf(
+                  {grpc::StatusCode::OK, grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INVALID_ARGUMENT,
+                   grpc::StatusCode::PERMISSION_DENIED, grpc::StatusCode::FAILED_PRECONDITION}));
+}
+
+TEST_F(ObservationTest, NothingOfOthersOrOfTheHostWhenTheDiskIsFull) {
+  fs_->SetFreeBytes(0);
+  AskEverything();
+  EXPECT_TRUE(codes_.contains(grpc::StatusCode::RESOURCE_EXHAUSTED) ||
+              codes_.contains(grpc::StatusCode::UNAVAILABLE));
+  fs_->SetFreeBytes(std::nullopt);
+}
+
+TEST_F(ObservationTest, NothingOfOthersOrOfTheHostWhenTheDiskFails) {
+  fs_->FailSyncs(true);
+  AskEverything();
+  EXPECT_TRUE(codes_.contains(grpc::StatusCode::UNAVAILABLE));
+  fs_->FailSyncs(false);
+}
+
+// Every event about a peer says whose it is.
+TEST_F(ObservationTest, EveryEventAboutAPeerHasATenant) {
+  absl::Mutex mutex;
+  std::vector<SecurityEvent> events;
+  const SecurityEventTap tap([&](const SecurityEvent& event) {
+    absl::MutexLock lock(&mutex);
+    events.push_back(event);
+  });
+  AskEverything();
+  absl::MutexLock lock(&mutex);
+  EXPECT_GT(events.size(), 20u);
+  for (const SecurityEvent& event : events)
+    EXPECT_FALSE(event.tenant.empty())
+        << SecurityEventName(event.kind) << " " << event.peer << " " << event.detail;
+}
+
+}  // namespace
+}  // namespace keystead::testing
