@@ -32,7 +32,9 @@ struct TransportServiceOptions {
   size_t max_bytes_per_call = 8 << 20;
   // Refusals that a publisher has not read yet. One request under way may go beyond it.
   size_t max_refusals_per_call = 8192;
-  size_t response_bytes = 256 << 10;  // of one SubscribeResponse, about; one group may be larger
+  // Of one SubscribeResponse, about; one group may be larger. As much as a stream of HTTP/2 may begin with:
+  // what a peer does not read costs no more, and nobody waits long for it to be put together.
+  size_t response_bytes = 64 << 10;
   // How long an ended call waits for a peer that does not read what was being sent.
   absl::Duration end_grace = absl::Seconds(2);
   // How often open calls are asked whether their certificate still counts, also when nothing happens on them.
