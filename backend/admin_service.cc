@@ -48,30 +48,31 @@ void AdminService::Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<cons
 }
 
 grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext& context, Work work) {
-  grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
-  auto caller = PrincipalOf(context, *parts_.resolver);
-  if (!caller.ok()) {
-    reactor->Finish(ToPeer(caller.status(), kEvent));
-    return reactor;
-  }
-  const std::string group = (*caller)->tenant().str();
-  Enter(reactor, *std::move(caller), calls_, group, std::move(work));
-  return reactor;
+  return RunIn(
+      calls_, context, [](const Principal& caller) { return caller.tenant(); }, std::move(work));
 }
 
 // An administrator has no place in the line of another tenant, whatever it asks for.
 grpc::ServerUnaryReactor* AdminService::RunErasure(grpc::CallbackServerContext& context,
                                                    std::string_view tenant, Work work) {
+  const auto group = [tenant](const Principal& caller) {
+    const auto named = TenantName::Parse(tenant);
+    return caller.role() == Role::kOperator && named.ok() ? *named : caller.tenant();
+  };
+  return RunIn(erasures_, context, group, std::move(work));
+}
+
+grpc::ServerUnaryReactor* AdminService::RunIn(Line& line, grpc::CallbackServerContext& context,
+                                              const std::function<TenantName(const Principal&)>& group,
+                                              Work work) {
   grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
   auto caller = PrincipalOf(context, *parts_.resolver);
   if (!caller.ok()) {
     reactor->Finish(ToPeer(caller.status(), kEvent));
     return reactor;
   }
-  const auto named = TenantName::Parse(tenant);
-  const bool any = (*caller)->role() == Role::kOperator && named.ok();
-  const std::string group = any ? named->str() : (*caller)->tenant().str();
-  Enter(reactor, *std::move(caller), erasures_, group, std::move(work));
+  const TenantName of = group(**caller);
+  Enter(reactor, *std::move(caller), line, of.str(), std::move(work));
   return reactor;
 }
 

@@ -85,6 +85,9 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
     std::string_view limit;  // its name in a refusal
     absl::Duration retry_after;
   };
+  // `group`: in whose name a caller takes its place.
+  grpc::ServerUnaryReactor* RunIn(Line& line, grpc::CallbackServerContext& context,
+                                  const std::function<TenantName(const Principal&)>& group, Work work);
   static void Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<const Principal> caller, Line& line,
                     std::string_view group, Work work);
   absl::StatusOr<TenantView> Find(const Principal& caller, std::string_view name) const;

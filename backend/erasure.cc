@@ -1,7 +1,8 @@
 #include "backend/erasure.h"
 
+#include <optional>
+
 #include "core/base/status.h"
-#include "core/cose/cbor.h"
 #include "core/observe/log.h"
 
 namespace keystead::backend {
@@ -9,12 +10,14 @@ namespace keystead::backend {
 absl::StatusOr<Bytes> Erasure::ReceiptOver(const TenantName& tenant, uint32_t number,
                                            const InstantiationId* id, absl::Time erased,
                                            const StoredUsage& was) const {
-  Bytes payload;
-  cose::CborWriter w(payload);
-  w.Array(6).Text(tenant.str()).Uint(number);
-  w.Bstr(id == nullptr ? ByteView() : id->view());
-  w.Uint(static_cast<uint64_t>(absl::ToUnixMicros(erased))).Uint(was.groups).Uint(was.bytes);
-  return parts_.sign(kReceiptTyp, payload);
+  audit::Receipt receipt{.tenant = tenant,
+                         .number = number,
+                         .instantiation = std::nullopt,
+                         .erased = erased,
+                         .groups = was.groups,
+                         .bytes = was.bytes};
+  if (id != nullptr) receipt.instantiation = *id;
+  return parts_.sign(kReceiptTyp, audit::EncodeReceipt(receipt));
 }
 
 // Every step can be done again after one that failed.

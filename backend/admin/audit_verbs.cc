@@ -29,10 +29,6 @@ struct FileArguments {
   std::string tenant;
 };
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone());
-}
-
 // What the backend sends, as the bytes of a file. Whether it is any good, verify says; but what is plainly
 // not what was asked for is not stored under its name.
 absl::StatusOr<Bytes> Download(Context& context, const ExportArguments& arguments, uint64_t& entries) {

@@ -28,10 +28,6 @@ struct CopyArguments {
   std::string provider_ca;
 };
 
-std::string TimeText(absl::Time time) {
-  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone());
-}
-
 // What can be seen of a backup without the keys: that it is one of this tenant, whole, and as it was sent.
 class BackupLook {
  public:

@@ -50,7 +50,7 @@ absl::Status Rotate(Context& context, const std::string& tenant) {
 
 void Print(const Context& context, const audit::VerifiedReceipt& verified, const std::string& file) {
   const audit::Receipt& receipt = verified.receipt;
-  const std::string when = absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", receipt.erased, absl::UTCTimeZone());
+  const std::string when = TimeText(receipt.erased);
   const std::string instantiation = receipt.instantiation.has_value() ? receipt.instantiation->ToHex() : "";
   if (context.json) {
     std::cout << nlohmann::json{{"good", true},

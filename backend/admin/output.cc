@@ -83,6 +83,10 @@ std::string ByteCount(double bytes) {
   return absl::StrFormat("%.4g %s", bytes, kUnits[unit]);
 }
 
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", time, absl::UTCTimeZone());
+}
+
 std::string DurationText(uint64_t seconds) {
   constexpr uint64_t kMinute = 60, kHour = 60 * kMinute, kDay = 24 * kHour;
   const auto in = [](uint64_t count, const char* unit) {

@@ -54,6 +54,15 @@ absl::StatusOr<Receipt> ParsePayload(ByteView payload) {
 
 }  // namespace
 
+Bytes EncodeReceipt(const Receipt& receipt) {
+  Bytes payload;
+  cose::CborWriter w(payload);
+  w.Array(kFields).Text(receipt.tenant.str()).Uint(receipt.number);
+  w.Bstr(receipt.instantiation.has_value() ? receipt.instantiation->view() : ByteView());
+  w.Uint(static_cast<uint64_t>(absl::ToUnixMicros(receipt.erased))).Uint(receipt.groups).Uint(receipt.bytes);
+  return payload;
+}
+
 Bytes EncodeReceiptFile(std::string_view chain_pem, ByteView receipt) {
   return cose::EncodeArray(kMagic, chain_pem, receipt);
 }

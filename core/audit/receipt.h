@@ -33,6 +33,7 @@ struct Receipt {
   uint64_t bytes = 0;
 };
 
+Bytes EncodeReceipt(const Receipt& receipt);  // the payload
 Bytes EncodeReceiptFile(std::string_view chain_pem, ByteView receipt);
 
 // The receipt, if a key signed it that the provider's CA had certified for audit logs when it was erased.
