@@ -39,12 +39,12 @@ void AdminService::Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<cons
     ReportPeer(SecurityEventKind::kLimitExceeded, *caller, "administration: too many calls are under way");
     return reactor->Finish(ToPeer(LimitReached(line.limit, line.retry_after), kEvent));
   }
-  line.executor->Post(
-      [reactor, caller = std::move(caller), place = std::move(place), work = std::move(work)]() mutable {
-        const absl::Status status = work(*caller);
-        place.reset();  // before the answer: who has it may come again
-        reactor->Finish(ToPeer(status, kEvent));
-      });
+  line.executor->Post(group, [reactor, caller = std::move(caller), place = std::move(place),
+                              work = std::move(work)]() mutable {
+    const absl::Status status = work(*caller);
+    place.reset();  // before the answer: who has it may come again
+    reactor->Finish(ToPeer(status, kEvent));
+  });
 }
 
 grpc::ServerUnaryReactor* AdminService::Run(grpc::CallbackServerContext& context, Work work) {

@@ -26,7 +26,7 @@ absl::Status TooMany() { return LimitReached(peer_limits::kCopies, peer_limits::
 }  // namespace
 
 void TenantCopies::SourceCall::Start() {
-  executor_.Post([this] { Send(); });
+  executor_.Post(caller_->tenant().str(), [this] { Send(); });
 }
 
 absl::Status TenantCopies::SourceCall::Fill() {
@@ -51,7 +51,7 @@ void TenantCopies::SourceCall::End(const absl::Status& status) {
 }
 
 void TenantCopies::SourceCall::OnWriteDone(bool ok) {
-  executor_.Post([this, ok] {
+  executor_.Post(caller_->tenant().str(), [this, ok] {
     if (ok) return Send();
     End(absl::CancelledError("the caller has gone"));
   });
@@ -75,7 +75,7 @@ void TenantCopies::RestoreCall::End(const absl::Status& status) {
 
 // Of a caller that went away only a file that is whole already counts, as if it had waited for the answer.
 void TenantCopies::RestoreCall::OnReadDone(bool ok) {
-  copies_.parts_.executor->Post([this, ok] {
+  copies_.parts_.executor->Post(caller_->tenant().str(), [this, ok] {
     if (cancelled_) return End(absl::CancelledError("the caller has gone"));
     if (!ok) {
       if (restoration_ == nullptr) return End(absl::InvalidArgumentError("a restoration without a request"));

@@ -2,27 +2,23 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
 #include "absl/hash/hash.h"
-#include "absl/time/time.h"
 
 namespace keystead {
 namespace {
 
 // Of a flow in one round: several ordinary jobs, and no more than others can well wait for.
-constexpr absl::Duration kQuantum = absl::Microseconds(250);
-
-double ProcessorNs() {
-  timespec now{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
-}
+constexpr double kQuantumNs = 250'000;
+// What one job counts at most: a debt of minutes would make whoever looks for the next go round and round.
+constexpr double kMostNs = 1e9;
 
 }  // namespace
 
-Executor::Executor(int threads) {
+Executor::Executor(int threads, Time time) : time_(time) {
   threads_.reserve(static_cast<size_t>(threads));
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Run(); });
 }
@@ -37,7 +33,7 @@ Executor::~Executor() {
 
 void Executor::Post(std::string_view flow, std::function<void()> job) {
   absl::MutexLock lock(&mutex_);
-  jobs_.Push(absl::HashOf(flow), absl::ToDoubleNanoseconds(kQuantum), std::move(job));
+  jobs_.Push(absl::HashOf(flow), kQuantumNs, std::move(job));
 }
 
 void Executor::Drain() {
@@ -46,6 +42,12 @@ void Executor::Drain() {
   };
   absl::MutexLock lock(&mutex_);
   mutex_.Await(absl::Condition(&quiet));
+}
+
+double Executor::NowNs() const {
+  timespec now{};
+  clock_gettime(time_ == Time::kElapsed ? CLOCK_MONOTONIC : CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
 }
 
 void Executor::Run() {
@@ -60,12 +62,12 @@ void Executor::Run() {
     auto next = jobs_.Take();
     if (!next.has_value()) return;
     mutex_.Unlock();
-    const double start = ProcessorNs();
+    const double start = NowNs();
     next->item();
     next->item = nullptr;  // what it held may call back into us when it goes
-    const double took = ProcessorNs() - start;
+    const double took = NowNs() - start;
     mutex_.Lock();
-    jobs_.Pay(next->flow, took);
+    jobs_.Pay(next->flow, time_ == Time::kElapsed ? std::clamp(took, kQuantumNs, kMostNs) : took);
   }
 }
 

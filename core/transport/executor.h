@@ -13,11 +13,17 @@
 
 namespace keystead {
 
-// Thread-safe. Jobs of one flow start in order of Post; between flows the time of the processor decides that
-// their jobs took (core/base/fair_line.h): who brings much waits for itself.
+// Thread-safe. Jobs of one flow start in order of Post; between flows it is decided by the time that their
+// jobs took (core/base/fair_line.h): who brings much waits for itself.
 class Executor {
  public:
-  explicit Executor(int threads);
+  enum class Time {
+    kOfProcessor,
+    // For jobs that hold a thread while they wait, for the disk for example: how long they held it, at least
+    // a whole turn and at most a second. While others wait, no flow starts two of them after each other.
+    kElapsed,
+  };
+  explicit Executor(int threads, Time time = Time::kOfProcessor);
   ~Executor();  // runs what was posted, then joins
   // The queue has no bound of its own: who posts bounds what it has under way (each call at most one job).
   // `flow` names for whom the job is, a tenant for example; without it, the program itself.
@@ -27,7 +33,9 @@ class Executor {
 
  private:
   void Run();
+  double NowNs() const;
 
+  const Time time_;
   absl::Mutex mutex_;
   FairLine<std::function<void()>> jobs_ ABSL_GUARDED_BY(mutex_);
   int idle_ ABSL_GUARDED_BY(mutex_) = 0;

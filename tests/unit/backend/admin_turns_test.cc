@@ -1,7 +1,12 @@
 // One tenant's erasure and one tenant's rotations are no other tenant's business.
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/synchronization/notification.h"
 #include "core/cose/sign1.h"
@@ -127,6 +132,91 @@ TEST_F(AdminTurnsTest, AStrangersErasureIsInNobodysWay) {
   const grpc::Status refused = EraseTenant(As(kGlobex, Role::kAdmin, "eve"), kAcme);
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(refused.error_message(), theirs);  // and does not learn that one is under way
+}
+
+// Calls of which each names a tenant that is not there, so that the security log says in which order they
+// were worked on; the first is held there.
+class NotedCalls {
+ public:
+  void Ask(Peer& peer, size_t times) {
+    const auto stub = TenantAdmin::NewStub(peer.channel());
+    for (size_t i = 0; i < times; ++i) {
+      auto& call = *calls_.emplace_back(std::make_unique<OneCall>());
+      call.context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(60));
+      call.request.set_tenant("nobody.keystead.example");
+      {
+        absl::MutexLock lock(&mutex_);
+        ++under_way_;
+      }
+      stub->async()->Usage(&call.context, &call.request, &call.response, [this](const grpc::Status&) {
+        absl::MutexLock lock(&mutex_);
+        --under_way_;
+      });
+    }
+  }
+  void AwaitFirst() { first_.WaitForNotification(); }
+  // Refused calls never get into the line: when so many are, all others have.
+  void AwaitRefused(const std::string& peer, size_t times) {
+    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return refused_[peer] >= times; };
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&enough));
+  }
+  // Lets the first one go; whose calls were worked on, in their order.
+  std::vector<std::string> Finish() {
+    go_on_.Notify();
+    const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return under_way_ == 0; };
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&none));
+    return order_;
+  }
+
+ private:
+  struct OneCall {
+    grpc::ClientContext context;
+    v1::UsageRequest request;
+    v1::UsageResponse response;
+  };
+  void Observe(const SecurityEvent& event) {
+    bool is_first = false;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (event.kind == SecurityEventKind::kLimitExceeded) ++refused_[event.peer];
+      if (event.kind != SecurityEventKind::kNotPermitted) return;
+      order_.push_back(event.peer);
+      is_first = order_.size() == 1;
+    }
+    if (!is_first) return;
+    first_.Notify();
+    go_on_.WaitForNotification();
+  }
+
+  absl::Notification first_;
+  absl::Notification go_on_;
+  std::vector<std::unique_ptr<OneCall>> calls_;
+  absl::Mutex mutex_;
+  size_t under_way_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::string> order_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, size_t> refused_ ABSL_GUARDED_BY(mutex_);
+  const SecurityEventTap tap_{[this](const SecurityEvent& event) { Observe(event); }};
+};
+
+TEST_F(AdminTurnsTest, ATenantsManyCallsAreNotBeforeThoseOfAnother) {
+  constexpr size_t kPlaces = 64;  // of a tenant
+  constexpr size_t kMore = 8;
+  const std::string alice = Uri(kAcme, Role::kAdmin, "alice");
+  const std::string eve = Uri(kGlobex, Role::kAdmin, "eve");
+  NotedCalls calls;
+  calls.Ask(As(kAcme, Role::kAdmin, "alice"), 1);
+  calls.AwaitFirst();
+  calls.Ask(As(kAcme, Role::kAdmin, "alice"), kPlaces - 1 + kMore);
+  calls.AwaitRefused(alice, kMore);
+  calls.Ask(As(kGlobex, Role::kAdmin, "eve"), kPlaces + kMore);
+  calls.AwaitRefused(eve, kMore);
+  const std::vector<std::string> order = calls.Finish();
+  ASSERT_EQ(order.size(), 2 * kPlaces);
+  const auto first_of_eve = std::find(order.begin(), order.end(), eve);
+  EXPECT_LE(first_of_eve - order.begin(), 2);
+  EXPECT_GE(std::count(order.begin(), order.begin() + kPlaces / 2, eve), kPlaces / 8) << "and so it goes on";
 }
 
 TEST_F(AdminTurnsTest, RotationsComeAtARateOfTheirTenant) {

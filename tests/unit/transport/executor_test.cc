@@ -59,6 +59,24 @@ TEST(ExecutorTest, TimeIsSharedAndNotJobs) {
   EXPECT_GT(small_before_the_last, 250);  // in turns it would be 19
 }
 
+// Jobs that wait for a disk use no processor to speak of: they take turns.
+TEST(ExecutorTest, FlowsOfJobsThatWaitTakeTurns) {
+  Executor executor(1, Executor::Time::kElapsed);
+  int done_of_much = 0;
+  std::vector<int> done_before;
+  absl::Notification held;
+  executor.Post("much", [&] { held.WaitForNotification(), ++done_of_much; });
+  for (int i = 0; i < 200; ++i) executor.Post("much", [&] { ++done_of_much; });
+  for (int i = 0; i < 3; ++i) executor.Post("little", [&] { done_before.push_back(done_of_much); });
+  held.Notify();
+  executor.Drain();
+  EXPECT_EQ(done_of_much, 201);
+  // The one that was held took long, and is paid for.
+  ASSERT_EQ(done_before.size(), 3u);
+  EXPECT_EQ(done_before[0], 1);
+  EXPECT_LE(done_before[2], 3);
+}
+
 TEST(ExecutorTest, GoingItRunsWhatWasPosted) {
   std::atomic<int> ran = 0;
   {
