@@ -457,7 +457,7 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   parts->housekeeper = std::thread([p = parts.get(), tick = options.tick] {
     while (!p->stopping.WaitForNotificationWithTimeout(tick)) p->Tick();
   });
-  parts->admin_executor.Post([p = parts.get()] { p->erasure.Resume(); });
+  parts->erasures_executor.Post([p = parts.get()] { p->erasure.Resume(); });
   return std::unique_ptr<Backend>(new Backend(std::move(parts)));
 }
 

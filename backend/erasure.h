@@ -2,9 +2,13 @@
 // is a signed receipt. docs/decisions/0027-encryption-at-rest.md.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string_view>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
@@ -77,8 +81,12 @@ class Erasure {
                                     absl::Time erased, const StoredUsage& was) const;
   absl::Status Complete(const TenantName& name, ErasedRow& row) const;
 
+  // Held while one instantiation of a tenant is finished; another of the same tenant waits for it.
+  std::shared_ptr<const void> TakeTurn(uint32_t tenant);
+
   const Parts parts_;
-  absl::Mutex finishing_;  // one instantiation at a time
+  absl::Mutex mutex_;
+  absl::flat_hash_set<uint32_t> finishing_ ABSL_GUARDED_BY(mutex_);  // tenants
 };
 
 }  // namespace keystead::backend

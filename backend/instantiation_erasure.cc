@@ -219,9 +219,20 @@ absl::Status Erasure::DeleteLog(const TenantView& tenant, uint64_t log) const {
   return DeleteRows(tenant, kStreamTable, RecordLog::RowPrefixOf(log));
 }
 
+std::shared_ptr<const void> Erasure::TakeTurn(uint32_t tenant) {
+  const auto is_free = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !finishing_.contains(tenant); };
+  absl::MutexLock lock(&mutex_);
+  mutex_.Await(absl::Condition(&is_free));
+  finishing_.insert(tenant);
+  return std::shared_ptr<const void>(this, [this, tenant](const void*) {
+    absl::MutexLock over(&mutex_);
+    finishing_.erase(tenant);
+  });
+}
+
 // Every step can be done again after one that failed. The last one waits for the disk, and so for all before.
 absl::Status Erasure::Finish(const TenantView& tenant, const InstantiationId& id) {
-  absl::MutexLock lock(&finishing_);
+  const auto turn = TakeTurn(tenant.number());
   KS_ASSIGN_OR_RETURN(const auto row, parts_.store->Get(tenant.number(), kErasingTable, id.ToString()));
   if (!row.has_value()) return absl::OkStatus();
   KS_ASSIGN_OR_RETURN(const ErasingRow left, DecodeErasing(*row));

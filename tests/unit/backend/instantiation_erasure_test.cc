@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/synchronization/notification.h"
+#include "backend/erasure.h"
 #include "backend/instantiations.h"
 #include "core/cose/cbor.h"
 #include "tests/unit/backend/instantiation_erasure_fixture.h"
@@ -257,6 +258,79 @@ TEST_F(InstantiationErasureTest, AChainThatWasReadBeforeIsNotTakenInAfter) {
                     })
                     .ok());
   }
+}
+
+// A keystore that lets the salts of one tenant go when it is told to.
+class HeldKeyStore final : public backend::at_rest::KeyStore {
+ public:
+  HeldKeyStore(KeyStore* inner, uint32_t held) : inner_(inner), tenant_(held) {}
+  absl::Status Create(uint32_t tenant) override { return inner_->Create(tenant); }
+  absl::StatusOr<uint32_t> CurrentVersion(uint32_t tenant) const override {
+    return inner_->CurrentVersion(tenant);
+  }
+  absl::StatusOr<uint32_t> Rotate(uint32_t tenant) override { return inner_->Rotate(tenant); }
+  absl::StatusOr<SecretBytes> Derive(uint32_t tenant, uint32_t version, ByteView info) const override {
+    return inner_->Derive(tenant, version, info);
+  }
+  absl::Status Destroy(uint32_t tenant) override { return inner_->Destroy(tenant); }
+  absl::StatusOr<SecretBytes> Salt(uint32_t tenant, const backend::at_rest::CompartmentId& compartment,
+                                   bool create) override {
+    return inner_->Salt(tenant, compartment, create);
+  }
+  absl::Status DestroySalt(uint32_t tenant, const backend::at_rest::CompartmentId& compartment) override {
+    if (tenant == tenant_) {
+      if (!held_.HasBeenNotified()) held_.Notify();
+      go_on_.WaitForNotification();
+    }
+    return inner_->DestroySalt(tenant, compartment);
+  }
+  void AwaitHeld() const { held_.WaitForNotification(); }
+  void LetGo() { go_on_.Notify(); }
+
+ private:
+  KeyStore* const inner_;
+  const uint32_t tenant_;
+  absl::Notification held_;
+  absl::Notification go_on_;
+};
+
+TEST_F(InstantiationErasureTest, OneTenantsErasureDoesNotWaitForThatOfAnother) {
+  StopBackend();
+  Offline offline(options_.store.path, KeysFolder());
+  TenantDirectory directory;
+  ASSERT_TRUE(directory.LoadFolder(TestPki::Shared().folder() + "/tenants").ok());
+  const auto tenants = *backend::Tenants::Open(offline.store, directory, {.keys = offline.keys.get()});
+  HeldKeyStore keys(offline.keys.get(), kAcmeNumber);
+  backend::at_rest::Ciphers ciphers(&keys);
+  RecordLog log(&offline.store);
+  Executor executor(1);
+  backend::Instantiations instantiations(&offline.store, &executor, {});
+  backend::Erasure erasure({.tenants = tenants.get(),
+                            .store = &offline.store,
+                            .ciphers = &ciphers,
+                            .log = &log,
+                            .instantiations = &instantiations,
+                            .end_calls = [](const TenantName&, const InstantiationId*) {},
+                            .sign = options_.sign,
+                            .clock = &clock_});
+  const auto erase = [&](std::string_view tenant, const InstantiationId& id) {
+    const Principal owner = Principal::ForTesting(*SpiffeId::Of(Tenant(tenant), Role::kAdmin, "owner"));
+    return erasure.EraseInstantiation(*tenants->Known(Tenant(tenant)), id, owner).status();
+  };
+  absl::Status of_acme, of_globex;
+  absl::Notification theirs_is_gone;
+  std::thread ours([&] { of_acme = erase(kAcme, home_.id()); });
+  keys.AwaitHeld();
+  std::thread theirs([&] {
+    of_globex = erase(kGlobex, their_home_->id());
+    theirs_is_gone.Notify();
+  });
+  EXPECT_TRUE(theirs_is_gone.WaitForNotificationWithTimeout(absl::Seconds(20)));
+  keys.LetGo();
+  ours.join();
+  theirs.join();
+  EXPECT_TRUE(of_acme.ok()) << of_acme;
+  EXPECT_TRUE(of_globex.ok()) << of_globex;
 }
 
 }  // namespace
