@@ -70,7 +70,7 @@ class AuditExport::Call final : public Reactor {
       ending_ = false;
       held = held_;
     }
-    if (held.has_value()) Finish(*held);
+    if (held.has_value()) Leave(*held);
   }
 
  private:
@@ -83,6 +83,11 @@ class AuditExport::Call final : public Reactor {
         return;
       }
     }
+    Leave(status);
+  }
+  // Whoever waits for the end and asks again finds the place free. After Finish nothing here may be touched.
+  void Leave(const grpc::Status& status) {
+    place_.reset();
     Finish(status);
   }
   void Send(const absl::Status& ready) {
@@ -130,7 +135,7 @@ class AuditExport::Call final : public Reactor {
   const v1::AuditRequest& request_;
   const Find find_;
   const std::shared_ptr<const Principal> caller_;
-  const CallPlaces::Place place_;
+  CallPlaces::Place place_;
   std::optional<AuditBook> book_;
   uint64_t next_ = 0;
   uint64_t end_ = 0;

@@ -70,14 +70,14 @@ size_t StatusKb(pid_t pid, const std::string& field) {
   return 0;
 }
 
-// Established TCP connections that the process holds on its port.
-size_t ConnectionsOf(pid_t pid, int port) {
+// Established TCP connections that the process holds on its port, by the inode of their sockets.
+std::set<std::string> LookAtConnections(pid_t pid, int port) {
   std::set<std::string> held;
   for (const auto& entry : std::filesystem::directory_iterator(absl::StrCat("/proc/", pid, "/fd"))) {
     std::error_code error;
     held.insert(std::filesystem::read_symlink(entry.path(), error).string());
   }
-  size_t count = 0;
+  std::set<std::string> out;
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
     std::ifstream lines(table);
     std::string line;
@@ -88,10 +88,21 @@ size_t ConnectionsOf(pid_t pid, int port) {
       const size_t colon = words[1].rfind(':');
       if (words[3] == "01" && std::stoi(words[1].substr(colon + 1), nullptr, 16) == port &&
           held.contains(absl::StrCat("socket:[", words[9], "]")))
-        ++count;
+        out.insert(words[9]);
     }
   }
-  return count;
+  return out;
+}
+
+// The kernel's table is no snapshot: while connections of whomever come and go, it names some of the others
+// twice and leaves some out. So it counts what two looks in a row agree on.
+size_t ConnectionsOf(pid_t pid, int port) {
+  std::set<std::string> before = LookAtConnections(pid, port);
+  while (true) {
+    std::set<std::string> now = LookAtConnections(pid, port);
+    if (now == before) return now.size();
+    before = std::move(now);
+  }
 }
 
 struct Member {

@@ -8,8 +8,12 @@
 
 namespace keystead::mobile::testing {
 
-grpc::Status TestRendezvous::Refused() const {
-  if (wait_seconds > 0) return ToPeer(LimitReached("mailboxes", absl::Seconds(wait_seconds.load())));
+grpc::Status TestRendezvous::Refused() {
+  if (without_wait > 0) {
+    --without_wait;
+  } else if (wait_seconds > 0) {
+    return ToPeer(LimitReached("mailboxes", absl::Seconds(wait_seconds.load())));
+  }
   return {grpc::StatusCode::RESOURCE_EXHAUSTED, "a limit was reached"};
 }
 

@@ -44,10 +44,11 @@ class TestRendezvous final : public v1::Rendezvous::Service {
   std::atomic<int> refuses{0};       // the next so many calls, with RESOURCE_EXHAUSTED
   std::atomic<bool> full{false};     // Put
   std::atomic<int> wait_seconds{0};  // what refusals ask for; 0: nothing
+  std::atomic<int> without_wait{0};  // of refusals, that ask for nothing all the same: the next so many
   std::atomic<int> puts{0};
 
  private:
-  grpc::Status Refused() const;
+  grpc::Status Refused() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool Refuses() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
