@@ -36,8 +36,9 @@ void AdminService::Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<cons
                          Line& line, std::string_view group, Work work) {
   CallPlaces::Place place = line.places.Enter(group, caller->uri());
   if (place == nullptr) {
-    ReportPeer(SecurityEventKind::kLimitExceeded, *caller, "administration: too many calls are under way");
-    return reactor->Finish(ToPeer(LimitReached(line.limit, line.retry_after), kEvent));
+    const absl::Status full = ReportLimit(*caller, "administration: too many calls are under way",
+                                          LimitReached(line.limit, line.retry_after));
+    return reactor->Finish(ToPeer(full, kEvent));
   }
   line.executor->Post(group, [reactor, caller = std::move(caller), place = std::move(place),
                               work = std::move(work)]() mutable {
@@ -182,10 +183,7 @@ grpc::ServerUnaryReactor* AdminService::RotateKey(grpc::CallbackServerContext* c
                                                   v1::RotateKeyResponse* response) {
   return Run(*context, [this, request, response](const Principal& caller) -> absl::Status {
     KS_ASSIGN_OR_RETURN(const TenantView tenant, Find(caller, request->tenant()));
-    if (absl::Status status = tenant.account().AdmitRotation(); !status.ok()) {
-      ReportPeer(SecurityEventKind::kLimitExceeded, caller, Std(status.message()));
-      return status;
-    }
+    KS_RETURN_IF_ERROR(ReportLimit(caller, tenant.account().AdmitRotation()));
     KS_ASSIGN_OR_RETURN(const uint32_t version, parts_.ciphers->keys().Rotate(tenant.number()));
     KS_ASSIGN_OR_RETURN(const auto cipher, parts_.ciphers->Of(tenant.number()));
     KS_RETURN_IF_ERROR(cipher->TakeNewVersion());

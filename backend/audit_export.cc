@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "backend/refusal.h"
 #include "core/base/status.h"
 #include "core/transport/authorization.h"
 #include "core/transport/limit_names.h"
@@ -147,23 +148,14 @@ class AuditExport::Call final : public Reactor {
   std::optional<grpc::Status> held_ ABSL_GUARDED_BY(mutex_);
 };
 
-namespace {
-
-class Refusal final : public AuditExport::Reactor {
- public:
-  explicit Refusal(const absl::Status& why) { Finish(ToPeer(why, kEvent)); }
-  void OnDone() override { delete this; }
-};
-
-}  // namespace
-
 AuditExport::Reactor* AuditExport::Open(const grpc::CallbackServerContext& context,
                                         const v1::AuditRequest& request, Find find) {
   auto caller = PrincipalOf(context, *parts_.resolver);
-  if (!caller.ok()) return new Refusal(caller.status());
+  if (!caller.ok()) return new Refusal<Reactor>(caller.status(), kEvent);
   CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
   if (place == nullptr)
-    return new Refusal(LimitReached(peer_limits::kAuditExports, peer_limits::kComeBackForPlace));
+    return new Refusal<Reactor>(LimitReached(peer_limits::kAuditExports, peer_limits::kComeBackForPlace),
+                                kEvent);
   const auto call =
       std::make_shared<Call>(*this, context, request, std::move(find), *std::move(caller), std::move(place));
   {

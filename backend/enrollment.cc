@@ -19,14 +19,6 @@ namespace {
 
 constexpr absl::Duration kBackdated = absl::Minutes(5);  // for clocks that are behind
 
-// Of `who`, or why not; `what` is for the event.
-absl::Status TakeOrReport(RateLimiter& rate, const Principal& who, std::string_view limit,
-                          std::string_view what) {
-  absl::Status out = TakeRate(rate, who.uri(), limit);
-  if (!out.ok()) ReportPeer(SecurityEventKind::kLimitExceeded, who, what);
-  return out;
-}
-
 absl::Status NotPermitted(const Principal& caller, const Enrollee& enrollee, const absl::Status& why) {
   Report({.kind = SecurityEventKind::kNotPermitted,
           .tenant = enrollee.id.tenant().str(),
@@ -123,8 +115,8 @@ std::shared_ptr<const CertificateIssuer> Enrollment::IssuerOf(const TenantName& 
 
 absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
                                                       const EnrollmentRequest& request) {
-  KS_RETURN_IF_ERROR(TakeOrReport(requests_, caller, peer_limits::kEnrollments,
-                                  "enrollment: more requests than the rate allows"));
+  KS_RETURN_IF_ERROR(ReportLimit(caller, "enrollment: more requests than the rate allows",
+                                 TakeRate(requests_, caller.uri(), peer_limits::kEnrollments)));
   KS_ASSIGN_OR_RETURN(const Enrollee enrollee, VerifyEnrollment(request, *resolver_));
   // Whose courier it is decides what it may bring. The answer is the one for a tenant that is not here.
   if (caller.tenant() != enrollee.id.tenant())
@@ -132,8 +124,9 @@ absl::StatusOr<Enrollment::Issued> Enrollment::Enroll(const Principal& caller,
   const std::shared_ptr<const CertificateIssuer> issuer = IssuerOf(enrollee.id.tenant());
   if (issuer == nullptr)
     return NotPermitted(caller, enrollee, absl::NotFoundError("enrollment: no key for this tenant"));
-  KS_RETURN_IF_ERROR(TakeOrReport(certificates_, *enrollee.factory, peer_limits::kCertificates,
-                                  "enrollment: certificates are asked for too often"));
+  KS_RETURN_IF_ERROR(
+      ReportLimit(*enrollee.factory, "enrollment: certificates are asked for too often",
+                  TakeRate(certificates_, enrollee.factory->uri(), peer_limits::kCertificates)));
   const absl::Time now = options_.clock->Now();
   LeafRequest leaf;
   leaf.id = enrollee.id;

@@ -29,10 +29,6 @@ void ReportStranger(const Principal& principal, const TenantName& tenant, const 
   Report(event);
 }
 
-void ReportLimit(const Principal& principal, const absl::Status& status) {
-  ReportPeer(SecurityEventKind::kLimitExceeded, principal, Std(status.message()));
-}
-
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const Principal>> BackendHop::Authenticate(
@@ -48,7 +44,7 @@ absl::StatusOr<Hop::Place> BackendHop::TakePlace(const Principal& principal, con
   KS_ASSIGN_OR_RETURN(const TenantView tenant, tenants_->Of(principal));
   absl::StatusOr<Place> place =
       tenant.account().Enter(principal, demand == nullptr ? 0 : demand->topics.size());
-  if (!place.ok()) ReportLimit(principal, place.status());
+  KS_RETURN_IF_ERROR(ReportLimit(principal, place.status()));
   return place;
 }
 
@@ -60,8 +56,7 @@ absl::Status BackendHop::Submit(const Principal& principal, std::unique_ptr<stor
     status = queue_->Submit(tenant, std::move(task));
     if (!status.ok()) tenant.account().GiveBack(load);
   }
-  if (absl::IsResourceExhausted(status)) ReportLimit(principal, status);
-  return status;
+  return absl::IsResourceExhausted(status) ? ReportLimit(principal, status) : status;
 }
 
 void BackendHop::Sent(const Principal& principal, uint64_t groups, uint64_t bytes) {

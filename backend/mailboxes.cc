@@ -12,12 +12,6 @@ namespace {
 
 constexpr absl::Duration kComeBackForSpace = absl::Minutes(1);  // boxes go after minutes
 
-// `what` is for the event.
-absl::Status TooMuch(const Principal& peer, std::string_view what, const absl::Status& limit) {
-  ReportPeer(SecurityEventKind::kLimitExceeded, peer, what);
-  return limit;
-}
-
 absl::Status CountsNoLonger() { return absl::UnauthenticatedError("the certificate counts no longer"); }
 
 }  // namespace
@@ -91,8 +85,8 @@ std::string_view Mailboxes::Store(const Key& key, const std::string& peer, std::
 }
 
 absl::Status Mailboxes::TakeCall(const Principal& peer) {
-  absl::Status out = TakeRate(rate_, peer.uri(), peer_limits::kRendezvousCalls);
-  return out.ok() ? out : TooMuch(peer, "rendezvous: more calls than the rate allows", out);
+  return ReportLimit(peer, "rendezvous: more calls than the rate allows",
+                     TakeRate(rate_, peer.uri(), peer_limits::kRendezvousCalls));
 }
 
 absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, const MailboxName& box,
@@ -106,7 +100,7 @@ absl::Status Mailboxes::Put(const TenantView& tenant, const Principal& peer, con
     absl::MutexLock lock(&mutex_);
     KS_RETURN_IF_ERROR(Closed(key.first));
     if (const std::string_view why = Store(key, peer.uri(), std::move(message)); !why.empty())
-      return TooMuch(peer, why, LimitReached(peer_limits::kMailboxes, kComeBackForSpace));
+      return ReportLimit(peer, why, LimitReached(peer_limits::kMailboxes, kComeBackForSpace));
     const std::vector<std::string>& messages = boxes_[key].messages;
     std::vector<uint64_t> tickets;
     if (const auto found = waiting_for_.find(key); found != waiting_for_.end()) tickets = found->second;
@@ -138,8 +132,8 @@ uint64_t Mailboxes::Await(const TenantView& tenant, const Principal& peer, const
                       found->second.messages.end());
     } else if (shares_[key.first].waiting >= options_.waiting_per_tenant ||
                waiting_peers_[peer.uri()] >= options_.waiting_per_peer) {
-      refused = TooMuch(peer, "rendezvous: too many calls wait",
-                        LimitReached(peer_limits::kRendezvousCalls, peer_limits::kComeBackForPlace));
+      refused = ReportLimit(peer, "rendezvous: too many calls wait",
+                            LimitReached(peer_limits::kRendezvousCalls, peer_limits::kComeBackForPlace));
     } else {
       const uint64_t ticket = next_ticket_++;
       ++shares_[key.first].waiting;

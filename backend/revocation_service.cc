@@ -56,9 +56,8 @@ grpc::ServerUnaryReactor* RevocationService::Put(grpc::CallbackServerContext* co
   if (status.ok() && request->object().size() > kMaxRevocationBytes)
     status = absl::InvalidArgumentError("revocations larger than the limit");
   if (status.ok()) {
-    status = TakeRate(puts_, (*caller)->uri(), peer_limits::kRevocations);
-    if (!status.ok())
-      ReportPeer(SecurityEventKind::kLimitExceeded, **caller, "revocations: more than the rate allows");
+    status = ReportLimit(**caller, "revocations: more than the rate allows",
+                         TakeRate(puts_, (*caller)->uri(), peer_limits::kRevocations));
   }
   if (!status.ok()) {
     reactor->Finish(ToPeer(status, "revocations_refused"));

@@ -75,11 +75,7 @@ class ProxiedCall final : public grpc::ServerUnaryReactor {
       place_ = places.Enter("", peer->uri());
       if (place_ == nullptr) room = LimitReached(peer_limits::kGatewayCalls, peer_limits::kComeBackForPlace);
     }
-    if (!room.ok()) {
-      ReportPeer(SecurityEventKind::kLimitExceeded, *peer,
-                 "more calls through the gateway than one peer may have");
-      return room;
-    }
+    KS_RETURN_IF_ERROR(ReportLimit(*peer, "more calls through the gateway than one peer may have", room));
     peer_ = peer;
     return peer;
   }

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "backend/refusal.h"
 #include "core/base/status.h"
 #include "core/transport/authorization.h"
 #include "core/transport/limit_names.h"
@@ -13,13 +14,6 @@ namespace {
 
 constexpr std::string_view kEvent = "copy_refused";
 constexpr size_t kMaxPieceBytes = 1 << 20;
-
-template <class Reactor>
-class Refusal final : public Reactor {
- public:
-  explicit Refusal(const absl::Status& why) { this->Finish(ToPeer(why, kEvent)); }
-  void OnDone() override { delete this; }
-};
 
 absl::Status TooMany() { return LimitReached(peer_limits::kCopies, peer_limits::kComeBackForPlace); }
 
@@ -89,9 +83,9 @@ void TenantCopies::RestoreCall::OnReadDone(bool ok) {
 
 TenantCopies::Writer* TenantCopies::Send(const grpc::CallbackServerContext& context, Open open) {
   auto caller = PrincipalOf(context, *parts_.resolver);
-  if (!caller.ok()) return new Refusal<Writer>(caller.status());
+  if (!caller.ok()) return new Refusal<Writer>(caller.status(), kEvent);
   CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
-  if (place == nullptr) return new Refusal<Writer>(TooMany());
+  if (place == nullptr) return new Refusal<Writer>(TooMany(), kEvent);
   auto* const call = new SourceCall(*parts_.executor, *std::move(caller), std::move(open), std::move(place));
   call->Start();
   return call;
@@ -100,9 +94,9 @@ TenantCopies::Writer* TenantCopies::Send(const grpc::CallbackServerContext& cont
 TenantCopies::Reader* TenantCopies::Restore(const grpc::CallbackServerContext& context,
                                             v1::RestoreResponse* response, Find find) {
   auto caller = PrincipalOf(context, *parts_.resolver);
-  if (!caller.ok()) return new Refusal<Reader>(caller.status());
+  if (!caller.ok()) return new Refusal<Reader>(caller.status(), kEvent);
   CallPlaces::Place place = places_.Enter((*caller)->tenant().str(), (*caller)->uri());
-  if (place == nullptr) return new Refusal<Reader>(TooMany());
+  if (place == nullptr) return new Refusal<Reader>(TooMany(), kEvent);
   auto* const call = new RestoreCall(*this, *std::move(caller), std::move(find), response, std::move(place));
   call->Start();
   return call;

@@ -81,8 +81,7 @@ grpc::ServerUnaryReactor* StartRevocationFetch(grpc::CallbackServerContext& cont
       room = LimitReached(peer_limits::kRevocationFetches, peer_limits::kComeBackForPlace);
   }
   if (!room.ok()) {
-    ReportPeer(SecurityEventKind::kLimitExceeded, **peer, "revocations: asked for too often");
-    call->Refuse(room);
+    call->Refuse(ReportLimit(**peer, "revocations: asked for too often", room));
     return call;
   }
   call->Start(**peer, request.above(), std::move(place));
