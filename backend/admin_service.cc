@@ -88,17 +88,6 @@ absl::StatusOr<TenantView> AdminService::Find(const Principal& caller, std::stri
   return absl::NotFoundError("no such tenant for this caller");
 }
 
-// What outlives the tenant. Of a tenant's own administrators, who could fill it, it has counts.
-void AdminService::RecordForProvider(const Principal& caller, const audit::Event& event) const {
-  const std::optional<AuditBook> provider = parts_.log->Provider();
-  if (!provider.has_value()) return;
-  if (caller.role() == Role::kOperator) {
-    parts_.log->Record(*provider, event);
-  } else {
-    parts_.notes->Note(*provider, event);
-  }
-}
-
 grpc::ServerUnaryReactor* AdminService::Create(grpc::CallbackServerContext* context,
                                                const v1::CreateTenantRequest* request,
                                                v1::CreateTenantResponse*) {
@@ -191,7 +180,7 @@ grpc::ServerUnaryReactor* AdminService::RotateKey(grpc::CallbackServerContext* c
     const audit::Event rotated{caller.uri(), "key_rotated", tenant.name().str(),
                                absl::StrCat("version ", version)};
     parts_.log->Record(AuditBook(tenant), rotated);
-    RecordForProvider(caller, rotated);
+    parts_.notes->NoteForProvider(caller, rotated);
     Log(LogLevel::kInfo, "key_rotated",
         {{"tenant", tenant.name().str()}, {"version", version}, {"peer", caller.uri()}});
     return absl::OkStatus();
@@ -235,8 +224,8 @@ grpc::ServerUnaryReactor* AdminService::EraseInstantiation(grpc::CallbackServerC
         const auto noted = parts_.copies->NoteErasure();
         KS_ASSIGN_OR_RETURN(const Bytes receipt, parts_.erasure->EraseInstantiation(tenant, id, caller));
         if (caller.role() != Role::kOperator)  // of an operator's it stands there from the beginning
-          RecordForProvider(caller, {caller.uri(), "instantiation_erased", tenant.name().str(),
-                                     absl::StrCat("instantiation ", id.ToHex())});
+          parts_.notes->NoteForProvider(caller, {caller.uri(), "instantiation_erased", tenant.name().str(),
+                                                 absl::StrCat("instantiation ", id.ToHex())});
         SetReceipt(receipt, response);
         return absl::OkStatus();
       });

@@ -91,7 +91,6 @@ class AdminService final : public v1::TenantAdmin::CallbackService {
   static void Enter(grpc::ServerUnaryReactor* reactor, std::shared_ptr<const Principal> caller, Line& line,
                     std::string_view group, Work work);
   absl::StatusOr<TenantView> Find(const Principal& caller, std::string_view name) const;
-  void RecordForProvider(const Principal& caller, const audit::Event& event) const;
 
   const Parts parts_;
   Line calls_;

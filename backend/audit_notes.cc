@@ -41,6 +41,16 @@ void AuditNotes::Note(const AuditBook& book, const audit::Event& event, uint64_t
   at->second.count += count;
 }
 
+void AuditNotes::NoteForProvider(const Principal& caller, const audit::Event& event) {
+  const std::optional<AuditBook> provider = log_->Provider();
+  if (!provider.has_value()) return;
+  if (caller.role() == Role::kOperator) {
+    log_->Record(*provider, event);
+  } else {
+    Note(*provider, event);
+  }
+}
+
 void AuditNotes::Forget(uint32_t tenant) {
   absl::MutexLock lock(&mutex_);
   std::erase_if(pending_, [&](const auto& note) { return note.first.first == tenant; });

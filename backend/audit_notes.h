@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "backend/audit_log.h"
 #include "core/base/rate_limiter.h"
+#include "core/identity/principal.h"
 #include "core/observe/security_event.h"
 
 namespace keystead::backend {
@@ -31,6 +32,10 @@ class AuditNotes {
   void Observe(const SecurityEvent& event);
   // Anything else that its actor could repeat without end. `event.object` must come from a small set.
   void Note(const AuditBook& book, const audit::Event& event, uint64_t count = 1);
+
+  // Of what was done to a tenant, what outlives it: in the provider's log, if it has one. Of a tenant's own
+  // administrators, who could fill it, it has counts.
+  void NoteForProvider(const Principal& caller, const audit::Event& event);
 
   // What waits for the log of a tenant that was erased: there is none any more.
   void Forget(uint32_t tenant);

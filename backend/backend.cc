@@ -284,6 +284,7 @@ struct Backend::Parts {
                             .store_id = store_id,
                             .forget = [this](const TenantView& tenant) { ForgetAll(tenant); },
                             .revoke = [this](std::string_view object) { return Revoke(object); }},
+            .notes = &notes,
             .clock = options.clock};
   }
 

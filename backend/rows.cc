@@ -1,6 +1,6 @@
 #include "backend/rows.h"
 
-#include "backend/big_endian.h"
+#include "core/base/big_endian.h"
 #include "core/base/status.h"
 
 namespace keystead::backend {

@@ -15,8 +15,6 @@
 namespace keystead::admin {
 namespace {
 
-constexpr size_t kMaxCaBytes = 1 << 20;
-
 struct ExportArguments {
   std::string tenant;
   std::string out;
@@ -132,7 +130,7 @@ absl::StatusOr<audit::VerifiedExport> VerifyFile(const std::string& path, const 
 }
 
 absl::Status Verify(Context& context, const FileArguments& arguments) {
-  KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxCaBytes));
+  KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxProviderCaBytes));
   const bool has_older = !arguments.extends.empty();
   // A part of a log is good only together with what shows the rest.
   KS_ASSIGN_OR_RETURN(

@@ -17,8 +17,6 @@
 namespace keystead::admin {
 namespace {
 
-constexpr size_t kMaxCaBytes = 1 << 20;
-
 struct CopyArguments {
   std::string tenant;
   std::string out;
@@ -188,7 +186,7 @@ void Print(const Context& context, const copies::VerifiedExport& good, const std
 absl::Status VerifyFile(Context& context, const CopyArguments& arguments) {
   std::string ca;
   if (!arguments.provider_ca.empty()) {
-    KS_ASSIGN_OR_RETURN(ca, ReadFile(arguments.provider_ca, kMaxCaBytes));
+    KS_ASSIGN_OR_RETURN(ca, ReadFile(arguments.provider_ca, kMaxProviderCaBytes));
   }
   copies::ExportVerifier verifier;
   bool opened = false;

@@ -16,8 +16,6 @@
 namespace keystead::admin {
 namespace {
 
-constexpr size_t kMaxCaBytes = 1 << 20;
-
 struct EraseArguments {
   std::string tenant;
   std::string instantiation;
@@ -116,7 +114,7 @@ absl::Status Erase(Context& context, EraseArguments& arguments) {
           "'", arguments.instantiation, "' is no instantiation's id: give its 32 digits in hex"));
     arguments.id = *parsed;
   }
-  KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxCaBytes));
+  KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxProviderCaBytes));
   // That it cannot be written is better known before than after.
   KS_ASSIGN_OR_RETURN(FileWriter out, FileWriter::Create(arguments.out));
   KS_ASSIGN_OR_RETURN(const v1::EraseResponse response, Ask(context, arguments));
@@ -133,7 +131,7 @@ absl::Status Erase(Context& context, EraseArguments& arguments) {
 }
 
 absl::Status Verify(Context& context, const VerifyArguments& arguments) {
-  KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxCaBytes));
+  KS_ASSIGN_OR_RETURN(const std::string ca, ReadFile(arguments.provider_ca, kMaxProviderCaBytes));
   KS_ASSIGN_OR_RETURN(const std::string file, ReadFile(arguments.file, audit::kMaxReceiptFileBytes));
   KS_ASSIGN_OR_RETURN(const audit::VerifiedReceipt verified,
                       VerifyReceipt(AsBytes(file), arguments.file, ca));

@@ -36,6 +36,8 @@ void AddAuditVerbs(CLI::App& app, Context& context, Verbs& verbs);   // audit ex
 void AddKeyVerbs(CLI::App& app, Context& context, Verbs& verbs);     // rotate, erase, receipt verify
 void AddCopyVerbs(CLI::App& app, Context& context, Verbs& verbs);    // backup, restore, export
 
+inline constexpr size_t kMaxProviderCaBytes = 1 << 20;  // of a file with the certificates to verify with
+
 // INVALID_ARGUMENT, in words, unless a tenant's name.
 absl::Status CheckTenantName(const std::string& name);
 // INVALID_ARGUMENT, in words, unless what cannot be taken back was confirmed by naming the tenant again.

@@ -2,8 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "backend/at_rest/key_shapes.h"
-#include "backend/big_endian.h"
 #include "backend/rows.h"
+#include "core/base/big_endian.h"
 #include "core/base/status.h"
 
 namespace keystead::backend::at_rest {

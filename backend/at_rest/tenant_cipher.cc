@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "backend/big_endian.h"
+#include "core/base/big_endian.h"
 #include "core/base/status.h"
 #include "core/crypto/hash.h"
 

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "backend/at_rest/row_crypt.h"
-#include "backend/big_endian.h"
 #include "backend/rows.h"
+#include "core/base/big_endian.h"
 #include "core/base/status.h"
 #include "core/cose/sign1.h"
 

@@ -5,7 +5,7 @@
 
 #include "backend/at_rest/row_crypt.h"
 #include "backend/backup/store_id.h"
-#include "backend/big_endian.h"
+#include "core/base/big_endian.h"
 #include "core/base/status.h"
 #include "core/transport/record_log_rows.h"
 

@@ -19,10 +19,9 @@ void TenantCopies::FinishInterrupted() const {
 }
 
 void TenantCopies::Record(const Principal& caller, const TenantView& tenant, std::string_view action) const {
-  const AuditLog& log = *parts_.restoration.audit;
   const audit::Event event{caller.uri(), std::string(action), tenant.name().str(), ""};
-  log.Record(AuditBook(tenant), event);
-  if (const std::optional<AuditBook> own = log.Provider(); own.has_value()) log.Record(*own, event);
+  parts_.restoration.audit->Record(AuditBook(tenant), event);
+  parts_.notes->NoteForProvider(caller, event);
   Log(LogLevel::kInfo, "tenant_copied",
       {{"tenant", tenant.name().str()}, {"action", action}, {"peer", caller.uri()}});
 }

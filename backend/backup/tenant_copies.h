@@ -11,6 +11,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "backend/audit_notes.h"
 #include "backend/backup/copy_source.h"
 #include "backend/backup/restoration.h"
 #include "core/base/call_places.h"
@@ -28,6 +29,7 @@ class TenantCopies {
     Executor* executor = nullptr;  // of its own: copies take long
     std::string provider;          // its name; may be empty
     Restoration::Parts restoration;
+    AuditNotes* notes = nullptr;
     const Clock* clock = &Clock::System();
   };
   explicit TenantCopies(const Parts& parts)

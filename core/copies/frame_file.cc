@@ -1,5 +1,7 @@
 #include "core/copies/frame_file.h"
 
+#include "core/base/big_endian.h"
+
 namespace keystead::copies {
 namespace {
 
@@ -7,8 +9,7 @@ constexpr std::string_view kMagic = "ks1copy\n";
 constexpr size_t kLengthBytes = 4;
 
 void AppendFrame(std::string& out, char kind, std::string_view payload) {
-  const auto length = static_cast<uint32_t>(payload.size() + 1);
-  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(length >> shift));
+  PutNumber(out, payload.size() + 1, kLengthBytes);
   out.push_back(kind);
   out.append(payload);
 }
@@ -49,8 +50,7 @@ absl::StatusOr<std::optional<Frame>> FrameReader::Next() {
   if (rest.empty()) return std::nullopt;
   if (ended_) return absl::InvalidArgumentError("there is something behind the end");
   if (rest.size() < kLengthBytes) return std::nullopt;
-  size_t length = 0;
-  for (const char c : rest.substr(0, kLengthBytes)) length = length << 8 | static_cast<unsigned char>(c);
+  const size_t length = GetNumber(rest.substr(0, kLengthBytes));
   if (length == 0 || length > kMaxFrameBytes) return absl::InvalidArgumentError("a frame of no such length");
   if (rest.size() - kLengthBytes < length) return std::nullopt;
   const std::string_view whole = rest.substr(0, kLengthBytes + length);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/big_endian.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/transport/record_log_state.h"
@@ -40,7 +41,7 @@ absl::StatusOr<TopicLog> RecordLogState::OpenTopic(storage::Transaction& transac
     KS_ASSIGN_OR_RETURN(number, rows::DecodeNumber(*next));
   }
   std::string following;
-  rows::PutU64(following, number + 1);
+  PutNumber(following, number + 1);
   transaction.Put(key.tenant, kTopicTable, rows::kNextLogKey, following);
   const TopicLog log{{key.tenant, number}, options_.random->NewId<LogId>()};
   transaction.Put(key.tenant, kTopicTable, row, rows::EncodeTopicLog(log));
@@ -281,7 +282,7 @@ absl::StatusOr<RecordLog::Detached> RecordLog::DetachTopics(storage::Transaction
 }
 std::string RecordLog::RowPrefixOf(uint64_t log) {
   std::string out;
-  rows::PutU64(out, log);
+  PutNumber(out, log);
   return out;
 }
 void RecordLog::Finish(RecordLogChanges& changes, const absl::Status& status) {

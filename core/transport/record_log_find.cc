@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/big_endian.h"
 #include "core/base/limits.h"
 #include "core/base/status.h"
 #include "core/crypto/hash.h"
@@ -127,8 +128,8 @@ class RecordLogState::LookUp {
     const std::string prefix = rows::LatePrefix(to_.log.ref.log, to_.key);
     // Behind what retention has discarded at this sequence, of which there may be any number of rows.
     std::string after = prefix;
-    rows::PutU64(after, sequence);
-    if (to_.log.first_kept > 0) rows::PutU64(after, to_.log.first_kept - 1);
+    PutNumber(after, sequence);
+    if (to_.log.first_kept > 0) PutNumber(after, to_.log.first_kept - 1);
     KS_ASSIGN_OR_RETURN(
         const std::vector<storage::Row> found,
         to_.transaction.Scan(to_.log.ref.tenant, kStreamTable,

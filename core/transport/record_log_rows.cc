@@ -1,5 +1,6 @@
 #include "core/transport/record_log_rows.h"
 
+#include "core/base/big_endian.h"
 #include "core/base/bytes.h"
 #include "core/base/status.h"
 
@@ -11,7 +12,7 @@ constexpr size_t kStreamBytes = MemberId::kSize + 8 + StreamId::kSize;
 std::string LogKey(uint64_t log, char kind) {
   std::string out;
   out.reserve(9 + kStreamBytes + 16);
-  PutU64(out, log);
+  PutNumber(out, log);
   out.push_back(kind);
   return out;
 }
@@ -19,7 +20,7 @@ std::string LogKey(uint64_t log, char kind) {
 std::string LogStreamKey(uint64_t log, char kind, const StreamKey& stream) {
   std::string out = LogKey(log, kind);
   out.append(AsChars(stream.sender.view()));
-  PutU64(out, stream.epoch);
+  PutNumber(out, stream.epoch);
   out.append(AsChars(stream.stream.view()));
   return out;
 }
@@ -30,15 +31,9 @@ absl::Status Damaged(std::string_view row) {
 
 }  // namespace
 
-void PutU64(std::string& out, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(value >> shift));
-}
-
 uint64_t GetU64(std::string_view bytes, size_t at) {
   if (bytes.size() < 8 || at > bytes.size() - 8) return 0;
-  uint64_t value = 0;
-  for (size_t i = 0; i < 8; ++i) value = value << 8 | static_cast<uint8_t>(bytes[at + i]);
-  return value;
+  return GetNumber(bytes.substr(at, 8));
 }
 
 std::string TopicPrefix(const InstantiationId& instantiation) { return "t" + ToString(instantiation.view()); }
@@ -47,7 +42,7 @@ std::string TopicKeyOf(const InstantiationId& instantiation, const Topic& topic)
 }
 std::string EncodeTopicLog(const TopicLog& log) {
   std::string out;
-  PutU64(out, log.ref.log);
+  PutNumber(out, log.ref.log);
   out.append(AsChars(log.id.view()));
   return out;
 }
@@ -56,7 +51,7 @@ std::string HeadKey(uint64_t log) { return LogKey(log, 'h'); }
 std::string CheckpointPrefix(uint64_t log) { return LogKey(log, 'c'); }
 std::string CheckpointKey(uint64_t log, uint64_t offset) {
   std::string out = CheckpointPrefix(log);
-  PutU64(out, offset);
+  PutNumber(out, offset);
   return out;
 }
 std::string StreamPrefix(uint64_t log) { return LogKey(log, 's'); }
@@ -64,40 +59,40 @@ std::string StreamKeyOf(uint64_t log, const StreamKey& stream) { return LogStrea
 std::string PositionPrefix(uint64_t log, const StreamKey& stream) { return LogStreamKey(log, 'p', stream); }
 std::string PositionKey(uint64_t log, const StreamKey& stream, uint64_t sequence) {
   std::string out = PositionPrefix(log, stream);
-  PutU64(out, ~sequence);
+  PutNumber(out, ~sequence);
   return out;
 }
 std::string LatePrefix(uint64_t log, const StreamKey& stream) { return LogStreamKey(log, 'l', stream); }
 std::string LateKey(uint64_t log, const StreamKey& stream, uint64_t sequence, uint64_t offset) {
   std::string out = LatePrefix(log, stream);
-  PutU64(out, sequence);
-  PutU64(out, offset);
+  PutNumber(out, sequence);
+  PutNumber(out, offset);
   return out;
 }
 
 std::string EncodeHead(const LogHead& head) {
   std::string out;
-  PutU64(out, head.checkpoint);
-  PutU64(out, head.checkpoint_bytes);
-  PutU64(out, head.trimmed_bytes);
+  PutNumber(out, head.checkpoint);
+  PutNumber(out, head.checkpoint_bytes);
+  PutNumber(out, head.trimmed_bytes);
   return out;
 }
 
 std::string EncodeCheckpoint(const Checkpoint& checkpoint) {
   std::string out;
-  PutU64(out, checkpoint.bytes);
-  PutU64(out, static_cast<uint64_t>(checkpoint.unix_ms));
+  PutNumber(out, checkpoint.bytes);
+  PutNumber(out, static_cast<uint64_t>(checkpoint.unix_ms));
   return out;
 }
 
 std::string EncodeStream(const StreamState& state) {
   std::string out;
-  PutU64(out, state.last_offset);
-  PutU64(out, state.has_late ? 1 : 0);
-  PutU64(out, state.have.forgotten_below());
+  PutNumber(out, state.last_offset);
+  PutNumber(out, state.has_late ? 1 : 0);
+  PutNumber(out, state.have.forgotten_below());
   for (const SequenceSet::Interval& interval : state.have.intervals()) {
-    PutU64(out, interval.first);
-    PutU64(out, interval.end);
+    PutNumber(out, interval.first);
+    PutNumber(out, interval.end);
   }
   return out;
 }
@@ -105,17 +100,17 @@ std::string EncodeStream(const StreamState& state) {
 std::string EncodePlaces(uint64_t end, const std::vector<GroupPlace>& groups) {
   std::string out;
   out.reserve(8 + groups.size() * 16);
-  PutU64(out, end);
+  PutNumber(out, end);
   for (const GroupPlace& group : groups) {
-    PutU64(out, group.first);
-    PutU64(out, group.offset);
+    PutNumber(out, group.first);
+    PutNumber(out, group.offset);
   }
   return out;
 }
 
 std::string EncodeLate(const Digest& digest, uint64_t publisher) {
   std::string out = ToString(digest.view());
-  PutU64(out, publisher);
+  PutNumber(out, publisher);
   return out;
 }
 

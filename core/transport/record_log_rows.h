@@ -92,7 +92,6 @@ namespace rows {
 
 inline constexpr std::string_view kNextLogKey = "n";
 
-void PutU64(std::string& out, uint64_t value);
 uint64_t GetU64(std::string_view bytes, size_t at);  // 0 past the end; sizes are checked by the decoders
 
 std::string TopicPrefix(const InstantiationId& instantiation);

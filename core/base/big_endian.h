@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace keystead::backend {
+namespace keystead {
 
 // The lowest `bytes` of a number, appended.
 inline void PutNumber(std::string& out, uint64_t value, size_t bytes = 8) {
@@ -19,4 +19,4 @@ inline uint64_t GetNumber(std::string_view bytes) {
   return value;
 }
 
-}  // namespace keystead::backend
+}  // namespace keystead
