@@ -232,7 +232,7 @@ absl::Status CommitIntake::AppendToKeyring(storage::Transaction& transaction, Jo
   KS_ASSIGN_OR_RETURN(const AppendOutcome outcome,
                       parts_.log->Append(transaction, job.tenant.number(), view, bytes, job.changes));
   if (!outcome.refused.empty()) return absl::InternalError("the keyring refused a commit");
-  if (outcome.stored != nullptr) job.stored_bytes = outcome.stored->size();
+  if (outcome.stored != nullptr) job.stored = {1, static_cast<int64_t>(outcome.stored->size())};
   return absl::OkStatus();
 }
 
@@ -253,8 +253,7 @@ absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) 
         {job.caller->uri(), "commit_accepted", job.id.ToHex(),
          absl::StrCat("epoch ", job.accepted.epoch, ", commit ", job.accepted.hash.ToHex())}));
   }
-  if (job.stored_bytes > 0)
-    KS_RETURN_IF_ERROR(job.tenant.account().Add(transaction, 1, static_cast<int64_t>(job.stored_bytes)));
+  if (job.stored.groups > 0) KS_RETURN_IF_ERROR(job.tenant.account().Add(transaction, job.stored));
 
   // From here on nothing fails: tasks prepared after this one meet the new roster.
   job.entered = true;
@@ -270,7 +269,7 @@ absl::Status CommitIntake::Prepare(storage::Transaction& transaction, Job& job) 
 
 void CommitIntake::Done(Job& job, const absl::Status& status) {
   parts_.log->Finish(job.changes, status);
-  if (job.entered) job.tenant.account().Settle(status);
+  if (job.entered) job.tenant.account().Settle(status, job.stored);
   if (!status.ok()) {
     if (job.entered) {
       parts_.instantiations->Forget(job.tenant, job.id);

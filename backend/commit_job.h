@@ -30,8 +30,8 @@ struct CommitIntake::Job {
   CommitEffect effect;
   std::vector<std::pair<InstantiationId, Digest>> evicted;  // memberships that a device left by its reset
   RecordLogChanges changes;
-  size_t stored_bytes = 0;  // in the keyring; 0: it was there
-  bool entered = false;     // memory shows it: to be taken back when the batch fails
+  StoredChange stored;   // in the keyring; nothing: it was there
+  bool entered = false;  // memory shows it: to be taken back when the batch fails
 };
 
 // What makes an acceptance the same: all it says. The signature over it is randomised.

@@ -99,26 +99,31 @@ absl::StatusOr<uint32_t> BackendHop::Admit(storage::Transaction& transaction, co
   }
   KS_RETURN_IF_ERROR(
       Weighed(transaction, *tenant, header.instantiation, (*gate)->MayPublish(principal, group)));
+  admitted_ = *tenant;
   return tenant->number();
 }
 
-absl::Status BackendHop::Stored(storage::Transaction& transaction, const Principal& principal,
+absl::Status BackendHop::Stored(storage::Transaction& transaction, const Principal&,
                                 std::span<const StoredGroup> groups) {
-  int64_t stored = 0;
-  int64_t bytes = 0;
+  Noted noted;
   for (const StoredGroup& group : groups) {
     if (group.outcome.stored == nullptr) continue;
-    ++stored;
-    bytes += static_cast<int64_t>(group.outcome.stored->size());
+    ++noted.change.groups;
+    noted.change.bytes += static_cast<int64_t>(group.outcome.stored->size());
   }
-  if (stored == 0) return absl::OkStatus();
-  KS_ASSIGN_OR_RETURN(const TenantView tenant, tenants_->Of(principal));
-  return tenant.account().Add(transaction, stored, bytes);
+  if (noted.change.groups > 0) {
+    noted.tenant = admitted_;  // with these groups, in this task
+    KS_RETURN_IF_ERROR(noted.tenant->account().Add(transaction, noted.change));
+  }
+  noted_.push_back(noted);
+  return absl::OkStatus();
 }
 
-void BackendHop::Committed(const Principal& principal, std::span<const StoredGroup>,
-                           const absl::Status& status) {
-  if (const auto tenant = tenants_->Of(principal); tenant.ok()) tenant->account().Settle(status);
+// Tasks are done in the order in which they were prepared.
+void BackendHop::Committed(const Principal&, std::span<const StoredGroup>, const absl::Status& status) {
+  const Noted noted = noted_.front();
+  noted_.pop_front();
+  if (noted.tenant.has_value()) noted.tenant->account().Settle(status, noted.change);
 }
 
 absl::StatusOr<TenantView> BackendHop::AdmitReader(storage::Transaction& transaction,

@@ -2,7 +2,9 @@
 // caller's tenant and the roster of the instantiation, in the single writer's order.
 #pragma once
 
+#include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "backend/fair_queue.h"
@@ -70,6 +72,15 @@ class BackendHop final : public Hop {
   storage::LogStore* const store_;
   FairQueue* const queue_;
   TransportService* service_ = nullptr;
+
+  // THREAD: the store's writer. Whose group was let in last; what the tasks have stored that are prepared and
+  // not done, in their order.
+  struct Noted {
+    std::optional<TenantView> tenant;  // none: it has stored nothing
+    StoredChange change;
+  };
+  std::optional<TenantView> admitted_;
+  std::deque<Noted> noted_;
 };
 
 }  // namespace keystead::backend

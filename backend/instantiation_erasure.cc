@@ -66,6 +66,7 @@ struct Erasure::Marking {
   Found found;
   RecordLogChanges changes;
   GoneRow row;
+  StoredChange removed;
 };
 
 // From commit `found.commits` on. A row that does not open is counted: it is to be deleted like the others.
@@ -141,15 +142,15 @@ absl::Status Erasure::PrepareMark(storage::Transaction& transaction, Marking& ma
   transaction.Put(number, kGoneTable, key, EncodeGone(marking.row));
   transaction.Put(number, kErasingTable, key, EncodeErasing({.commits = commits, .logs = had.logs}));
   KS_RETURN_IF_ERROR(Record(transaction, marking));
-  KS_RETURN_IF_ERROR(
-      tenant.account().Add(transaction, -static_cast<int64_t>(had.groups), -static_cast<int64_t>(had.bytes)));
+  marking.removed = {-static_cast<int64_t>(had.groups), -static_cast<int64_t>(had.bytes)};
+  KS_RETURN_IF_ERROR(tenant.account().Add(transaction, marking.removed));
   parts_.instantiations->Forget(tenant, marking.id);
   return absl::OkStatus();
 }
 
 absl::StatusOr<GoneRow> Erasure::Mark(const TenantView& tenant, const InstantiationId& id,
                                       const Principal& caller) {
-  Marking marking{tenant, id, caller, {}, {}, {}};
+  Marking marking{tenant, id, caller, {}, {}, {}, {}};
   KS_RETURN_IF_ERROR(ReadCommits(*parts_.store, tenant, id, marking.found));
   KS_RETURN_IF_ERROR(LoadLogs(tenant, id));
   KS_RETURN_IF_ERROR(storage::RunTask(
@@ -161,7 +162,7 @@ absl::StatusOr<GoneRow> Erasure::Mark(const TenantView& tenant, const Instantiat
       },
       [&](const absl::Status& status) {
         parts_.log->Finish(marking.changes, status);
-        tenant.account().Settle(status);
+        tenant.account().Settle(status, marking.removed);
       }));
   return marking.row;
 }

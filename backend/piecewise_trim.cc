@@ -27,8 +27,8 @@ absl::Status PiecewiseTrim::CutSome(storage::Transaction& transaction, const Lin
                          changes));
     KS_ASSIGN_OR_RETURN(const uint64_t has, parts_.log->BytesOf(transaction, log, changes));
     const uint64_t groups = kept - bounds.first;
-    piece.removed.groups += groups;
-    piece.removed.bytes += had - has;
+    piece.change.groups -= static_cast<int64_t>(groups);
+    piece.change.bytes -= static_cast<int64_t>(had - has);
     cost += std::max(groups, kCostOfLog);
     if (groups == 0) ++piece.next;  // else there may be more
   }
@@ -43,18 +43,15 @@ absl::Status PiecewiseTrim::RemoveOld(const TenantView& tenant, const std::vecto
     Piece piece;
     RecordLogChanges changes;
     const auto prepare = [&](storage::Transaction& transaction) -> absl::Status {
-      piece = {.next = next, .removed = {}};
+      piece = {.next = next, .change = {}};
       absl::Status status = CutSome(transaction, line, piece, changes);
-      if (status.ok() && piece.removed.groups > 0) {
-        status = tenant.account().Add(transaction, -static_cast<int64_t>(piece.removed.groups),
-                                      -static_cast<int64_t>(piece.removed.bytes));
-      }
+      if (status.ok() && piece.change.groups != 0) status = tenant.account().Add(transaction, piece.change);
       if (!status.ok()) parts_.log->Finish(changes, status);
       return status;
     };
     KS_RETURN_IF_ERROR(storage::RunTask(*parts_.store, prepare, [&](const absl::Status& status) {
       parts_.log->Finish(changes, status);
-      tenant.account().Settle(status);
+      tenant.account().Settle(status, piece.change);
     }));
     next = piece.next;
   }

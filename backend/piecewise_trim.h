@@ -40,7 +40,7 @@ class PiecewiseTrim {
   };
   struct Piece {
     size_t next = 0;  // of the logs, the first that is not done with
-    StoredUsage removed;
+    StoredChange change;
   };
   absl::Status CutSome(storage::Transaction& transaction, const Line& line, Piece& piece,
                        RecordLogChanges& changes);

@@ -17,6 +17,13 @@ constexpr absl::Duration kComeBackForSpace = absl::Seconds(30);
 constexpr double kRotationsPerSecond = 1.0 / 60;
 constexpr double kRotationsBurst = 4;
 
+template <class Source>  // a Transaction or a LogStore
+absl::StatusOr<StoredUsage> ReadUsage(Source& source, uint32_t tenant) {
+  KS_ASSIGN_OR_RETURN(const auto row, source.Get(tenant, kUsageTable, kStoredUsage));
+  if (!row.has_value()) return StoredUsage();
+  return DecodeUsage(*row);
+}
+
 }  // namespace
 
 struct TenantAccount::Call {
@@ -126,28 +133,30 @@ void TenantAccount::CountSent(uint64_t groups, uint64_t bytes) {
   usage_.bytes_out += bytes;
 }
 
-// Read through the transaction each time, which sees the open batch and forgets tasks that were rolled back.
-absl::Status TenantAccount::Add(storage::Transaction& transaction, int64_t groups, int64_t bytes) {
-  KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(number_, kUsageTable, kStoredUsage));
-  StoredUsage usage;
-  if (row.has_value()) {
-    KS_ASSIGN_OR_RETURN(usage, DecodeUsage(*row));
+absl::Status TenantAccount::Add(storage::Transaction& transaction, const StoredChange& change) {
+  StoredUsage usage = stored();
+  if (!is_known_ || is_in_batch_) {
+    KS_ASSIGN_OR_RETURN(usage, ReadUsage(transaction, number_));
+    if (!is_in_batch_) SetStored(usage);
   }
-  usage.groups += static_cast<uint64_t>(groups);
-  usage.bytes += static_cast<uint64_t>(bytes);
+  usage.groups += static_cast<uint64_t>(change.groups);
+  usage.bytes += static_cast<uint64_t>(change.bytes);
   transaction.Put(number_, kUsageTable, kStoredUsage, EncodeUsage(usage));
-  open_batch_ = usage;
+  is_in_batch_ = true;
   return absl::OkStatus();
 }
 
-void TenantAccount::Settle(const absl::Status& status) {
-  if (!status.ok()) {  // the batch is gone, and with it what was noted
-    open_batch_.reset();
-    return;
-  }
-  if (!open_batch_.has_value()) return;
-  stored_groups_.store(open_batch_->groups, std::memory_order_relaxed);
-  stored_bytes_.store(open_batch_->bytes, std::memory_order_relaxed);
+void TenantAccount::Settle(const absl::Status& status, const StoredChange& change) {
+  is_in_batch_ = false;  // all that is in a batch is prepared before any of it is settled
+  if (!status.ok()) return;
+  stored_groups_.fetch_add(static_cast<uint64_t>(change.groups), std::memory_order_relaxed);
+  stored_bytes_.fetch_add(static_cast<uint64_t>(change.bytes), std::memory_order_relaxed);
+}
+
+void TenantAccount::SetStored(const StoredUsage& usage) {
+  stored_groups_.store(usage.groups, std::memory_order_relaxed);
+  stored_bytes_.store(usage.bytes, std::memory_order_relaxed);
+  is_known_ = true;
 }
 
 void TenantAccount::Forget() {
@@ -157,14 +166,10 @@ void TenantAccount::Forget() {
 }
 
 absl::Status TenantAccount::Load(const storage::LogStore& store) {
-  KS_ASSIGN_OR_RETURN(const auto row, store.Get(number_, kUsageTable, kStoredUsage));
-  StoredUsage usage;
-  if (row.has_value()) {
-    KS_ASSIGN_OR_RETURN(usage, DecodeUsage(*row));
-  }
-  open_batch_.reset();
-  stored_groups_.store(usage.groups, std::memory_order_relaxed);
-  stored_bytes_.store(usage.bytes, std::memory_order_relaxed);
+  is_known_ = false;
+  is_in_batch_ = false;
+  KS_ASSIGN_OR_RETURN(const StoredUsage usage, ReadUsage(store, number_));
+  SetStored(usage);
   return absl::OkStatus();
 }
 

@@ -35,6 +35,12 @@ struct TenantUsage {
   std::map<std::string, uint64_t> refused;  // by the name of the limit
 };
 
+// What a task adds to what is stored, or takes away.
+struct StoredChange {
+  int64_t groups = 0;
+  int64_t bytes = 0;
+};
+
 // Thread-safe, but for what is marked. Lives as long as the Tenants that made it.
 class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
  public:
@@ -55,11 +61,13 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   void CountRefused(std::string_view limit);
   void CountSent(uint64_t groups, uint64_t bytes);
 
-  // THREAD: the store's writer, inside Prepare, as the last thing that can fail. Notes in the open batch what
-  // was added, or taken away.
-  absl::Status Add(storage::Transaction& transaction, int64_t groups, int64_t bytes);
-  // THREAD: the store's writer, inside Done of a task that may have used Add.
-  void Settle(const absl::Status& status);
+  // THREAD: the store's writer, inside Prepare, as the last thing that can fail. Notes the change in the open
+  // batch. Only from the second task of a batch on is the row read again, since the first may have been taken
+  // back meanwhile.
+  absl::Status Add(storage::Transaction& transaction, const StoredChange& change);
+  // THREAD: the store's writer, inside Done of a task that has used Add, with what it added; zero when the
+  // task may not have come so far.
+  void Settle(const absl::Status& status, const StoredChange& change);
   // Before there is a writer, or on its thread, outside of tasks that use Add: what is stored was exchanged.
   absl::Status Load(const storage::LogStore& store);
 
@@ -88,8 +96,11 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   absl::flat_hash_set<Digest> seen_ ABSL_GUARDED_BY(mutex_);
   TenantUsage usage_ ABSL_GUARDED_BY(mutex_);  // without connections and what is stored
 
+  void SetStored(const StoredUsage& usage);
+
   // THREAD: the store's writer.
-  std::optional<StoredUsage> open_batch_;
+  bool is_known_ = false;     // what is committed, and below
+  bool is_in_batch_ = false;  // a task of the open batch has used Add
 
   std::atomic<uint64_t> stored_groups_{0}, stored_bytes_{0};  // committed
 };

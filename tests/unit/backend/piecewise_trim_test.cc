@@ -94,21 +94,19 @@ class PiecewiseTrimTest : public ::testing::Test {
       GroupHeaderCache headers;
       const GroupView view = *GroupView::Parse(*group, headers);
       RecordLogChanges changes;
+      const StoredChange change{1, static_cast<int64_t>(group->size())};
       ASSERT_TRUE(storage::RunTask(
                       *store_,
                       [&](storage::Transaction& transaction) -> absl::Status {
                         absl::Status status =
                             log_->Append(transaction, tenant_->number(), view, group, changes).status();
-                        if (status.ok()) {
-                          status =
-                              tenant_->account().Add(transaction, 1, static_cast<int64_t>(group->size()));
-                        }
+                        if (status.ok()) status = tenant_->account().Add(transaction, change);
                         if (!status.ok()) log_->Finish(changes, status);
                         return status;
                       },
                       [&](const absl::Status& status) {
                         log_->Finish(changes, status);
-                        tenant_->account().Settle(status);
+                        tenant_->account().Settle(status, change);
                       },
                       storage::Durability::kBuffered)
                       .ok());

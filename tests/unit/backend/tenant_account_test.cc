@@ -2,9 +2,18 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "backend/tenant_view.h"
 #include "core/transport/limit_status.h"
 #include "keystead/v1/admin.pb.h"
+#include "tests/unit/backend/counting_store.h"
 #include "tests/unit/identity/test_pki.h"
 
 namespace keystead::backend {
@@ -83,6 +92,111 @@ TEST_F(TenantAccountTest, WhatASubscriberAsksForIsNoRecord) {
   EXPECT_EQ(Refused(account_->Admit({.records = 1, .bytes = 1})), "records_per_second");
   EXPECT_TRUE(account_->Admit({}).ok());
   EXPECT_EQ(Refused(account_->Admit({.records = 1, .bytes = 2})), "stored_bytes");
+}
+
+// Over a store that writes down every look-up.
+class StoredUsageTest : public TenantAccountTest {
+ protected:
+  StoredUsageTest() { EXPECT_TRUE(account_->Load(store_).ok()); }
+  static std::unique_ptr<storage::LogStore> OpenStore() {
+    storage::Options options;
+    options.path = testing::TestPki::Shared().NewFolder() + "/store";
+    options.format_name = "test";
+    return *storage::LogStore::Open(options);
+  }
+  std::unique_ptr<storage::Task> Adding(StoredChange change, absl::Status end = absl::OkStatus()) {
+    return storage::MakeTask(
+        0,
+        [this, change, end](storage::Transaction& transaction) {
+          const absl::Status added = account_->Add(transaction, change);
+          return added.ok() ? end : added;
+        },
+        [this, change](const absl::Status& status) { account_->Settle(status, change); });
+  }
+  // In one batch: they wait behind a task that is held.
+  void CommitTogether(std::vector<std::unique_ptr<storage::Task>> tasks) {
+    absl::Notification held, go_on;
+    ASSERT_TRUE(inner_
+                    ->Submit(storage::MakeTask(
+                        0,
+                        [&](storage::Transaction&) {
+                          held.Notify();
+                          go_on.WaitForNotification();
+                          return absl::OkStatus();
+                        },
+                        [](const absl::Status&) {}))
+                    .ok());
+    held.WaitForNotification();
+    for (auto& task : tasks) ASSERT_TRUE(store_.Submit(std::move(task)).ok());
+    go_on.Notify();
+    ASSERT_TRUE(inner_->Commit([](storage::Transaction&) { return absl::OkStatus(); }).ok());
+  }
+  size_t TakeLooks(std::string_view what) {
+    const std::string wanted = absl::StrCat(absl::string_view(what.data(), what.size()), " ",
+                                            static_cast<int>(kUsageTable), " of 7");
+    looks_ = store_.TakeOperations();
+    return static_cast<size_t>(std::count(looks_.begin(), looks_.end(), wanted));
+  }
+  // As the row says, and as the account remembers: the same.
+  StoredUsage Stored() {
+    const StoredUsage row = DecodeUsage(**inner_->Get(7, kUsageTable, kStoredUsage)).value();
+    EXPECT_EQ(account_->stored().groups, row.groups);
+    EXPECT_EQ(account_->stored().bytes, row.bytes);
+    return row;
+  }
+
+  const std::unique_ptr<storage::LogStore> inner_ = OpenStore();
+  testing::CountingStore store_{inner_.get()};
+  std::vector<std::string> looks_;
+};
+
+TEST_F(StoredUsageTest, WhatIsKnownIsNotReadAgain) {
+  store_.TakeOperations();
+  for (int batch = 1; batch <= 3; ++batch) {
+    std::vector<std::unique_ptr<storage::Task>> one;
+    one.push_back(Adding({2, 100}));
+    CommitTogether(std::move(one));
+    EXPECT_EQ(Stored().groups, 2u * batch);
+  }
+  EXPECT_EQ(TakeLooks("get"), 0u);
+  EXPECT_EQ(std::count(looks_.begin(), looks_.end(), "put 21 of 7"), 3);
+}
+
+TEST_F(StoredUsageTest, WhatIsTakenBackCountsNeitherInTheBatchNorAfter) {
+  std::vector<std::unique_ptr<storage::Task>> tasks;
+  tasks.push_back(Adding({1, 10}));
+  tasks.push_back(Adding({5, 50}, absl::DataLossError("taken back")));
+  tasks.push_back(Adding({1, 10}));
+  tasks.push_back(Adding({7, 70}, absl::DataLossError("taken back")));
+  CommitTogether(std::move(tasks));
+  EXPECT_EQ(Stored().groups, 2u);
+  EXPECT_EQ(Stored().bytes, 20u);
+  std::vector<std::unique_ptr<storage::Task>> next;
+  next.push_back(Adding({5, 50}, absl::DataLossError("taken back")));
+  next.push_back(Adding({-1, -10}));
+  CommitTogether(std::move(next));
+  EXPECT_EQ(Stored().groups, 1u);
+  EXPECT_EQ(Stored().bytes, 10u);
+}
+
+// What could not be read is read when it is needed.
+TEST_F(StoredUsageTest, AnAccountThatKnowsNothingReads) {
+  std::vector<std::unique_ptr<storage::Task>> first;
+  first.push_back(Adding({3, 30}));
+  CommitTogether(std::move(first));
+  const auto another = std::make_shared<TenantAccount>(7, &clock_);
+  store_.TakeOperations();
+  for (int i = 0; i < 2; ++i) {
+    const StoredChange change{1, 10};
+    ASSERT_TRUE(storage::RunTask(
+                    store_,
+                    [&](storage::Transaction& transaction) { return another->Add(transaction, change); },
+                    [&](const absl::Status& status) { another->Settle(status, change); })
+                    .ok());
+  }
+  EXPECT_EQ(TakeLooks("get"), 1u);
+  EXPECT_EQ(another->stored().groups, 5u);
+  EXPECT_EQ(DecodeUsage(**inner_->Get(7, kUsageTable, kStoredUsage))->groups, 5u);
 }
 
 TEST(LimitsTest, SurviveARowAndAMessage) {
