@@ -1,7 +1,6 @@
 // What comes back to a peer of one tenant says nothing of another, nor of the machine: whatever is asked, of
 // whichever RPC, and whatever has gone wrong inside.
 #include <gmock/gmock.h>
-#include <google/protobuf/dynamic_message.h>
 #include <unistd.h>
 
 #include <set>
@@ -9,11 +8,13 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "backend/policy.h"
+#include "core/identity/revocations.h"
 #include "core/storage/fault_injection_fs.h"
 #include "core/transport/status_mapping.h"
+#include "keystead/v1/revocation.grpc.pb.h"
 #include "tests/isolation/exchange.h"
+#include "tests/isolation/requests.h"
 #include "tests/unit/backend/backend_fixture.h"
 
 namespace keystead::testing {
@@ -23,6 +24,7 @@ constexpr std::string_view kHostsFolder = "folder-of-the-host";
 constexpr std::string_view kTheirBox = "their own box 16";
 constexpr std::string_view kTheirMessage = "what they told each other";
 constexpr std::string_view kTheirRecord = "what their bulb sealed";
+constexpr std::string_view kTheirLostDevice = "their-lost-lamp";
 
 class ObservationTest : public BackendTest {
  protected:
@@ -40,6 +42,18 @@ class ObservationTest : public BackendTest {
     EXPECT_TRUE(As(kGlobex, Role::kDevice, "their-bulb").Publish(GroupOf(theirs_, 0)).status.ok());
     EXPECT_TRUE(Spy().Put(*MailboxName::FromBytes(kTheirBox), std::string(kTheirMessage)).ok());
     EXPECT_TRUE(Phone().Put(*MailboxName::FromBytes(kTheirBox), "x").ok());  // ours of that name
+    Revoke(Spy(), kGlobex, kTheirLostDevice);
+    Revoke(Phone(), kAcme, "lost");
+  }
+
+  static void Revoke(Peer& peer, std::string_view tenant, std::string_view device) {
+    const SecretBytes key = Secret(ReadAll(TestPki::Shared().tenant_folder(tenant) + "/ca.key"));
+    v1::PutRevocationsRequest request;
+    request.set_object(ToString(*SignRevocations(
+        {.number = 1, .tenant = Tenant(tenant), .text = absl::StrCat("name device/", Absl(device))}, key)));
+    v1::PutRevocationsResponse response;
+    grpc::ClientContext context;
+    EXPECT_TRUE(v1::Revocation::NewStub(peer.channel())->Put(&context, request, &response).ok());
   }
 
   std::string GroupOf(const Home& home, uint64_t sequence) const {
@@ -55,9 +69,13 @@ class ObservationTest : public BackendTest {
     gethostname(host, sizeof(host) - 1);
     const std::string id = theirs_.id().ToString();
     const std::string member = their_bulb_.entry.member.ToString();
-    std::vector<std::string> plain = {
-        std::string(kGlobex),     id, member, std::string(kTheirMessage), std::string(kTheirRecord),
-        std::string(kHostsFolder)};
+    std::vector<std::string> plain = {std::string(kGlobex),
+                                      id,
+                                      member,
+                                      std::string(kTheirMessage),
+                                      std::string(kTheirRecord),
+                                      std::string(kHostsFolder),
+                                      std::string(kTheirLostDevice)};
     std::vector<std::string> out = plain;
     for (const std::string& text : plain) {
       out.push_back(absl::BytesToHexString(text));
@@ -69,59 +87,31 @@ class ObservationTest : public BackendTest {
     return out;
   }
 
-  // A request for what the names say, as far as its fields have a place for them.
-  void Fill(google::protobuf::Message& message, const Home& home) {
-    const auto* reflection = message.GetReflection();
-    for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
-      const auto* field = message.GetDescriptor()->field(i);
-      const std::string& name = field->name();
-      const auto set = [&](const std::string& value) {
-        if (field->is_repeated()) {
-          reflection->AddString(&message, field, value);
-        } else {
-          reflection->SetString(&message, field, value);
-        }
-      };
-      if (name == "tenant") set(home.tenant().str());
-      if (name == "instantiation") set(home.id().ToString());
-      if (name == "topic") set(their_topic_.str());
-      if (name == "groups") set(GroupOf(home, 7));
-      if (name == "bundle") set(home.id() == ours_.id() ? ours_.Make() : theirs_.Make());
-      if (name == "box") set(std::string(kTheirBox));
-      if (name == "message") set("x");
-      if (name == "topics") Fill(*reflection->AddMessage(&message, field), home);
-    }
+  // A request for what is ours, and one for what is theirs.
+  Filling FillingFor(Home& home) {
+    return {{"tenant", home.tenant().str()},
+            {"instantiation", home.id().ToString()},
+            {"topic", their_topic_.str()},
+            {"groups", GroupOf(home, 7)},
+            {"bundle", home.Make()},
+            {"box", std::string(kTheirBox)},
+            {"message", "x"}};
   }
 
-  std::vector<std::string> RequestsFor(const std::string& method) {
-    std::vector<std::string> out = {"", "\xff\xff\xff", std::string(70000, '\x0a')};
-    for (const auto* service : backend::ServedServices()) {
-      const std::vector<std::string> parts = absl::StrSplit(method, '/');
-      if (service->full_name() != parts[1]) continue;
-      const auto* input = service->FindMethodByName(parts[2])->input_type();
-      for (const Home* home : {&ours_, &theirs_}) {
-        const std::unique_ptr<google::protobuf::Message> message(
-            google::protobuf::MessageFactory::generated_factory()->GetPrototype(input)->New());
-        Fill(*message, *home);
-        out.push_back(message->SerializeAsString());
-      }
-    }
-    return out;
-  }
-
-  // Calls everything as everybody of ours, and looks through all that comes back. What an empty long poll
-  // waits for never comes, so those that wait by right are not called.
+  // Calls everything as everybody of ours, and looks through all that comes back. What a long poll waits for
+  // is there.
   void AskEverything() {
     for (const std::string& method : backend::MakePolicy().Methods()) {
       const bool live = absl::EndsWith(method, "/Subscribe") || absl::EndsWith(method, "/Watch");
-      if (absl::EndsWith(method, "Revocation/Fetch")) continue;
+      const Filling fillings[] = {FillingFor(ours_), FillingFor(theirs_)};
       for (const Role role : {Role::kDevice, Role::kApp, Role::kGateway, Role::kThirdParty, Role::kAdmin}) {
         Peer& peer = As(kAcme, role, IdOf(role));
-        for (const std::string& request : RequestsFor(method)) {
+        for (const std::string& request : RequestsTo(method, backend::ServedServices(), fillings)) {
           const Answer answer = Exchange(
               peer.channel(), method, request,
               live ? [](const std::string&) { return true; } : std::function<bool(const std::string&)>());
           Look(absl::StrCat(method, " as ", Absl(RoleName(role))), answer);
+          if (absl::EndsWith(method, "Revocation/Fetch")) revocations_ += answer.responses.size();
         }
       }
     }
@@ -158,6 +148,7 @@ class ObservationTest : public BackendTest {
   Topic their_topic_ = Topic::Keyring();
   std::set<grpc::StatusCode> codes_;
   size_t looked_at_ = 0;
+  size_t revocations_ = 0;  // of ours, that came back
 };
 
 TEST_F(ObservationTest, TheSearchSeesWhatIsThere) {
@@ -170,11 +161,16 @@ TEST_F(ObservationTest, TheSearchSeesWhatIsThere) {
   size_t found = 0;
   for (const std::string& canary : Canaries()) found += group->find(canary) != std::string::npos;
   EXPECT_GE(found, 3u) << "tenant, instantiation, record";
+  const Answer revoked =
+      Exchange(As(kGlobex, Role::kAdmin, "eve").channel(), "/keystead.v1.Revocation/Fetch", "");
+  EXPECT_EQ(revoked.code, grpc::StatusCode::OK);
+  EXPECT_NE(revoked.Bytes().find(kTheirLostDevice), std::string::npos);
 }
 
 TEST_F(ObservationTest, NothingOfOthersWhenAllIsWell) {
   AskEverything();
   EXPECT_GT(looked_at_, 100u);
+  EXPECT_GT(revocations_, 0u);
   EXPECT_THAT(codes_,
               ::testing::IsSupersetOf(
                   {grpc::StatusCode::OK, grpc::StatusCode::NOT_FOUND, grpc::StatusCode::INVALID_ARGUMENT,

@@ -22,19 +22,31 @@ T Must(absl::StatusOr<T> value) {
   return *std::move(value);
 }
 
+// What a call ends with.
+grpc::ServerUnaryReactor* Ended(grpc::CallbackServerContext& context, const std::atomic<bool>& tells) {
+  grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
+  if (tells) {
+    context.AddTrailingMetadata("next-hop", kNextHopsWords);
+    reactor->Finish({grpc::StatusCode::ABORTED, kNextHopsWords, kNextHopsWords});
+  } else {
+    reactor->Finish(grpc::Status::OK);
+  }
+  return reactor;
+}
+
 }  // namespace
 
 class TestUpstream::Rendezvous final : public v1::Rendezvous::CallbackService {
  public:
+  explicit Rendezvous(const std::atomic<bool>* tells) : tells_(tells) {}
   grpc::ServerUnaryReactor* Put(grpc::CallbackServerContext* context, const v1::PutRequest* request,
                                 v1::PutResponse*) override {
     Add(request->box(), request->message());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
+    return Ended(*context, *tells_);
   }
-  grpc::ServerUnaryReactor* Await(grpc::CallbackServerContext*, const v1::AwaitRequest* request,
+  grpc::ServerUnaryReactor* Await(grpc::CallbackServerContext* context, const v1::AwaitRequest* request,
                                   v1::AwaitResponse* response) override {
+    if (*tells_) return Ended(*context, *tells_);
     auto* const waiting = new Waiting(this, *request, response);
     waiting->Look();
     return waiting;
@@ -92,29 +104,30 @@ class TestUpstream::Rendezvous final : public v1::Rendezvous::CallbackService {
   absl::Mutex mutex_;
   std::map<std::string, std::vector<std::string>> boxes_ ABSL_GUARDED_BY(mutex_);
   std::set<Waiting*> waiting_ ABSL_GUARDED_BY(mutex_);
+  const std::atomic<bool>* const tells_;
 };
 
 // Answers with what it was asked.
 class TestUpstream::Enrollment final : public v1::Enrollment::CallbackService {
  public:
-  explicit Enrollment(std::atomic<uint64_t>* enrolled) : enrolled_(enrolled) {}
+  Enrollment(std::atomic<uint64_t>* enrolled, const std::atomic<bool>* tells)
+      : enrolled_(enrolled), tells_(tells) {}
   grpc::ServerUnaryReactor* Enroll(grpc::CallbackServerContext* context, const v1::EnrollRequest* request,
                                    v1::EnrollResponse* response) override {
     ++*enrolled_;
     response->set_chain(request->factory_chain() + request->proof());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
+    return Ended(*context, *tells_);
   }
 
  private:
   std::atomic<uint64_t>* const enrolled_;
+  const std::atomic<bool>* const tells_;
 };
 
 class TestUpstream::Registry final : public v1::Registry::CallbackService {
  public:
-  Registry(std::atomic<uint64_t>* commits, std::atomic<uint64_t>* fetches)
-      : commits_(commits), fetches_(fetches) {}
+  Registry(std::atomic<uint64_t>* commits, std::atomic<uint64_t>* fetches, const std::atomic<bool>* tells)
+      : commits_(commits), fetches_(fetches), tells_(tells) {}
   void SetBundle(uint64_t epoch, const std::string& bundle) {
     absl::MutexLock lock(&mutex_);
     bundles_[epoch] = bundle;
@@ -124,21 +137,19 @@ class TestUpstream::Registry final : public v1::Registry::CallbackService {
                                    v1::SubmitCommitResponse* response) override {
     response->set_epoch(++*commits_);
     response->set_head(request->bundle());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
+    return Ended(*context, *tells_);
   }
   grpc::ServerUnaryReactor* Fetch(grpc::CallbackServerContext* context,
                                   const v1::FetchCommitsRequest* request,
                                   v1::FetchCommitsResponse* response) override {
     ++*fetches_;
+    if (*tells_) return Ended(*context, *tells_);
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     absl::MutexLock lock(&mutex_);
     for (auto it = bundles_.lower_bound(request->from_epoch()); it != bundles_.end(); ++it)
       response->add_bundles(it->second);
-    reactor->Finish(bundles_.empty()
-                        ? grpc::Status(grpc::StatusCode::NOT_FOUND, "secret detail of the next hop")
-                        : grpc::Status::OK);
+    reactor->Finish(bundles_.empty() ? grpc::Status(grpc::StatusCode::NOT_FOUND, kNextHopsWords)
+                                     : grpc::Status::OK);
     return reactor;
   }
 
@@ -147,15 +158,16 @@ class TestUpstream::Registry final : public v1::Registry::CallbackService {
   std::map<uint64_t, std::string> bundles_ ABSL_GUARDED_BY(mutex_);
   std::atomic<uint64_t>* const commits_;
   std::atomic<uint64_t>* const fetches_;
+  const std::atomic<bool>* const tells_;
 };
 
 TestUpstream::TestUpstream()
     : path_(std::filesystem::path(::testing::TempDir()) /
             ("upstream_" + RandomSource::System().NewId<LogId>().ToHex())),
       resolver_(std::make_shared<PrincipalResolver>(&directory_, &deny_list_)),
-      rendezvous_(std::make_unique<Rendezvous>()),
-      registry_(std::make_unique<Registry>(&commits, &fetches)),
-      enrollment_(std::make_unique<Enrollment>(&enrolled)) {
+      rendezvous_(std::make_unique<Rendezvous>(&tells)),
+      registry_(std::make_unique<Registry>(&commits, &fetches, &tells)),
+      enrollment_(std::make_unique<Enrollment>(&enrolled, &tells)) {
   if (!directory_.LoadFolder(TestPki::Shared().folder() + "/tenants").ok()) std::abort();
   Start();
 }

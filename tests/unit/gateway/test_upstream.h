@@ -20,6 +20,8 @@
 
 namespace keystead::testing {
 
+inline constexpr char kNextHopsWords[] = "secret detail of the next hop";
+
 class TestUpstream final : public Hop {
  public:
   TestUpstream();
@@ -43,6 +45,9 @@ class TestUpstream final : public Hop {
   void Accept(const std::string& content);
   int refusals(const std::string& content);
   std::atomic<bool> busy{false};  // publish calls end with RESOURCE_EXHAUSTED
+  // While set, calls of Rendezvous, Registry and Enrollment end with ABORTED, and kNextHopsWords stand in
+  // every part of the answer that has a place for them.
+  std::atomic<bool> tells{false};
   std::atomic<uint64_t> duplicates{0};
   std::atomic<uint64_t> commits{0};   // that the registry was shown
   std::atomic<uint64_t> fetches{0};   // that it was asked for; without bundles it answers NOT_FOUND
