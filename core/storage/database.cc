@@ -12,8 +12,8 @@
 #include "core/storage/keys.h"
 #include "core/storage/rocksdb_options.h"
 #include "core/storage/rocksdb_status.h"
+#include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
-#include "rocksdb/transaction_log.h"
 
 namespace keystead::storage {
 namespace {
@@ -43,9 +43,11 @@ rocksdb::Status SyncFile(rocksdb::FileSystem& fs, const std::string& path, std::
 
 }  // namespace
 
-Database::Database(const Options& options) : options_(options) {
-  if (options_.file_system != nullptr) env_ = rocksdb::NewCompositeEnv(options_.file_system);
-}
+Database::Database(const Options& options)
+    : options_(options),
+      fs_(std::make_shared<WalFileSystem>(options.file_system != nullptr ? options.file_system
+                                                                         : rocksdb::FileSystem::Default())),
+      env_(rocksdb::NewCompositeEnv(fs_)) {}
 
 Database::~Database() {
   absl::MutexLock lock(&mutex_);
@@ -208,30 +210,20 @@ absl::Status Database::Closed() const {
       absl::StrCat("the disk of store ", options_.path, " fails: repair it, reading then goes on by itself"));
 }
 
-rocksdb::Status Database::WalEnd(WalPosition* end) const {
-  std::unique_ptr<rocksdb::LogFile> file;
-  rocksdb::Status status = db_->GetCurrentWalFile(&file);
-  if (status.ok()) *end = {file->LogNumber(), file->SizeFileBytes()};
-  return status;
-}
-
 absl::Status Database::Write(rocksdb::WriteBatch& batch, bool sync) {
   absl::ReaderMutexLock lock(&mutex_);
   if (failed_ || db_ == nullptr) return Closed();
-  WalPosition before;
-  rocksdb::Status status = WalEnd(&before);
-  if (status.ok()) {
-    rocksdb::WriteOptions write;
-    write.sync = sync;
-    status = db_->Write(write, &batch);
-    if (status.ok()) {
-      unsynced_ = !sync;
-      return absl::OkStatus();
-    }
+  const WalFileSystem::Position before = fs_->End();
+  rocksdb::WriteOptions write;
+  write.sync = sync;
+  const rocksdb::Status status = db_->Write(write, &batch);
+  if (!status.ok()) {
     NoteFailure(before);
+    failed_ = true;
+    return Convert(status);
   }
-  failed_ = true;
-  return Convert(status);
+  unsynced_ = !sync;
+  return absl::OkStatus();
 }
 
 absl::Status Database::Sync() {
@@ -246,9 +238,8 @@ absl::Status Database::Sync() {
 
 // The failed batch lies in the log file that is current now: behind `before`, or from its start if it is a
 // new file.
-void Database::NoteFailure(WalPosition before) {
-  WalPosition now;
-  if (!WalEnd(&now).ok()) now = before;
+void Database::NoteFailure(WalFileSystem::Position before) {
+  const WalFileSystem::Position now = fs_->End();
   char name[32];
   std::snprintf(name, sizeof name, "/%06llu.log", static_cast<unsigned long long>(now.number));
   cut_path_ = options_.path + name;
@@ -257,9 +248,8 @@ void Database::NoteFailure(WalPosition before) {
 }
 
 rocksdb::Status Database::CutWal() const {
-  const auto fs = FileSystem();
-  if (fs->FileExists(cut_path_, {}, nullptr).IsNotFound()) return rocksdb::Status::OK();
-  return SyncFile(*fs, cut_path_, cut_size_);
+  if (fs_->FileExists(cut_path_, {}, nullptr).IsNotFound()) return rocksdb::Status::OK();
+  return SyncFile(*fs_, cut_path_, cut_size_);
 }
 
 // Recovery that begins and then fails would leave readers without a database, so it begins only when a file
@@ -275,12 +265,11 @@ absl::Status Database::Probe() const {
 
 // What was written without sync before the failure lies in log files that RocksDB will not sync any more.
 absl::Status Database::SyncWals() const {
-  const auto fs = FileSystem();
   std::vector<std::string> names;
-  KS_RETURN_IF_ERROR(Convert(fs->GetChildren(options_.path, {}, &names, nullptr)));
+  KS_RETURN_IF_ERROR(Convert(fs_->GetChildren(options_.path, {}, &names, nullptr)));
   for (const std::string& name : names) {
     if (name.ends_with(".log"))
-      KS_RETURN_IF_ERROR(Convert(SyncFile(*fs, options_.path + "/" + name, std::nullopt)));
+      KS_RETURN_IF_ERROR(Convert(SyncFile(*fs_, options_.path + "/" + name, std::nullopt)));
   }
   return absl::OkStatus();
 }

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "core/storage/log_store.h"
 #include "core/storage/trim_filter.h"
+#include "core/storage/wal_file_system.h"
 #include "rocksdb/db.h"
 #include "rocksdb/write_batch.h"
 
@@ -68,11 +69,6 @@ class Database {
   friend class DatabaseSnapshot;
   friend class TableReplacement;
 
-  struct WalPosition {
-    uint64_t number = 0;
-    uint64_t size = 0;
-  };
-
   explicit Database(const Options& options);
 
   absl::Status CheckDirectory() const;
@@ -81,12 +77,10 @@ class Database {
   absl::Status LoadTrims() ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   void CloseRocksDb() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status Probe() const;
-  rocksdb::Status WalEnd(WalPosition* end) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
-  void NoteFailure(WalPosition before) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  void NoteFailure(WalFileSystem::Position before) ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   rocksdb::Status CutWal() const;
   absl::Status SyncWals() const;
-  rocksdb::Env* Env() const { return env_ != nullptr ? env_.get() : rocksdb::Env::Default(); }
-  std::shared_ptr<rocksdb::FileSystem> FileSystem() const { return Env()->GetFileSystem(); }
+  rocksdb::Env* Env() const { return env_.get(); }
   absl::Status Convert(const rocksdb::Status& status) const;
   absl::Status Closed() const;
   absl::StatusOr<Bounds> LoadBoundsLocked(LogRef log) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
@@ -96,7 +90,8 @@ class Database {
   void EndSnapshotsLocked() ABSL_SHARED_LOCKS_REQUIRED(mutex_) ABSL_LOCKS_EXCLUDED(snapshots_mutex_);
 
   const Options options_;
-  std::unique_ptr<rocksdb::Env> env_;
+  const std::shared_ptr<WalFileSystem> fs_;
+  const std::unique_ptr<rocksdb::Env> env_;  // with fs_
   const std::shared_ptr<TrimTable> trims_ = std::make_shared<TrimTable>();
   mutable absl::Mutex mutex_;  // held shared by every use of the database, exclusively to open it anew
   std::unique_ptr<rocksdb::DB> db_ ABSL_GUARDED_BY(mutex_);  // null only when opening it anew failed

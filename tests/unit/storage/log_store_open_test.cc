@@ -53,6 +53,44 @@ TEST_F(LogStoreOpenTest, AFileInItsPlaceIsRefused) {
   EXPECT_EQ(Refusal(), absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(LogStoreOpenTest, ALogFileHasItsLengthBeforeItIsWritten) {
+  options_.write_buffer_bytes = 1 << 20;
+  Open();
+  const auto length = [&] {
+    uint64_t bytes = 0;
+    for (const auto& file : fs::directory_iterator(options_.path)) {
+      if (file.path().extension() == ".log") bytes += file.file_size();
+    }
+    return bytes;
+  };
+  ASSERT_TRUE(Append({1, 1}, {"a"}).ok());
+  const uint64_t before = length();
+  EXPECT_GT(before, options_.write_buffer_bytes / 4);
+  ASSERT_TRUE(Append({1, 1}, {std::string(10'000, 'b')}).ok());
+  EXPECT_EQ(length(), before) << "a sync has to make a new length durable";
+}
+
+// What a killed process leaves: log files as long as what was reserved, and zeros behind what was written.
+TEST_F(LogStoreOpenTest, ZerosBehindWhatWasWrittenAreItsEnd) {
+  options_.write_buffer_bytes = 2 << 20;
+  Open();
+  std::vector<std::string> written;
+  for (int i = 0; i < 40; ++i) {
+    written.push_back(std::string(static_cast<size_t>(i) * 997, 'x'));  // ends at many places of a block
+    ASSERT_TRUE(Append({1, 1}, {written.back()}).ok());
+    fs::remove_all(directory_ + "/killed");
+    fs::copy(options_.path, directory_ + "/killed", fs::copy_options::recursive);
+    Options killed = options_;
+    killed.path = directory_ + "/killed";
+    for (int opened = 0; opened < 2; ++opened) {
+      auto store = LogStore::Open(killed);
+      ASSERT_TRUE(store.ok()) << store.status();
+      ASSERT_EQ(Texts((*store)->Read({1, 1}, 0, 64 << 20)), written);
+      ASSERT_EQ(*(*store)->GetBounds({1, 1}), (Bounds{0, written.size()}));
+    }
+  }
+}
+
 TEST_F(LogStoreOpenTest, DamageIsTold) {
   Open();
   ASSERT_TRUE(Append({1, 1}, {"a"}).ok());
