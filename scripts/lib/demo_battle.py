@@ -149,9 +149,9 @@ def plan_for(hop, direction, topic, seed, ways):
 
 
 def ways_on(demo, hop):
-    """Where one home's equipment stands alone there is nobody else's place to put a record in."""
-    alone = hop in demo.world.one_home_alone
-    return [(kind, target) for kind, target in RECORD_ATTACKS if not (alone and kind == "splice" and target in ("tenant", "instantiation"))]
+    """All but splices into places that the equipment of this hop never meets."""
+    return [(kind, target) for kind, target in RECORD_ATTACKS
+            if not (kind == "splice" and target in demo.world.nobody_elses.get(hop, ()))]
 
 
 def balancers(demo):

@@ -22,7 +22,7 @@ def listener_of(hop, home):
 
 
 class World:
-    one_home_alone = ()  # hops whose equipment carries one home only
+    nobody_elses = {}  # hop → splice targets for which its equipment meets nobody else's place
 
     def __init__(self, stack, homes, canaries=(), env=None, backend_options=(), gateway_options=(), say=lambda text: None):
         """`homes`: short name of a home → its tenant."""
