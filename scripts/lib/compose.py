@@ -99,9 +99,14 @@ class Project:
             self.processes[service] = Container(self, service, ids[service])
         return self.processes[service]
 
-    def close(self):
+    def forget(self):
+        """What was followed so far: somebody else may have restarted the containers since."""
         for container in self.processes.values():
             container.close()
+        self.processes.clear()
+
+    def close(self):
+        self.forget()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -143,7 +148,7 @@ class Container:
         self.project = project
         self.name = name
         self.id = identity
-        self._run = 0
+        self.since_epoch = 0  # what its next run says of earlier epochs is not looked at
         self._earlier = []  # logs of earlier runs stay the objects they were: evidence is kept by log
         self._followers = []
         self._conversations = []
@@ -151,9 +156,7 @@ class Container:
 
     def _follow(self, since):
         """Into new files, from `since` on or from the beginning."""
-        self._run += 1
-        folder = self.project.folder / "run" / f"{self.name}-{self._run}"
-        folder.mkdir(parents=True)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self.project.folder))
         self.log = JsonLog(folder / "log.jsonl")
         self.output = folder / "output"
         words = ["docker", "logs", "--follow", *(["--since", since] if since else []), self.id]
@@ -236,7 +239,7 @@ class Command:
 
     def __init__(self, container, name, words):
         self.name = name
-        folder = container.project.folder / "run"
+        folder = container.project.folder
         self.output = folder / f"{name}.output"
         self._errors = folder / f"{name}.errors"
         with open(self.output, "ab") as output, open(self._errors, "ab") as errors:
@@ -252,6 +255,19 @@ class Command:
 
     def error_text(self):
         return self._errors.read_text(errors="replace")
+
+
+class Output(JsonLog):
+    """What a phone says, without what it has to say of epochs before `since_epoch`."""
+
+    OF_RECORDS = {"alarm", "missing", "duplicate"}
+
+    def __init__(self, path, since_epoch):
+        super().__init__(path)
+        self._since_epoch = since_epoch
+
+    def keeps(self, entry):
+        return entry.get("event") not in self.OF_RECORDS or not entry.get("stream") or entry.get("epoch", 0) >= self._since_epoch
 
 
 class Way:
@@ -294,6 +310,7 @@ class Phone(App):
     def watch(self, name=None, hop=None, env=None):
         """It watches as long as its container runs."""
         self.watching = Watch(self.container)
+        self.watching.events = Output(self.container.output, self.container.since_epoch)
         return self.watching
 
 

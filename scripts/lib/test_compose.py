@@ -125,6 +125,7 @@ def killed_once(trial):
     screen, checks, project = trial.screen, trial.checks, trial.project
     screen.stage("Each container is killed once", "SIGKILL, then started again; new readings of every device must reach its owner's phone.")
     demo = demo_compose.Demo(screen, checks, project, None)
+    project.forget()
     demo_compose.attach(demo)
     demo_compose.new_readings(demo, 60)
     known = holes_told(demo)  # of the attacks before
