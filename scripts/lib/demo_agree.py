@@ -13,6 +13,7 @@ class Explanations:
     LATER = {"hash_chain_broken", "stale", "tail_unknown", "limit_exceeded"}
     # Said without a record: about a connection, a commit, a joining.
     OF_CONNECTIONS = {"peer_refused"}
+    CUT_OFF = "handshakes: connections ended before TLS: 0 above what an address may ask for"
     # A gateway that has not seen the newest commit yet turns a newcomer away, who comes again.
     BEHIND = ("epoch is not known", "nobody writes this topic")
     OF_TOPICS = {"commit_refused": "registry", "fork": "registry", "join_refused": "rendezvous"}
@@ -45,7 +46,9 @@ class Explanations:
             return self.topics["registry"] > 0  # a commit of another home, replayed where it does not belong
         if kind == "command_refused":  # an answer that was signed: demo_commands has judged it
             return self.topics[entry.get("topic")] > 0
-        if kind in self.OF_CONNECTIONS:
+        # A wire swallowed the beginning of a connection: its other end counts one that did not go on. None too many may come.
+        cut_off = kind == "limit_exceeded" and entry.get("detail", "").startswith(self.CUT_OFF)
+        if kind in self.OF_CONNECTIONS or cut_off:
             return "tcp" in self.forms
         wanted = self.OF_TOPICS.get(kind)
         if wanted is not None:

@@ -148,15 +148,21 @@ def plan_for(hop, direction, topic, seed, ways):
              "seed": seed, "delay_ms": {"delay": 200, "drop": 200}.get(kind)} for kind, target in ways]
 
 
+def ways_on(demo, hop):
+    """All but splices into places that the equipment of this hop never meets."""
+    return [(kind, target) for kind, target in RECORD_ATTACKS
+            if not (kind == "splice" and target in demo.world.nobody_elses.get(hop, ()))]
+
+
 def balancers(demo):
     demo.screen.stage("Attacks by balancers that hold valid credentials", "These see every message and may send any. What they change no longer "
                       "opens, what they move to another place neither, and what they swallow leaves a numbered hole.")
     commands = Commands(demo, HOME)
-    readings = [Fight(demo, hop, direction, "telemetry/", RECORD_ATTACKS) for hop, direction in
+    readings = [Fight(demo, hop, direction, "telemetry/", ways_on(demo, hop)) for hop, direction in
                 (("device-gateway", "up"), ("gateway-backend", "up"), ("backend-app", "down"))]
     # Every command is a program of its own, started and ended: the hops take turns, so that each way is tried on one.
     turns = 1 if demo.thorough else len(HOPS)
-    orders = [Fight(demo, hop, direction, "command/", RECORD_ATTACKS[turn % turns::turns], commands) for turn, (hop, direction) in
+    orders = [Fight(demo, hop, direction, "command/", ways_on(demo, hop)[turn % turns::turns], commands) for turn, (hop, direction) in
               enumerate((("backend-app", "up"), ("gateway-backend", "down"), ("device-gateway", "down")))]
     fights = readings + orders
     missed = []

@@ -48,7 +48,7 @@ class Commands:
         self.running = [process for process in self.running if not process.ended()]
         while len(self.running) < self.at_once:
             number = next(self._numbers)
-            process = self.demo.stack.start(
+            process = self.home.app.stack.start(
                 f"send-{number}", "keystead-mobile-stub", *self.home.app.arguments(), "send", "bulb",
                 "on" if number % 2 else "off", "--timeout", self.timeout, "--force", ports=False)
             self.running.append(process)

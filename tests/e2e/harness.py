@@ -84,12 +84,16 @@ class JsonLog:
                 entry = json.loads(line)
             except ValueError:
                 entry = {"event": "", "text": line.decode(errors="replace")}
-            if isinstance(entry, dict):
+            if isinstance(entry, dict) and self.keeps(entry):
                 where, found = self._by_event.setdefault(entry.get("event"), ([], []))
                 where.append(len(self.entries))
                 found.append(entry)
                 self.entries.append(entry)
         return self.entries
+
+    def keeps(self, entry):  # pylint: disable=unused-argument
+        """Whether this entry is looked at at all; for who must not see everything."""
+        return True
 
     def _of_event(self, event, start=0, after=0):
         """Entries of this event from `start` among all, without the first `after` of them."""

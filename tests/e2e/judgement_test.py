@@ -178,6 +178,15 @@ class ExplanationTest(unittest.TestCase):
             self.assertFalse(self.explained.elsewhere("backend", {"kind": kind, "peer": "x", "detail": ""}), kind)
         self.assertTrue(self.explained.elsewhere("backend", {"kind": "not_permitted", "peer": "spiffe://globex/gateway/thief"}))
 
+    def test_a_connection_that_did_not_go_on_is_the_wires_doing_and_too_many_are_not(self):
+        wire = injection()
+        wire.form = "tcp"
+        explained = Explanations([wire], set(), Evidence())
+        ended = "handshakes: connections ended before TLS: {} above what an address may ask for, 1 that did not go on"
+        self.assertTrue(explained.elsewhere("backend", {"kind": "limit_exceeded", "detail": ended.format(0)}))
+        self.assertFalse(explained.elsewhere("backend", {"kind": "limit_exceeded", "detail": ended.format(3)}))
+        self.assertFalse(self.explained.elsewhere("backend", {"kind": "limit_exceeded", "detail": ended.format(0)}))
+
 
 class Quiet:
     """A box that says yes and does nothing."""

@@ -22,6 +22,8 @@ def listener_of(hop, home):
 
 
 class World:
+    nobody_elses = {}  # hop → splice targets for which its equipment meets nobody else's place
+
     def __init__(self, stack, homes, canaries=(), env=None, backend_options=(), gateway_options=(), say=lambda text: None):
         """`homes`: short name of a home → its tenant."""
         self.stack = stack
