@@ -148,7 +148,7 @@ class Container:
         self.project = project
         self.name = name
         self.id = identity
-        self.since_epoch = 0  # what its next run says of earlier epochs is not looked at
+        self.said = set()  # places of which it said something before: Output does not look at that again
         self._earlier = []  # logs of earlier runs stay the objects they were: evidence is kept by log
         self._followers = []
         self._conversations = []
@@ -189,6 +189,10 @@ class Container:
     def restart(self):
         self.kill()
         self.start()
+
+    def entries(self):
+        """All that the engine kept of its output, over every start. Who follows a log may lose the last lines of one that is killed."""
+        return [json.loads(line) for line in self.project.docker("logs", self.id, patience=120).stdout.splitlines()]
 
     def tail(self):
         return self.log.tail()
@@ -257,17 +261,24 @@ class Command:
         return self._errors.read_text(errors="replace")
 
 
+def places_of(entry):
+    """The records that an alarm, a gap or a duplicate is about."""
+    if entry.get("event") not in ("alarm", "missing", "duplicate") or not entry.get("stream"):
+        return set()
+    first = entry.get("first", entry.get("sequence", 0))
+    return {(entry["stream"], sequence) for sequence in range(first, entry.get("last", first) + 1)}
+
+
 class Output(JsonLog):
-    """What a phone says, without what it has to say of epochs before `since_epoch`."""
+    """What a phone says, without what it has said of the same records before: one that starts meets once more what was spoilt."""
 
-    OF_RECORDS = {"alarm", "missing", "duplicate"}
-
-    def __init__(self, path, since_epoch):
+    def __init__(self, path, said):
         super().__init__(path)
-        self._since_epoch = since_epoch
+        self._said = said
 
     def keeps(self, entry):
-        return entry.get("event") not in self.OF_RECORDS or not entry.get("stream") or entry.get("epoch", 0) >= self._since_epoch
+        places = places_of(entry)
+        return not places or not places <= self._said
 
 
 class Way:
@@ -310,7 +321,7 @@ class Phone(App):
     def watch(self, name=None, hop=None, env=None):
         """It watches as long as its container runs."""
         self.watching = Watch(self.container)
-        self.watching.events = Output(self.container.output, self.container.since_epoch)
+        self.watching.events = Output(self.container.output, self.container.said)
         return self.watching
 
 

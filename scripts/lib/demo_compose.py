@@ -136,20 +136,23 @@ def begin(demo):
     attach(demo)
     backend = project.container("backend")
     demo.canary = compose_search.planted_text(demo.homes["acme"].devices["meter"].process)
-    # A run looks at what happens from its beginning on. What earlier runs spoilt lies in epochs before the present one, and phones
-    # that start meet it once more; then the equipment forgets what passed it, and all logs are read from here.
+    # A run looks at what happens from its beginning on: the equipment forgets what passed it, the phones begin a new log, and all
+    # other logs are read from here. The phones come last: what they say of the reboots is of before.
     end_of_an_earlier_run(demo)
+    list(demo.pool.map(lambda box: box.reboot(), (demo.world.wan, demo.world.lan_balancers)))
+    new_readings(demo, 60)
+    demo.evidence = Evidence()
     for home in demo.homes.values():
-        home.phone.since_epoch = home.app.status_epoch()
+        for entry in home.phone.entries():
+            home.phone.said |= compose.places_of(entry)
+            if entry["event"] == "record":  # an epoch in which a topic was written is one, whenever that was
+                demo.evidence.epochs[entry["topic"]].add(entry["epoch"])
     list(demo.pool.map(lambda home: home.phone.restart(), demo.homes.values()))
     for home in demo.homes.values():
         demo.watches[home.name] = home.app.watch()
     new_readings(demo, 60)
-    list(demo.pool.map(lambda box: box.reboot(), (demo.world.wan, demo.world.lan_balancers)))
-    new_readings(demo, 60)
     for home in demo.homes.values():
         home.instantiation = home.app.call("members")[0]["instantiation"]
-    demo.evidence = Evidence()
     for container in project.processes.values():
         if container not in [home.phone for home in demo.homes.values()]:
             harness.wait_until(container.log.read, f"the log of {container.name}")

@@ -161,18 +161,17 @@ def killed_once(trial):
 
 def holes(phones):
     """(stream, sequence) of every record that its phone never showed, though it showed an earlier and a later one of the stream,
-    or that it calls missing. From all that the engine kept, over every start: who follows a log may lose the last lines of one that
-    is killed."""
+    or that it calls missing and never showed."""
     streams, found = {}, set()
     for phone in phones:
-        for line in phone.project.docker("logs", phone.id, patience=120).stdout.splitlines():
-            event = json.loads(line)
+        for event in phone.entries():
             if event["event"] == "record":
                 streams.setdefault(event["stream"], set()).add(event["sequence"])
             elif event["event"] == "missing":
-                found |= {(event["stream"], sequence) for sequence in range(event["first"], event["last"] + 1)}
+                found |= compose.places_of(event)
     for stream, shown in streams.items():
-        found |= {(stream, sequence) for sequence in range(min(shown), max(shown)) if sequence not in shown}
+        found |= {(stream, sequence) for sequence in range(min(shown), max(shown))}
+        found -= {(stream, sequence) for sequence in shown}  # what came late came
     return found
 
 
