@@ -6,6 +6,7 @@ the container of whoever would type them, with the keys that are there and no ot
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -187,7 +188,13 @@ class Container:
         self._follow(self.state()["StartedAt"])
 
     def restart(self):
+        """As after a power cut."""
         self.kill()
+        self.start()
+
+    def restart_in_peace(self):
+        """Asked to end, so that it notes all that it did."""
+        self.project.docker("stop", "--time", "20", self.id)
         self.start()
 
     def entries(self):
@@ -330,6 +337,9 @@ class Box(product.Infra):
 
     BOXES = "equipment.keystead.example"
 
+    # Another in each run: what an earlier one forged must not come again.
+    seed = secrets.randbelow(1 << 20)
+
     def __init__(self, container, listeners=None):  # pylint: disable=super-init-not-called
         self.stack = self.process = container
         self._listeners = listeners or {}  # how the demonstration calls a listener → how it is called here
@@ -341,8 +351,8 @@ class Box(product.Infra):
                 "/keys/admin/chain.pem", "--tls-key", "/keys/admin/key.pem", "--tls-roots", f"/keys/tenants/{self.BOXES}/ca.pem"]
 
     def plan(self, attacks):
-        return super().plan([{**attack, "listener": self._listeners.get(attack.get("listener"), attack.get("listener"))}
-                             for attack in attacks])
+        return super().plan([{**attack, "listener": self._listeners.get(attack.get("listener"), attack.get("listener")),
+                              "seed": attack.get("seed", 1) + self.seed} for attack in attacks])
 
     def reboot(self):
         self.process.restart()

@@ -79,7 +79,7 @@ class Inspector:
         """The lines that SCAN and ASK print: [first word, the rest]."""
         result = self.project.docker(
             "run", "--rm", "-i", "--network", f"container:{container.id}", "--pid", f"container:{container.id}", "--user", "10001:10001",
-            "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--log-driver", "none", self.image, "perl", "-e",
+            "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--log-driver", "none", self.image, "timeout", "90", "perl", "-e",
             SCAN + ASK, container.name, patience=120, stdin=targets)
         return [line.split(None, 1) for line in result.stdout.splitlines()]
 
