@@ -126,11 +126,11 @@ absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, 
   }
   KS_ASSIGN_OR_RETURN(const auto console,
                       console::Console::Start(*engine, std::move(settings), *std::move(token)));
-  KS_RETURN_IF_ERROR(program.AnnouncePorts({{"console", console->port()}}));
   KS_RETURN_IF_ERROR(TellUrl(common, options,
                              UrlOf(endpoint, options.public_address, console->port(), token_text),
                              console->port()));
   token_text.Wipe();
+  KS_RETURN_IF_ERROR(program.AnnouncePorts({{"console", console->port()}}));
   Log(LogLevel::kInfo, "ready", {{"port", console->port()}});
   program.termination().Wait();
   KS_ASSIGN_OR_RETURN(const bool finished, console->Stop(kTaskPatience));

@@ -73,7 +73,7 @@ async function load(page, url) {
 }
 
 /** A page of a context of its own. `page.troubles`: what was said in its console, thrown, or refused by its policy. */
-export async function openPage(browser, url, { viewport = WIDE, colorScheme = "light" } = {}) {
+export async function openPage(browser, url, { viewport = WIDE, colorScheme = "light", prepare } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1 });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -93,6 +93,7 @@ export async function openPage(browser, url, { viewport = WIDE, colorScheme = "l
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
     });
   });
+  if (prepare !== undefined) await page.addInitScript(prepare);
   await load(page, url);
   return page;
 }

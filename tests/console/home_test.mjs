@@ -14,7 +14,7 @@ before(async () => {
   await home.do("device", { name: "kitchen-bulb", kind: "lightbulb" });
   await home.do("device", { name: "living-room", kind: "temperature", options: ["--interval", "0.2"] });
   await home.do("device", { name: "cuff", kind: "blood-pressure", options: ["--interval", "1"] });
-  await home.do("device", { name: "orchid", kind: "soil-moisture", options: ["--interval", "1"] });
+  await home.do("device", { name: "orchid", kind: "soil-moisture", options: ["--interval", "3"] });
   await home.do("pair");
   ({ url } = await home.do("serve"));
 });
@@ -28,7 +28,7 @@ test("live values of a real home appear and move", async () => {
   const page = await openPage(browser, url);
   const row = channel(page, "living-room", "Temperature");
   await row.locator(".badge.live").waitFor();
-  await row.locator(".badge.confirmed").waitFor();
+  await channel(page, "orchid", "Soil moisture").locator(".badge.confirmed").waitFor();
   const first = await row.locator(".value").textContent();
   assert.match(first, /^-?\d+\.\d$/);
   const taken = await row.getAttribute("data-taken");
