@@ -126,6 +126,11 @@ void TenantAccount::CountSent(uint64_t groups, uint64_t bytes) {
   usage_.bytes_out += bytes;
 }
 
+void TenantAccount::CountCommit() {
+  absl::MutexLock lock(&mutex_);
+  ++usage_.commits;
+}
+
 // Read through the transaction each time, which sees the open batch and forgets tasks that were rolled back.
 absl::Status TenantAccount::Add(storage::Transaction& transaction, int64_t groups, int64_t bytes) {
   KS_ASSIGN_OR_RETURN(const auto row, transaction.Get(number_, kUsageTable, kStoredUsage));
