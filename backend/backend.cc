@@ -15,6 +15,7 @@
 #include "backend/backup/tenant_copies.h"
 #include "backend/enrollment_service.h"
 #include "backend/hop.h"
+#include "backend/observer.h"
 #include "backend/policy.h"
 #include "backend/registry_service.h"
 #include "backend/rendezvous_service.h"
@@ -97,15 +98,8 @@ Instantiations::Options WithClock(Instantiations::Options options, const Backend
   options.gate.drain = all.drain;
   return options;
 }
-CommitIntake::Options WithClock(CommitIntake::Options options, const BackendOptions& all) {
-  options.clock = all.clock;
-  return options;
-}
-Mailboxes::Options WithClock(Mailboxes::Options options, const BackendOptions& all) {
-  options.clock = all.clock;
-  return options;
-}
-AuditNotes::Options WithClock(AuditNotes::Options options, const BackendOptions& all) {
+template <class Options>
+Options WithClock(Options options, const BackendOptions& all) {
   options.clock = all.clock;
   return options;
 }
@@ -409,6 +403,7 @@ struct Backend::Parts {
   RevocationService revocation_service;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
+  std::optional<BackendObserver> observer;
   std::optional<RunningServer> server;
   std::atomic<bool> look_again = false;
   absl::Notification stopping;
@@ -448,6 +443,14 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   server.policy = MakePolicy();
   server.services = {parts->transport.service(),  &parts->registry_service,   &parts->rendezvous_service,
                      &*parts->enrollment_service, &parts->revocation_service, &parts->admin_service};
+  if (options.observer) {
+    parts->observer.emplace(BackendObserver::Parts{.resolver = parts->resolver.get(),
+                                                   .tenants = parts->tenants.get(),
+                                                   .log = &parts->log,
+                                                   .disk = parts->vault->disk.get(),
+                                                   .clock = options.clock});
+    server.services.push_back(parts->observer->service());
+  }
   server.handshakes = options.handshakes;
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
@@ -476,6 +479,7 @@ void Backend::Stop() {
   parts_->server->Shutdown(parts_->grace);
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.
+  if (parts_->observer.has_value()) parts_->observer->Drain();
   parts_->copies_executor.Drain();
   parts_->admin_executor.Drain();
   parts_->erasures_executor.Drain();

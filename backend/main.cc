@@ -81,6 +81,9 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
          "How long a commit may take, about, while more than one tenant brings something")
       ->check(CLI::Range(0.1, 1000.0))
       ->default_str("4");
+  app.add_flag("--observer", options.observer,
+               "Operators may look at what is stored of a record, encrypted and decrypted at rest; for "
+               "demonstrations");
   AddHandshakeOptions(app, options.handshakes);
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))
