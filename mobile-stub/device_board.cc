@@ -36,17 +36,15 @@ std::vector<std::string> FlagsOf(const StreamStatus& stream) {
 }
 
 // A hop chooses the order in which streams come: an older one, held back, takes no place of a newer one.
-void DeviceBoard::Take(Value& value, bool is_new, const ReadRecord& record, const v1::Channel& channel,
+void DeviceBoard::Take(ChannelValue& value, bool is_new, const ReadRecord& record, const v1::Channel& channel,
                        const v1::Reading& reading, int64_t taken, bool current) {
-  const bool same = value.stream == record.place->stream && value.topic == record.place->topic;
+  const StreamPlace& place = *record.place;
+  const bool same = value.stream == place.stream && value.topic == place.topic;
   if (!is_new && same && record.sequence < value.sequence) return;  // a gap that closed late
-  if (!is_new && !same && !current && (value.shown.current || taken < value.shown.taken_unix_us)) return;
-  const std::string liveness = same ? value.shown.liveness : "history";
-  value.shown = {channel.unit(),   reading.value(), reading.quality(), taken,
-                 record.confirmed, current,         liveness};
-  value.topic = record.place->topic;
-  value.stream = record.place->stream;
-  value.sequence = record.sequence;
+  if (!is_new && !same && !current && (value.current || taken < value.taken_unix_us)) return;
+  const std::string liveness = same ? value.liveness : "history";
+  value = {channel.unit(), reading.value(), reading.quality(), taken,       record.confirmed, current,
+           liveness,       place.topic,     place.stream,      place.epoch, record.sequence};
 }
 
 void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
@@ -60,8 +58,8 @@ void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& b
     if ((seen >> reading.channel() & 1) != 0) continue;
     seen |= uint64_t{1} << reading.channel();
     const v1::Channel& channel = batch.channels(static_cast<int>(reading.channel()));
-    if (device.values.size() >= kMaxChannels && !device.values.contains(channel.name())) continue;
-    const auto [value, is_new] = device.values.try_emplace(channel.name());
+    if (device.row.channels.size() >= kMaxChannels && !device.row.channels.contains(channel.name())) continue;
+    const auto [value, is_new] = device.row.channels.try_emplace(channel.name());
     Take(value->second, is_new, record, channel, reading, TakenUnixMicros(batch, reading), current);
   }
 }
@@ -69,11 +67,11 @@ void DeviceBoard::OnReadings(const ReadRecord& record, const v1::ReadingBatch& b
 void DeviceBoard::OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
   const auto device = devices_.find(place.sender);
   if (device == devices_.end()) return;
-  for (auto& [name, value] : device->second.values) {
+  for (auto& [name, value] : device->second.row.channels) {
     if (value.stream != place.stream || value.topic != place.topic || value.sequence < range.first ||
         value.sequence > range.last)
       continue;
-    value.shown.confirmed = true;
+    value.confirmed = true;
   }
 }
 
@@ -91,8 +89,8 @@ void DeviceBoard::OnMembership(const MembershipChain& chain) {
     device.row.device_id = DeviceIdOf(chain, member);
     const auto kind = kinds_.find(member);
     if (kind != kinds_.end()) device.row.kind = kind->second;
-    device.removed = chain.roster().Find(member) == nullptr;
-    device.writes = device.removed || std::ranges::find(writers, member) != writers.end();
+    device.row.removed = chain.roster().Find(member) == nullptr;
+    device.writes = device.row.removed || std::ranges::find(writers, member) != writers.end();
   }
 }
 
@@ -101,12 +99,12 @@ void DeviceBoard::OnState(const std::vector<StreamStatus>& streams) {
     device.row.liveness = "history";
     device.row.received = device.row.pending = 0;
     device.row.flags.clear();
-    if (device.removed) device.row.flags.emplace_back("after removal");
+    if (device.row.removed) device.row.flags.emplace_back("after removal");
     if (device.provider_rolled_back) device.row.flags.emplace_back("provider rolled back");
     if (device.waited_for) device.row.flags.emplace_back("waiting for it under new keys");
-    for (auto& [name, value] : device.values) {
-      value.shown.liveness = "history";
-      value.shown.current = false;
+    for (auto& [name, value] : device.row.channels) {
+      value.liveness = "history";
+      value.current = false;
     }
   }
   std::map<MemberId, Liveness> best;
@@ -116,10 +114,10 @@ void DeviceBoard::OnState(const std::vector<StreamStatus>& streams) {
     DeviceRow& row = device->second.row;
     for (std::string& flag : FlagsOf(stream)) AddFlag(row.flags, std::move(flag));
     if (!stream.current) continue;
-    for (auto& [name, value] : device->second.values) {
+    for (auto& [name, value] : row.channels) {
       if (value.stream != stream.place.stream || value.topic != stream.place.topic) continue;
-      value.shown.liveness = std::string(LivenessName(stream.liveness));
-      value.shown.current = true;
+      value.liveness = std::string(LivenessName(stream.liveness));
+      value.current = true;
     }
     row.received += stream.received;
     row.pending += stream.pending;
@@ -138,12 +136,16 @@ void DeviceBoard::OnWaiting(uint64_t, const std::vector<MemberId>& members) {
 std::vector<DeviceRow> DeviceBoard::Rows() const {
   std::vector<DeviceRow> rows;
   for (const auto& [member, device] : devices_) {
-    if (!device.writes) continue;
-    rows.push_back(device.row);
-    for (const auto& [name, value] : device.values) rows.back().channels[name] = value.shown;
+    if (device.writes) rows.push_back(device.row);
   }
   std::ranges::sort(rows, {}, &DeviceRow::device_id);
   return rows;
+}
+
+std::optional<DeviceRow> DeviceBoard::Row(const MemberId& member) const {
+  const auto device = devices_.find(member);
+  if (device == devices_.end() || !device->second.writes) return std::nullopt;
+  return device->second.row;
 }
 
 }  // namespace keystead::mobile

@@ -17,6 +17,12 @@ struct ChannelValue {
   bool confirmed = false;            // its sender has signed for it
   bool current = false;              // from the stream in which its sender writes now
   std::string liveness = "history";  // of the stream it came in, and of no other
+  // Where it stands, for who looks at the same record elsewhere.
+  Topic topic;
+  StreamId stream;
+  uint64_t epoch = 0;
+  uint64_t sequence = 0;
+  bool operator==(const ChannelValue&) const = default;
 };
 
 struct DeviceRow {
@@ -27,7 +33,9 @@ struct DeviceRow {
   std::string liveness = "history";  // the best of its streams: says that it is there, nothing about a value
   uint64_t received = 0;             // records of the streams in which it writes now
   uint64_t pending = 0;
+  bool removed = false;            // belongs no longer
   std::vector<std::string> flags;  // "stale", "missing 4..9", "conflict", …
+  bool operator==(const DeviceRow&) const = default;
 };
 
 // An observer to be called by another one, or by a session. Not thread-safe beyond that.
@@ -42,24 +50,20 @@ class DeviceBoard final : public WatchObserver {
   void OnState(const std::vector<StreamStatus>& streams) override;
   void OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) override;
 
+  // What each device said it is, as far as that is known by now; before OnMembership().
+  void LearnKinds(std::map<MemberId, std::string> kinds) { kinds_ = std::move(kinds); }
+
   std::vector<DeviceRow> Rows() const;  // by device id
+  std::optional<DeviceRow> Row(const MemberId& member) const;
 
  private:
-  struct Value {
-    ChannelValue shown;
-    Topic topic;
-    StreamId stream;
-    uint64_t sequence = 0;
-  };
   struct Device {
     DeviceRow row;
-    std::map<std::string, Value> values;
     bool provider_rolled_back = false;
     bool waited_for = false;
-    bool removed = false;
     bool writes = false;
   };
-  static void Take(Value& value, bool is_new, const ReadRecord& record, const v1::Channel& channel,
+  static void Take(ChannelValue& value, bool is_new, const ReadRecord& record, const v1::Channel& channel,
                    const v1::Reading& reading, int64_t taken, bool current);
   std::map<MemberId, std::string> kinds_;
   std::map<MemberId, Device> devices_;

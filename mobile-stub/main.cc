@@ -13,6 +13,7 @@ struct Options {
   WatchVerbOptions watch;
   SendOptions send;
   RawOptions raw, binding;
+  ServeOptions serve;
   std::string courier, member;
   double remove_wait = 10, status_wait = 5;
 };
@@ -101,10 +102,29 @@ void AddRaw(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
+void AddServe(CLI::App& app, ServeOptions& o) {
+  CLI::App& serve = *app.add_subcommand("serve", "The owner's console: a page for a browser on this machine");
+  serve.add_option("--listen", o.listen, "ADDRESS:PORT in numbers; port 0 is any free one")
+      ->capture_default_str();
+  serve.add_flag("--reachable-by-others-without-tls", o.reachable_by_others_without_tls,
+                 "Listen beyond loopback: for a container whose port is published on the host's loopback");
+  serve.add_option("--public-address", o.public_address,
+                   "HOST:PORT for the printed address, where it is another");
+  serve.add_option("--host-name", o.host_names, "A further name by which a browser may call; repeatable")
+      ->allow_extra_args(false);
+  serve.add_option("--url-out", o.url_out,
+                   "Write the address with its token into this file (0600), print it not");
+  serve.add_option("--token-file", o.token_file,
+                   "Keep the session token in this file (0600, made when missing): pages survive a restart");
+  serve.add_option("--recovery-out", o.recovery_out,
+                   "Write the recovery key of a first pairing to this new file, not the terminal");
+}
+
 absl::Status Dispatch(const Options& o, Program& program) {
   const std::string verb = program.app().get_subcommands().front()->get_name();
-  // `watch` ends by itself when asked to, and stores what it has read.
+  // `watch` and `serve` end by themselves when asked to, and store what they have read.
   if (verb == "watch" && !o.watch.once) return RunWatch(o.common, o.watch, program);
+  if (verb == "serve") return RunServe(o.common, o.serve, program);
   Interrupter interrupter(&program.termination(), program.name());
   if (verb == "pair") return RunPair(o.common, o.pair, program, interrupter);
   if (verb == "add-courier") return RunAddCourier(o.common, o.courier, interrupter);
@@ -130,6 +150,7 @@ int Main(int argc, char** argv) {
   AddWatch(app, options);
   AddSend(app, options);
   AddRaw(app, options);
+  AddServe(app, options.serve);
   app.require_subcommand(1);
   for (CLI::App* verb : app.get_subcommands({})) verb->fallthrough();
   program.InvalidArgumentIsMistyped();

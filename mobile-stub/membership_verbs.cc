@@ -1,6 +1,5 @@
 // pair, add-courier, remove, members.
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include "mobile-stub/aside.h"
 #include "mobile-stub/members.h"
 #include "mobile-stub/pairing.h"
+#include "mobile-stub/recovery_output.h"
 #include "mobile-stub/verbs.h"
 #include "mobile-stub/views.h"
 
@@ -16,17 +16,6 @@ namespace keystead::mobile {
 namespace {
 
 using nlohmann::json;
-
-absl::Status WriteSecret(int fd, const SecretBytes& text) {
-  ByteView left = text.ExposeSecret();
-  while (!left.empty()) {
-    const ssize_t n = write(fd, left.data(), left.size());
-    if (n <= 0) return absl::ErrnoToStatus(errno, "cannot write the recovery key");
-    left = left.subspan(static_cast<size_t>(n));
-  }
-  return write(fd, "\n", 1) == 1 ? absl::OkStatus()
-                                 : absl::ErrnoToStatus(errno, "cannot write the recovery key");
-}
 
 // Shown once, on the terminal or into a new file that only its owner may read; never kept. Never into
 // whatever else standard error may be: a log keeps.
@@ -43,25 +32,6 @@ absl::Status CheckSink(const Engine& engine, const std::string& path) {
   return absl::InvalidArgumentError(
       "the first pairing shows the recovery key, and standard error is no terminal: give --recovery-out "
       "FILE");
-}
-
-RecoverySink SinkFor(const std::string& path) {
-  return [path](const SecretBytes& text) -> absl::Status {
-    if (path.empty()) {
-      std::fprintf(stderr, "Recovery key. Write it down: it is shown this once and not kept.\n");
-      std::fflush(stderr);
-      return WriteSecret(STDERR_FILENO, text);
-    }
-    const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path, " for the recovery key"));
-    absl::Status status = WriteSecret(fd, text);
-    if (status.ok() && fsync(fd) != 0)
-      status = absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path));
-    close(fd);
-    if (!status.ok()) unlink(path.c_str());
-    return status;
-  };
 }
 
 ProgressFn ProgressTo(bool as_json) {
@@ -176,7 +146,7 @@ absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Pr
   KS_ASSIGN_OR_RETURN(
       const PairOutcome outcome,
       Told(common, *engine,
-           PairDevices(*engine, request, SinkFor(options.recovery_out), ProgressTo(common.json))));
+           PairDevices(*engine, request, RecoveryOutput(options.recovery_out), ProgressTo(common.json))));
   interrupter.Disarm();
   std::vector<MemberId> writing;
   {

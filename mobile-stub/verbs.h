@@ -41,6 +41,13 @@ struct RawOptions {
   size_t last = 5;
   double wait_seconds = 10;
 };
+struct ServeOptions {
+  std::string listen = "127.0.0.1:0";
+  bool reachable_by_others_without_tls = false;
+  std::string public_address;           // HOST:PORT for the browser; empty: as it listens
+  std::vector<std::string> host_names;  // further names by which a browser may call
+  std::string url_out, token_file, recovery_out;
+};
 
 // Each returns OK exactly when what was asked for is done. INVALID_ARGUMENT: the request itself is wrong.
 // Where an `interrupter` is given, it says what an end from outside means.
@@ -56,6 +63,7 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
 absl::Status RunSend(const CommonOptions& common, const SendOptions& options, Interrupter& interrupter);
 absl::Status RunStatus(const CommonOptions& common, double wait_seconds);
 absl::Status RunRaw(const CommonOptions& common, const RawOptions& options);
+absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, Program& program);
 absl::Status RunVerifyBinding(const CommonOptions& common, const RawOptions& options);
 
 }  // namespace keystead::mobile

@@ -89,7 +89,7 @@ absl::Status WatchSession::Begin() {
   // Two calls: while the roster changes, the hop may refuse the topics of one, but never keyring.
   keyring_.subscriber = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(keyring_), options);
   data_.subscriber = std::make_unique<Subscriber>(engine_.channel(), CallbacksFor(data_), options);
-  SetSecurityEventObserver([this](const SecurityEvent& event) { OnSecurityEvent(event); });
+  tap_.emplace([this](const SecurityEvent& event) { OnSecurityEvent(event); });
   {
     absl::MutexLock lock(&mutex_);
     const Section section(this);
@@ -125,7 +125,7 @@ absl::Status WatchSession::Stop() {
   if (timer_.joinable()) timer_.join();
   const absl::Status saved = Save();
   reading_.reset();
-  SetSecurityEventObserver(nullptr);
+  tap_.reset();
   absl::MutexLock lock(&mutex_);
   words_->Stop();
   return saved;
@@ -385,6 +385,7 @@ void WatchSession::OnDuplicate(const StreamPlace& place, uint64_t sequence) {
 
 void WatchSession::OnSecurityEvent(const SecurityEvent& event) {
   if (Section::current == this) return Ring(event);
+  if (Section::current != nullptr) return;  // another session's: its observer is told
   absl::MutexLock lock(&queue_mutex_);
   if (foreign_alarms_.size() < kMaxForeignAlarms) foreign_alarms_.push_back(event);
 }

@@ -69,8 +69,8 @@ struct WatchOptions {
   BackoffOptions backoff{.initial = absl::Milliseconds(100), .max = absl::Seconds(2)};
 };
 
-// Thread-safe. Security events are taken from the whole process while it runs (SetSecurityEventObserver): run
-// one session at a time where that matters.
+// Thread-safe. While it runs its observer is told of the security events of the whole process, but for those
+// that another session meets in what it reads.
 class WatchSession final : private ReaderListener {
  public:
   // `engine` and `observer` must outlive it. FAILED_PRECONDITION: nothing was paired yet.
@@ -212,6 +212,7 @@ class WatchSession final : private ReaderListener {
   Lane keyring_;
   Lane data_;
   std::thread timer_;
+  std::optional<SecurityEventTap> tap_;
   std::optional<AppState::Lock> reading_;  // timer's and stopping thread, one after the other
   bool stopped_ = false;
 };

@@ -25,8 +25,10 @@ programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-
   # bench: what scripts/bench compares with.
   packages_build=(clang-19 cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
-    libcli11-dev libjemalloc-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev libp11-kit-dev python3 procps util-linux ca-certificates)
+    libcli11-dev libjemalloc-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev libp11-kit-dev libcpp-httplib-dev python3 procps util-linux ca-certificates)
   packages_test=(git softhsm2 zbar-tools libclang-rt-19-dev shellcheck clang-tidy-19 clang-format binutils)
+  # What a machine may have from elsewhere, as command:package, for the test of the page in a browser.
+  commands_test=(node:nodejs npm:npm chromium:chromium)
   packages_all=(g++ libclang-rt-19-dev llvm-19)
   packages_bench=(mosquitto libmosquitto-dev nats-server libnats-dev)
 }
@@ -76,11 +78,19 @@ missing_packages() {
   done
 }
 
+missing_commands() {
+  local pair
+  for pair in "$@"; do
+    command -v "${pair%%:*}" >/dev/null || printf '%s\n' "${pair#*:}"
+  done
+}
+
 install_packages() {
   local group wanted=() missing as_root=() lock log
   for group in "$@"; do
     local -n list=packages_$group
     wanted+=("${list[@]}")
+    [[ $group != test ]] || mapfile -t -O "${#wanted[@]}" wanted < <(missing_commands "${commands_test[@]}")
   done
   command -v dpkg-query >/dev/null || die "this needs Debian 12: dpkg-query is not there"
   mapfile -t missing < <(missing_packages "${wanted[@]}")

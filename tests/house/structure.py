@@ -90,6 +90,7 @@ CONFINED = [
       "tests/fuzz/certificate_fuzz.cc")),
     # Tests above storage let its file system lose what was not synced.
     ("RocksDB", re.compile(r"^rocksdb/"), ("core/storage/", "tests/unit/")),
+    ("cpp-httplib", re.compile(r"^httplib\.h$"), ("mobile-stub/console/",)),
     ("gRPC", re.compile(r"^(grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h$"),
      ("core/transport/", "core/program/", "core/member/", "tests/", *(program + "/" for program in PROGRAMS))),
 ]

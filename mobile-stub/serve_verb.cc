@@ -1,0 +1,147 @@
+// serve: the owner's console in a browser.
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+
+#include "core/observe/log.h"
+#include "core/program/files.h"
+#include "mobile-stub/console/console.h"
+#include "mobile-stub/recovery_output.h"
+#include "mobile-stub/verbs.h"
+#include "mobile-stub/views.h"
+
+namespace keystead::mobile {
+namespace {
+
+constexpr absl::Duration kTaskPatience = absl::Seconds(3);  // at the end, for what is under way
+
+struct Endpoint {
+  std::string address;
+  int port = 0;
+  bool is_loopback = false;
+};
+
+absl::StatusOr<Endpoint> ParseEndpoint(const std::string& text) {
+  const absl::Status wrong = absl::InvalidArgumentError(
+      absl::StrCat("--listen ", text, ": an address in numbers and a port are wanted, as in 127.0.0.1:8080"));
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos) return wrong;
+  Endpoint out;
+  out.address = text.substr(0, colon);
+  const std::string port = text.substr(colon + 1);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
+  if (error != std::errc() || end != port.data() + port.size() || out.port < 0 || out.port > 65535)
+    return wrong;
+  if (out.address.starts_with('[') && out.address.ends_with(']')) {
+    out.address = out.address.substr(1, out.address.size() - 2);
+  }
+  in_addr v4 = {};
+  in6_addr v6 = {};
+  if (inet_pton(AF_INET, out.address.c_str(), &v4) == 1) {
+    out.is_loopback = (ntohl(v4.s_addr) >> 24) == 127;
+  } else if (inet_pton(AF_INET6, out.address.c_str(), &v6) == 1) {
+    out.is_loopback = IN6_IS_ADDR_LOOPBACK(&v6);
+  } else {
+    return wrong;
+  }
+  return out;
+}
+
+absl::StatusOr<Endpoint> EndpointOf(const ServeOptions& options) {
+  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(options.listen);
+  if (endpoint.ok() && !endpoint->is_loopback && !options.reachable_by_others_without_tls) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--listen ", options.listen,
+        " can be reached from other machines, and what is said there is not encrypted. In a container whose "
+        "port is published on the host's loopback only, add --reachable-by-others-without-tls"));
+  }
+  return endpoint;
+}
+
+// Where the browser is to go. In a container that listens on all addresses: on the host, through the
+// published port.
+SecretBytes UrlOf(const Endpoint& endpoint, const std::string& public_address, int port,
+                  const SecretBytes& token) {
+  std::string address = public_address;
+  if (address.empty()) {
+    const bool v6 = endpoint.address.find(':') != std::string::npos;
+    const std::string host = !endpoint.is_loopback ? "127.0.0.1"
+                             : v6                  ? absl::StrCat("[", endpoint.address, "]")
+                                                   : endpoint.address;
+    address = absl::StrCat(host, ":", port);
+  }
+  const std::string start = absl::StrCat("http://", address, "/#token=");
+  SecretBytes url(start.size() + token.size());
+  const std::span<uint8_t> out = url.MutableSecret();
+  std::ranges::copy(start, out.begin());
+  std::ranges::copy(token.ExposeSecret(), out.begin() + static_cast<std::ptrdiff_t>(start.size()));
+  return url;
+}
+
+absl::Status TellUrl(const CommonOptions& common, const ServeOptions& options, const SecretBytes& url,
+                     int port) {
+  if (!options.url_out.empty()) {
+    KS_RETURN_IF_ERROR(
+        WriteFileAtomically(options.url_out, absl::StrCat(Absl(AsChars(url.ExposeSecret())), "\n")));
+    if (common.json) {
+      PrintJson({{"event", "serving"}, {"port", port}, {"url_file", options.url_out}});
+    } else {
+      std::printf("The owner's console runs. Its address is in %s\n", options.url_out.c_str());
+    }
+  } else if (common.json) {
+    PrintJson({{"event", "serving"}, {"port", port}, {"url", AsChars(url.ExposeSecret())}});
+  } else {
+    std::printf(
+        "The owner's console runs. Open this address; whoever has it may do what you may:\n\n  %.*s\n\n",
+        static_cast<int>(url.size()), AsChars(url.ExposeSecret()).data());
+  }
+  std::fflush(stdout);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, Program& program) {
+  KS_ASSIGN_OR_RETURN(const Endpoint endpoint, EndpointOf(options));
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  KS_RETURN_IF_ERROR(engine->RequireHop());
+  SecretBytes token_text;
+  auto token =
+      options.token_file.empty()
+          ? absl::StatusOr<console::SessionToken>(console::SessionToken::Make(engine->random(), token_text))
+          : console::SessionToken::FromFile(options.token_file, engine->random(), token_text);
+  KS_RETURN_IF_ERROR(token.status());
+  console::ConsoleOptions settings;
+  settings.address = endpoint.address;
+  settings.port = endpoint.port;
+  settings.host_names = options.host_names;
+  if (!options.recovery_out.empty() || isatty(STDERR_FILENO) == 1) {
+    settings.recovery = RecoveryOutput(options.recovery_out);
+    settings.recovery_place = options.recovery_out.empty() ? "the terminal in which this console runs"
+                                                           : absl::StrCat("the file ", options.recovery_out);
+  }
+  KS_ASSIGN_OR_RETURN(const auto console,
+                      console::Console::Start(*engine, std::move(settings), *std::move(token)));
+  KS_RETURN_IF_ERROR(program.AnnouncePorts({{"console", console->port()}}));
+  KS_RETURN_IF_ERROR(TellUrl(common, options,
+                             UrlOf(endpoint, options.public_address, console->port(), token_text),
+                             console->port()));
+  token_text.Wipe();
+  Log(LogLevel::kInfo, "ready", {{"port", console->port()}});
+  program.termination().Wait();
+  KS_ASSIGN_OR_RETURN(const bool finished, console->Stop(kTaskPatience));
+  if (finished) return absl::OkStatus();
+  // What is under way cannot be called back: it ends as a verb does (docs/decisions/0011), while this waits
+  // for it.
+  Interrupter interrupter(&program.termination(), program.name());
+  interrupter.Say(
+      "what was under way is kept, and a change that was made is handed over again by a running 'serve' or "
+      "'watch'");
+  return console->Stop(absl::InfiniteDuration()).status();
+}
+
+}  // namespace keystead::mobile
