@@ -1,7 +1,5 @@
 #include "mobile-stub/command_sender.h"
 
-#include <map>
-
 #include "core/crypto/hash.h"
 #include "core/observe/log.h"
 #include "core/sealing/stream_writer.h"
@@ -12,10 +10,10 @@ namespace {
 
 constexpr size_t kMaxAnswers = 256;
 
-// Answers that came from one device, by the command they answer.
-class Answers final : public WatchObserver {
+// What a command's own session tells.
+class Aside final : public WatchObserver {
  public:
-  Answers(const MemberId& target, WatchObserver* aside) : target_(target), aside_(aside) {}
+  Aside(CommandAnswers* answers, WatchObserver* aside) : answers_(*answers), aside_(aside) {}
 
   void OnAlarm(const SecurityEvent& event) override {
     if (aside_ != nullptr) aside_->OnAlarm(event);
@@ -26,29 +24,11 @@ class Answers final : public WatchObserver {
   void OnMissing(const StreamPlace& place, const SequenceRange& range) override {
     if (aside_ != nullptr) aside_->OnMissing(place, range);
   }
-
-  void OnRecord(const ReadRecord& record) override {
-    if (record.kind != kinds::kAnswer || record.place->sender != target_) return;
-    if (record.place->topic != Topic::Of(TopicKind::kState, target_) || record.after_removal) return;
-    const absl::StatusOr<Answer> answer = ParseAnswer(record.body);
-    if (!answer.ok()) return;
-    absl::MutexLock lock(&mutex_);
-    if (answers_.size() >= kMaxAnswers) answers_.clear();
-    answers_[answer->command_hash] = *answer;
-  }
-
-  std::optional<Answer> Await(const Digest& command, absl::Time deadline) {
-    const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answers_.contains(command); };
-    absl::MutexLock lock(&mutex_);
-    if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) return std::nullopt;
-    return answers_[command];
-  }
+  void OnRecord(const ReadRecord& record) override { answers_.Take(record); }
 
  private:
-  const MemberId target_;
+  CommandAnswers& answers_;
   WatchObserver* const aside_;
-  absl::Mutex mutex_;
-  std::map<Digest, Answer> answers_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Hands one group to the hop, for as long as it lives. What the hop says is for people: it may refuse aloud
@@ -102,6 +82,8 @@ bool Usable(const std::optional<Reader::SenderWord>& word, const std::optional<B
 absl::StatusOr<Reader::SenderWord> AwaitWord(WatchSession& session, const MemberId& target,
                                              const std::optional<BootId>& not_boot, bool force,
                                              absl::Time deadline) {
+  if (std::optional<Reader::SenderWord> word = session.LastWord(target); Usable(word, not_boot))
+    return *std::move(word);
   while (absl::Now() < deadline) {
     session.ProbeNow();
     const absl::Time slice = std::min(deadline, absl::Now() + absl::Seconds(1));
@@ -119,7 +101,7 @@ absl::StatusOr<Reader::SenderWord> AwaitWord(WatchSession& session, const Member
   }
   if (force && (!not_boot.has_value() || word->freshness.boot != *not_boot)) return *std::move(word);
   return absl::FailedPreconditionError(
-      "the device did not answer a probe, its last word may be old: use --force to try with that");
+      "the device did not answer a probe: its last word may be old, and nothing was sent");
 }
 
 // The answer names the signed object, which the writer made and sealed: so the record is opened again.
@@ -170,8 +152,52 @@ absl::StatusOr<SealedCommand> SealCommand(const Engine& engine, const Command& c
   return SealedCommand{group.Take(), place.stream, sequence, hash};
 }
 
+void CommandAnswers::Take(const ReadRecord& record) {
+  const MemberId& sender = record.place->sender;
+  if (record.kind != kinds::kAnswer || record.after_removal) return;
+  if (record.place->topic != Topic::Of(TopicKind::kState, sender)) return;
+  const absl::StatusOr<Answer> answer = ParseAnswer(record.body);
+  if (!answer.ok()) return;
+  absl::MutexLock lock(&mutex_);
+  const Key key(sender, answer->command_hash);
+  if (answers_.insert_or_assign(key, *answer).second) oldest_first_.push_back(key);
+  if (oldest_first_.size() <= kMaxAnswers) return;
+  answers_.erase(oldest_first_.front());
+  oldest_first_.pop_front();
+}
+
+std::optional<Answer> CommandAnswers::Await(const MemberId& target, const Digest& command,
+                                            absl::Time deadline) {
+  const Key key(target, command);
+  const auto there = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return answers_.contains(key); };
+  absl::MutexLock lock(&mutex_);
+  if (!mutex_.AwaitWithDeadline(absl::Condition(&there), deadline)) return std::nullopt;
+  return answers_[key];
+}
+
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
                                         const ProgressFn& progress, WatchObserver* aside) {
+  KS_RETURN_IF_ERROR(engine.RequireHop());
+  WatchOptions watch;
+  {
+    KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
+    KS_ASSIGN_OR_RETURN(const MemberId target, FindMember(member.chain(), request.target));
+    watch.only = {target};
+  }
+  watch.heads = false;
+  watch.remember = false;
+  watch.from_the_beginning = request.force;     // the last word there is may have been read long ago
+  watch.probe_interval = absl::ZeroDuration();  // AwaitWord asks itself
+  watch.limits.stale_age = absl::InfiniteDuration();
+  CommandAnswers answers;
+  Aside observer(&answers, aside);
+  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &observer, watch));
+  return SendCommandThrough(engine, *session, answers, request, progress);
+}
+
+absl::StatusOr<SendOutcome> SendCommandThrough(const Engine& engine, WatchSession& session,
+                                               CommandAnswers& answers, const SendRequest& request,
+                                               const ProgressFn& progress) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   const absl::Time deadline = absl::Now() + request.timeout;
   SendOutcome outcome;
@@ -187,22 +213,13 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
           absl::StrCat(outcome.device_id, " is no device: it takes no commands"));
     }
   }
-  Answers answers(outcome.target, aside);
-  WatchOptions watch;
-  watch.only = {outcome.target};
-  watch.heads = false;
-  watch.remember = false;
-  watch.from_the_beginning = request.force;     // the last word there is may have been read long ago
-  watch.probe_interval = absl::ZeroDuration();  // AwaitWord asks itself
-  watch.limits.stale_age = absl::InfiniteDuration();
-  KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(engine, &answers, watch));
   std::optional<BootId> not_boot;
   for (outcome.attempts = 1;; ++outcome.attempts) {
     if (progress) progress({"probing", outcome.device_id, ""});
     // Leaves time for the answer.
     const absl::Time word_by = request.force ? absl::Now() + (deadline - absl::Now()) / 3 : deadline;
     KS_ASSIGN_OR_RETURN(const Reader::SenderWord word,
-                        AwaitWord(*session, outcome.target, not_boot, request.force, word_by));
+                        AwaitWord(session, outcome.target, not_boot, request.force, word_by));
     outcome.word = word.liveness;
     KS_ASSIGN_OR_RETURN(outcome.counter, engine.state().NextCommandCounter());
     const absl::Duration since = engine.clock().Uptime() - word.received_at;
@@ -221,7 +238,7 @@ absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest&
                              sealed.hash.ToHex())});
     }
     const Delivery delivery(engine, sealed.group);
-    const std::optional<Answer> answer = answers.Await(sealed.hash, deadline);
+    const std::optional<Answer> answer = answers.Await(outcome.target, sealed.hash, deadline);
     if (!answer.has_value()) {
       return absl::DeadlineExceededError(
           absl::StrCat(outcome.device_id, " did not answer in time: whether it acted is not known (",

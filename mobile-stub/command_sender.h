@@ -1,6 +1,9 @@
 // Telling a device to do something, and hearing from it that it did.
 #pragma once
 
+#include <deque>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "core/sealing/command.h"
@@ -33,6 +36,28 @@ struct SendOutcome {
 // and gaps that the session meets.
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
                                         const ProgressFn& progress, WatchObserver* aside = nullptr);
+
+// The answers that a session reads, by who gave them and to which command. Thread-safe.
+class CommandAnswers {
+ public:
+  // For a WatchObserver's OnRecord. What is no answer in its sender's own state topic is passed over.
+  void Take(const ReadRecord& record);
+  // None: not until the deadline. An answer that came before it was asked for is kept for a while: of 256,
+  // the oldest goes.
+  std::optional<Answer> Await(const MemberId& target, const Digest& command, absl::Time deadline);
+
+ private:
+  using Key = std::pair<MemberId, Digest>;
+  absl::Mutex mutex_;
+  std::map<Key, Answer> answers_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Key> oldest_first_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The same through a session that runs already and reads the target, and whose observer hands its records to
+// `answers`: nothing is read twice, and a device that is live is sent the command at once.
+absl::StatusOr<SendOutcome> SendCommandThrough(const Engine& engine, WatchSession& session,
+                                               CommandAnswers& answers, const SendRequest& request,
+                                               const ProgressFn& progress);
 
 // The command as a whole stream of its own (opening, command, end), sealed under the newest keys. Remembers
 // where the stream ends before it returns, so the next one can say what came before it.

@@ -111,18 +111,19 @@ absl::Status RunSend(const CommonOptions& common, const SendOptions& options, In
   request.time_to_live = absl::Seconds(options.ttl_seconds);
   request.timeout = absl::Seconds(options.timeout_seconds);
   request.force = options.force;
-  KS_ASSIGN_OR_RETURN(
-      const SendOutcome outcome,
-      SendCommand(
-          *engine, request,
-          [&](const Progress& p) {
-            if (p.event == "sent")
-              interrupter.Say("the command was sent; whether the device acts is not known");
-            if (common.json) {
-              PrintJson({{"event", "progress"}, {"step", p.event}, {"device", p.who}, {"detail", p.detail}});
-            }
-          },
-          &aside));
+  const auto progress = [&](const Progress& p) {
+    if (p.event == "sent") interrupter.Say("the command was sent; whether the device acts is not known");
+    if (common.json) {
+      PrintJson({{"event", "progress"}, {"step", p.event}, {"device", p.who}, {"detail", p.detail}});
+    }
+  };
+  const absl::StatusOr<SendOutcome> sent = SendCommand(*engine, request, progress, &aside);
+  if (absl::IsFailedPrecondition(sent.status()) && !options.force) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(sent.status().message(), "; --force tries with the last word there is"));
+  }
+  KS_RETURN_IF_ERROR(sent.status());
+  const SendOutcome& outcome = *sent;
   const std::string_view result = CommandResultName(outcome.answer.result);
   if (common.json) {
     PrintJson({{"event", "answer"},

@@ -82,13 +82,18 @@ absl::StatusOr<bool> Console::Stop(absl::Duration patience) {
   if (housekeeping_.joinable()) housekeeping_.join();
   keeper_.reset();
   const bool finished = tasks_.Finish(patience);
-  std::unique_ptr<mobile::WatchSession> session;
+  std::shared_ptr<mobile::WatchSession> session;
   {
     absl::MutexLock lock(&mutex_);
     session = std::move(session_);
   }
   if (session != nullptr) KS_RETURN_IF_ERROR(session->Stop());
   return finished;
+}
+
+std::shared_ptr<mobile::WatchSession> Console::session() {
+  absl::MutexLock lock(&mutex_);
+  return session_;
 }
 
 absl::Status Console::BeginToRead() {

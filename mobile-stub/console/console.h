@@ -56,6 +56,8 @@ class Console {
   const ConsoleOptions& options() const { return options_; }
   ConsoleModel& model() { return model_; }
   Tasks& tasks() { return tasks_; }
+  // Who reads; null before anything was paired, and at the end. It may be stopped while it is held.
+  std::shared_ptr<mobile::WatchSession> session();
   // After something was paired: begins to read, unless that was done already.
   absl::Status BeginToRead();
   const Router& router() const { return router_; }
@@ -75,7 +77,7 @@ class Console {
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::unique_ptr<mobile::WatchSession> session_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<mobile::WatchSession> session_ ABSL_GUARDED_BY(mutex_);
   std::optional<mobile::PendingKeeper> keeper_;
   std::thread housekeeping_;
   std::unique_ptr<HttpServer> server_;

@@ -74,7 +74,8 @@ void ConsoleModel::OnReadings(const ReadRecord& record, const v1::ReadingBatch& 
   }
 }
 
-void ConsoleModel::OnRecord(const ReadRecord&) {
+void ConsoleModel::OnRecord(const ReadRecord& record) {
+  answers_.Take(record);
   absl::MutexLock lock(&mutex_);
   Heard();
 }

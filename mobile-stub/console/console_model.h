@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
+#include "mobile-stub/command_sender.h"
 #include "mobile-stub/device_board.h"
 
 namespace keystead::console {
@@ -41,6 +42,9 @@ class ConsoleModel final : public mobile::WatchObserver {
   void OnState(const std::vector<StreamStatus>& streams) override;
   void OnWaiting(uint64_t epoch, const std::vector<MemberId>& members) override;
   void OnConnection(bool connected, std::string_view why) override;
+
+  // Of the commands that go through the session that this observes.
+  mobile::CommandAnswers& answers() { return answers_; }
 
   // `self`: this app among the members.
   void SetSelf(const MemberId& self);
@@ -107,6 +111,7 @@ class ConsoleModel final : public mobile::WatchObserver {
   const KindsFn load_kinds_;
   const Clock& clock_;
   const std::string generation_;
+  mobile::CommandAnswers answers_;
 
   mutable absl::Mutex mutex_;
   uint64_t version_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -65,13 +65,17 @@ HttpResponse Command(Console& console, const HttpRequest& request, const PathPar
                 {"device", console.model().DeviceOf(*member)},
                 {"operation", asked->operation},
                 {"argument", asked->argument.has_value() ? json(*asked->argument) : json()}};
+  const std::shared_ptr<mobile::WatchSession> session = console.session();
+  if (session == nullptr) return ErrorResponse(409, "nothing is read yet: pair a device first");
   mobile::SendRequest send;
   send.target = member->ToHex();
   send.operation = {asked->operation, asked->argument};
   return TaskResponse(console.tasks().Start(
       Tasks::Kind::kCommand, std::move(facts),
-      [&engine = console.engine(), send](const mobile::ProgressFn& progress) -> absl::StatusOr<json> {
-        KS_ASSIGN_OR_RETURN(const mobile::SendOutcome outcome, mobile::SendCommand(engine, send, progress));
+      [&console, session, send](const mobile::ProgressFn& progress) -> absl::StatusOr<json> {
+        KS_ASSIGN_OR_RETURN(const mobile::SendOutcome outcome,
+                            mobile::SendCommandThrough(console.engine(), *session, console.model().answers(),
+                                                       send, progress));
         return OutcomeJson(outcome);
       }));
 }

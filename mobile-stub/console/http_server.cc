@@ -36,6 +36,8 @@ void Translate(HttpResponse from, httplib::Response& to) {
   if (from.stream == nullptr) return to.set_content(from.body, from.type);
   to.set_chunked_content_provider(from.type,
                                   [next = std::move(from.stream)](size_t, httplib::DataSink& sink) {
+                                    if (!sink.is_writable())
+                                      return false;  // the library does not look while nothing is written
                                     std::string piece;
                                     const bool more = next(piece);
                                     if (!piece.empty() && !sink.write(piece.data(), piece.size()))

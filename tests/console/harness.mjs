@@ -61,7 +61,7 @@ async function load(page, url) {
   for (let i = 0; ; ++i) {
     if (i > 0) await page.goto("about:blank");  // otherwise only the fragment would change
     await page.goto(url);
-    const ready = page.locator("html[data-page], nav a").first().waitFor({ state: "attached" });
+    const ready = page.locator("html[data-page]").waitFor({ state: "attached" });
     const failed = new Promise((resolve) => {
       if (page.troubles.some((trouble) => MACHINE.test(trouble))) resolve("failed");
       page.once("requestfailed", () => resolve("failed"));

@@ -31,10 +31,12 @@ test("live values of a real home appear and move", async () => {
   await row.locator(".badge.confirmed").waitFor();
   const first = await row.locator(".value").textContent();
   assert.match(first, /^-?\d+\.\d$/);
-  await until(page, () => {
-    const points = document.querySelectorAll("article.device .range");
-    return [...points].some((range) => / in \d+ s$/.test(range.textContent));
-  });
+  const taken = await row.getAttribute("data-taken");
+  await until(page, ([name, before]) => {
+    const one = [...document.querySelectorAll("article.device")].find((each) => each.querySelector("h2").textContent === name);
+    const latest = one.querySelector(".channel").dataset.taken;
+    return BigInt(latest) > BigInt(before) && / in \d+ s$/.test(one.querySelector(".range").textContent);
+  }, ["living-room", taken]);
   assert.equal(await page.getByRole("status").filter({ hasText: "Connected" }).count(), 1);
   assertCalm(page);
   await page.context().close();

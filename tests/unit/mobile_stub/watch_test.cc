@@ -74,6 +74,32 @@ class WatchTest : public ::testing::Test {
   std::unique_ptr<WatchSession> session_;
 };
 
+TEST_F(WatchTest, ASessionIsToldOfItsOwnAlarmsAndGoesOnWhenAnotherHasEnded) {
+  Witness other;
+  const auto other_engine = home_.App();
+  WatchOptions beside = Quick();
+  beside.remember = false;
+  auto second = Must(WatchSession::Start(*other_engine, &other, beside));
+  ASSERT_TRUE(second->AwaitCaughtUp(testing::kPatience));
+  device_->SendReading(1, true);
+  AwaitReadings(1);
+  home_.Inject(UnderAnotherStream(device_->last_group()));
+  const auto alarmed = [](size_t count) {
+    return [count](const Witness& w) {
+      return std::ranges::count(w.alarms(), SecurityEventKind::kOpenFailed, &SecurityEvent::kind) >=
+             static_cast<std::ptrdiff_t>(count);
+    };
+  };
+  witness_.Await(alarmed(1), "the first session's alarm");
+  other.Await(alarmed(1), "the second session's alarm");
+  ASSERT_TRUE(second->Stop().ok());
+  home_.Inject(UnderAnotherStream(device_->last_group()));
+  witness_.Await(alarmed(2), "an alarm after the other session's end");
+  // Each was told of what it met itself, once.
+  EXPECT_EQ(std::ranges::count(witness_.alarms(), SecurityEventKind::kOpenFailed, &SecurityEvent::kind), 2);
+  EXPECT_EQ(std::ranges::count(other.alarms(), SecurityEventKind::kOpenFailed, &SecurityEvent::kind), 1);
+}
+
 TEST_F(WatchTest, ReadingsArePendingUntilACheckpointCoversThem) {
   device_->SendReading(21.5);
   AwaitReadings(1);

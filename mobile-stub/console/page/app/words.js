@@ -7,7 +7,7 @@ export function valueText(channel) {
   if (channel.value === null) return "–";
   if (channel.name === "on" && channel.unit === "1") return channel.value > 0 ? "On" : "Off";
   const size = Math.abs(channel.value);
-  const digits = size >= 100 || Number.isInteger(channel.value) ? 0 : size >= 10 ? 1 : 2;
+  const digits = channel.unit === "Cel" ? 1 : size >= 100 || Number.isInteger(channel.value) ? 0 : size >= 10 ? 1 : 2;
   return channel.value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: channel.unit === "Cel" ? 1 : 0 });
 }
 

@@ -127,7 +127,8 @@ export class DeviceCard {
     const { word, meaning } = LIVENESS[device.liveness];
     setBadge(this.liveness, device.liveness, word, meaning);
     this.flags.hidden = device.flags.length === 0;
-    keyed(this.flags, device.flags, (flag) => flag, (flag) => h("li", {}, icon(flag.startsWith("waiting") ? "wait" : "warn"), flag));
+    keyed(this.flags, device.flags, (flag) => flag, (flag) => h("li", { class: flag.startsWith("waiting") ? "wait" : "warn" },
+      icon(flag.startsWith("waiting") ? "wait" : "warn"), flag));
     const channels = inOrder(device.kind, [...device.channels.values()]);
     this.nothing.hidden = channels.length > 0;
     const now = this.model.nowUs();

@@ -15,6 +15,10 @@ const ROLES = {
   reader: "Reader: holds keys only of what it is granted",
 };
 
+const KINDS = ["owner", "gateway", "courier", "device", "reader"];
+const inOrder = (members) => [...members].sort((a, b) => b.self - a.self || KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind) ||
+  a.device.localeCompare(b.device, "en", { numeric: true }));
+
 /** "telemetry/ab12…" in words: of itself, or of whom. */
 function topicText(topic, member, names) {
   const [name, owner] = topic.split("/");
@@ -112,7 +116,7 @@ export const members = {
       setText(where, membership === null ? "This home has not been founded yet."
         : `${membership.members.length} members of ${membership.tenant} · home ${shortId(membership.instantiation)} · epoch ${membership.epoch}`);
       keyed(notices, noticesOf(model), (item) => item.id, notice);
-      keyed(list, membership?.members ?? [], (member) => JSON.stringify(member), (member) => memberCard(member, names, fail));
+      keyed(list, inOrder(membership?.members ?? []), (member) => JSON.stringify(member), (member) => memberCard(member, names, fail));
       for (const part of parts) part.draw();
     };
     const end = model.listen((changes) => {

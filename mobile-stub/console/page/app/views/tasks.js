@@ -29,17 +29,25 @@ function outcomeOf(task) {
   if (task.kind === "withdraw") return ["confirmed", WITHDRAWN[task.outcome.withdrawal]];
   const failed = task.outcome.failed ?? [];
   if (failed.length > 0) return ["cross", failed.map((one) => `${one.device}: ${one.reason}`).join("; ")];
-  return ["confirmed", `Done. Everybody has new keys: epoch ${task.outcome.epoch}.`];
+  return ["confirmed", `Done: epoch ${task.outcome.epoch} has begun.`];
+}
+
+function steps(task) {
+  const list = h("ol", {}, task.steps.map((step) => h("li", {}, `${step.device}: ${STEPS[step.step] ?? step.step}`,
+    step.detail === "" ? null : h("small", {}, ` (${step.detail})`))));
+  if (task.state === "running" || task.steps.length === 0) return list;
+  return h("details", {}, h("summary", {}, `${task.steps.length} steps`), list);
 }
 
 function update(element, task) {
+  const key = `${task.state} ${task.steps.length}`;
+  if (element.dataset.key === key) return;  // what is open in it stays open
+  element.dataset.key = key;
   const [picture, said] = outcomeOf(task);
   setAttribute(element, "data-state", task.state);
   element.replaceChildren(
     h("header", {}, icon(picture), h("b", {}, TITLES[task.kind](task)), h("span", { class: "when" }, clock(task.started_us))),
-    h("ol", {}, task.steps.map((step) => h("li", {}, `${step.device}: ${STEPS[step.step] ?? step.step}`,
-      step.detail === "" ? null : h("small", {}, ` (${step.detail})`)))),
-    h("p", {}, said));
+    h("p", {}, said), steps(task));
 }
 
 /** The latest changes of who belongs, kept up to date; `draw()` after each change of tasks. */
