@@ -1,6 +1,7 @@
 // keystead-mobile-stub: the owner's app on the command line.
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "core/program/program.h"
 #include "mobile-stub/verbs.h"
 
@@ -118,6 +119,19 @@ void AddServe(CLI::App& app, ServeOptions& o) {
                    "Keep the session token in this file (0600, made when missing): pages survive a restart");
   serve.add_option("--recovery-out", o.recovery_out,
                    "Write the recovery key of a first pairing to this new file, not the terminal");
+  const char* const form =
+      "name=N,address=HOST:PORT,server=SPIFFE-ID,chain=F,key=F,roots=F[,tenant=NAME,instantiation=HEX or "
+      "@FILE,control]; repeatable";
+  serve
+      .add_option("--observe", o.observed,
+                  absl::StrCat("A process that shows what it holds of this home, or of a control: ", form))
+      ->delimiter(';')
+      ->allow_extra_args(false);
+  serve
+      .add_option("--infra", o.infra,
+                  "Hostile equipment that the page may tell to attack: name=N,address=…, as --observe")
+      ->delimiter(';')
+      ->allow_extra_args(false);
 }
 
 absl::Status Dispatch(const Options& o, Program& program) {

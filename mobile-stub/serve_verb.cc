@@ -119,6 +119,8 @@ absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, 
   settings.address = endpoint.address;
   settings.port = endpoint.port;
   settings.host_names = options.host_names;
+  KS_ASSIGN_OR_RETURN(settings.observed, console::ParseRemotes("--observe", options.observed));
+  KS_ASSIGN_OR_RETURN(settings.infra, console::ParseRemotes("--infra", options.infra));
   if (!options.recovery_out.empty() || isatty(STDERR_FILENO) == 1) {
     settings.recovery = RecoveryOutput(options.recovery_out);
     settings.recovery_place = options.recovery_out.empty() ? "the terminal in which this console runs"

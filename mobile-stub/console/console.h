@@ -10,8 +10,11 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "mobile-stub/console/access.h"
+#include "mobile-stub/console/attack_desk.h"
 #include "mobile-stub/console/console_model.h"
 #include "mobile-stub/console/http_server.h"
+#include "mobile-stub/console/others.h"
+#include "mobile-stub/console/reader_notes.h"
 #include "mobile-stub/console/router.h"
 #include "mobile-stub/console/tasks.h"
 #include "mobile-stub/membership.h"
@@ -33,6 +36,14 @@ struct ConsoleOptions {
   std::string recovery_place;  // for people: "the terminal in which this console runs", or the file's name
   absl::Duration join_patience = absl::Seconds(30);
   mobile::WatchOptions watch;
+  std::vector<RemoteOptions> observed;  // who may be asked what they hold; empty: nobody
+  std::vector<RemoteOptions> infra;     // the equipment that may be told to attack; empty: none
+};
+
+// Which home is read.
+struct HomeName {
+  TenantName tenant;
+  InstantiationId id;
 };
 
 // Thread-safe.
@@ -61,6 +72,10 @@ class Console {
   // After something was paired: begins to read, unless that was done already.
   absl::Status BeginToRead();
   const Router& router() const { return router_; }
+  Others& others() { return *others_; }
+  AttackDesk& attacks() { return *attacks_; }
+  const ReaderNotes& notes() const { return notes_; }
+  absl::StatusOr<HomeName> HomeSeen() const;  // FAILED_PRECONDITION: nothing was paired yet
 
  private:
   Console(const mobile::Engine& engine, ConsoleOptions options, SessionToken token);
@@ -73,9 +88,14 @@ class Console {
   const Access access_;
   ConsoleModel model_;
   Tasks tasks_;
+  ReaderNotes notes_;
+  BothObservers told_{&model_, &notes_};
+  std::unique_ptr<Others> others_;
+  std::unique_ptr<AttackDesk> attacks_;
   Router router_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  std::optional<HomeName> home_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<mobile::WatchSession> session_ ABSL_GUARDED_BY(mutex_);
   std::optional<mobile::PendingKeeper> keeper_;
