@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docker-compose.yml end to end: images, up, the demonstration, each container killed once, still right, down."""
+"""docker-compose.yml end to end: images, up, each container killed once, still right, the demonstration, down."""
 
 import argparse
 import io
@@ -128,7 +128,7 @@ def killed_once(trial):
     demo_compose.attach(demo)
     demo_compose.new_readings(demo, 60)
     phones = [home.phone for home in demo.homes.values()]
-    known = holes(phones)  # of the attacks before
+    known = holes(phones)
     lame = []
     # The phones first: what they show from then on is what all the others are judged by.
     names = sorted(demo_compose.everybody(), key=lambda name: (not name.endswith("-phone"), name))
@@ -176,8 +176,8 @@ def holes(phones):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/test-compose", description="docker-compose.yml end to end: up, the demonstration, each "
-                                     "container killed once, still right, down. Everything has a name of its own and is gone at the end. Exits "
+    parser = argparse.ArgumentParser(prog="scripts/test-compose", description="docker-compose.yml end to end: up, each container killed "
+                                     "once, still right, the demonstration, down. Everything has a name of its own and is gone at the end. Exits "
                                      f"with 0, 1, or {SKIPPED} where no container engine can be reached.")
     parser.add_argument("--prebuilt", metavar="DIR", help="images from the programs there (Debian 12) instead of a build in a container")
     parser.add_argument("--control", metavar="DIR", help="programs of the preset mutants: the search then also runs over an unprotected product")
@@ -189,7 +189,7 @@ def main():
     harness._install_end()  # pylint: disable=protected-access
     trial = Trial(arguments)
     try:
-        for step in (trial.build, trial.up, trial.play, lambda: killed_once(trial)):
+        for step in (trial.build, trial.up, lambda: killed_once(trial), trial.play):
             step()
     except (harness.Failure, subprocess.SubprocessError) as error:
         trial.checks.check("compose", False, str(error))
