@@ -40,6 +40,7 @@ find_package(RocksDB CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED)  # how metrics are written down; who serves them is ours
 find_package(GTest CONFIG REQUIRED)
 # What a program takes on one thread another gives back, and first touches of fresh pages are dear: jemalloc, set up in
 # core/program/program.cc, spares both (docs/benchmark.md). Sanitizers bring an allocator of their own.

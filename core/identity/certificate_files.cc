@@ -1,5 +1,7 @@
 #include "core/identity/certificate_files.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/identity/file_access.h"
@@ -69,6 +71,16 @@ absl::StatusOr<CertificateInfo> ValidateCertificateFiles(const CertificateFiles&
   absl::StatusOr<CertificateInfo> info = ValidateCertificatePair(chain_pem, key_pem, now);
   if (!info.ok()) return InFile(files.chain, info.status());
   return info;
+}
+
+absl::StatusOr<absl::Time> EarliestExpiry(std::string_view chain_pem) {
+  KS_ASSIGN_OR_RETURN(const std::vector<X509Ptr> chain, x509::ParseCertificates(chain_pem, kMaxChain));
+  absl::Time earliest = absl::InfiniteFuture();
+  for (const X509Ptr& certificate : chain) {
+    KS_ASSIGN_OR_RETURN(const absl::Time end, x509::ToTime(X509_get0_notAfter(certificate.get())));
+    earliest = std::min(earliest, end);
+  }
+  return earliest;
 }
 
 absl::Status InstallCertificatePair(const CertificateFiles& files, std::string_view chain_pem,

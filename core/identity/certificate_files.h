@@ -38,6 +38,10 @@ absl::StatusOr<CertificateInfo> ValidateCertificateFiles(const CertificateFiles&
 absl::StatusOr<CertificateInfo> ValidateCertificatePair(std::string_view chain_pem,
                                                         const SecretBytes& key_pem, absl::Time now);
 
+// When the first certificate of a PEM chain ends that does. INVALID_ARGUMENT when it holds none or a
+// malformed one.
+absl::StatusOr<absl::Time> EarliestExpiry(std::string_view chain_pem);
+
 // Replaces files.key and files.chain: writes both to temporary names beside them (key 0600), validates the
 // pair, syncs and renames, key first. A reader that opens the two between the renames sees a pair that does
 // not match; gRPC's watcher reads again when a file changed under it, and once a second anyway. After an

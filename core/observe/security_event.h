@@ -34,6 +34,8 @@ enum class SecurityEventKind {
   kLimitExceeded,       // a peer asked for more than the limit
 };
 
+inline constexpr SecurityEventKind kLastSecurityEventKind = SecurityEventKind::kLimitExceeded;
+
 std::string_view SecurityEventName(SecurityEventKind kind);  // "open_failed", …
 
 // Where it happened, as far as known. Public values only.

@@ -17,6 +17,7 @@
 #include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/identity/tls_process.h"
+#include "core/observe/process_metrics.h"
 #include "core/program/files.h"
 
 // Read by jemalloc before main(); MALLOC_CONF in the environment wins. What is freed soon comes back in huge
@@ -70,6 +71,15 @@ Program::Program(std::string name, std::string description, std::string environm
 
 Program::~Program() = default;
 
+void Program::OfferMetrics() {
+  app_->add_option("--metrics-listen", metrics_options_.listen,
+                   "Serve Prometheus metrics at http://ADDRESS:PORT/metrics, on loopback; off unless given; "
+                   "port 0 lets the system choose");
+  app_->add_flag("--metrics-for-everyone-on-the-network", metrics_options_.open_to_network,
+                 "Let --metrics-listen be another address: whoever reaches it reads all metrics, of all "
+                 "tenants, and nobody is asked who they are");
+}
+
 void Program::BindEnvironment(CLI::App& app) const {
   for (CLI::Option* option : app.get_options()) {
     const std::string name = option->get_single_name();
@@ -118,7 +128,7 @@ int Program::RunBody(int argc, char** argv, const std::function<absl::Status()>&
                : level_ == "warning" ? LogLevel::kWarning
                                      : LogLevel::kError;
   if (const absl::Status log = ConfigureLog(log_); !log.ok()) return fail(log);
-  const absl::Status status = body();
+  const absl::Status status = RunWithMetrics(body);
   if (!status.ok()) {
     // On standard error it is one line, for people.
     log_.standard_error = false;
@@ -130,11 +140,23 @@ int Program::RunBody(int argc, char** argv, const std::function<absl::Status()>&
   return success_code_;
 }
 
+absl::Status Program::RunWithMetrics(const std::function<absl::Status()>& body) {
+  if (metrics_options_.listen.empty()) return body();
+  KS_ASSIGN_OR_RETURN(metrics_, MetricsServer::Start(metrics_options_));
+  const ProcessMetrics process;
+  Log(LogLevel::kInfo, "metrics_served",
+      {{"port", metrics_->port()}, {"open_to_network", metrics_options_.open_to_network}});
+  const absl::Status status = body();
+  metrics_.reset();
+  return status;
+}
+
 absl::Status Program::AnnouncePorts(const std::map<std::string, int>& ports) const {
   if (ports_file_.empty()) return absl::OkStatus();
   nlohmann::json out;
   out["pid"] = getpid();
   out["ports"] = ports;
+  if (metrics_ != nullptr) out["ports"]["metrics"] = metrics_->port();
   return WriteFileAtomically(ports_file_, out.dump() + "\n");
 }
 

@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "core/identity/certificate_files.h"
 #include "core/observe/log.h"
+#include "core/observe/metrics_server.h"
 #include "core/program/termination.h"
 
 namespace CLI {
@@ -37,6 +38,10 @@ class Program {
   Program(std::string name, std::string description, std::string environment_prefix);
 
   ~Program();
+
+  // For programs that go on: adds --metrics-listen and what belongs to it. Whatever serves metrics is asked
+  // while `body` runs (core/observe/metrics.h); the port is announced as "metrics".
+  void OfferMetrics();
 
   CLI::App& app() { return *app_; }
   TerminationSignal& termination() { return termination_; }
@@ -60,6 +65,7 @@ class Program {
 
  private:
   int RunBody(int argc, char** argv, const std::function<absl::Status()>& body);
+  absl::Status RunWithMetrics(const std::function<absl::Status()>& body);
   void BindEnvironment(CLI::App& app) const;
 
   std::string name_;
@@ -73,6 +79,8 @@ class Program {
   int invalid_argument_code_ = 1;
   int success_code_ = 0;
   std::string ports_file_;
+  MetricsServerOptions metrics_options_;
+  std::unique_ptr<MetricsServer> metrics_;  // while the body runs
 };
 
 // --tls-chain, --tls-key, --tls-roots, all required. `prefix` goes between the dashes: "upstream-" gives

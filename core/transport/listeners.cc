@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstddef>
@@ -101,20 +100,6 @@ int ListenEverywhere(int port, absl::Duration user_timeout, FileDescriptor& out)
   }
   return error;
 }
-
-}  // namespace
-
-FileDescriptor::FileDescriptor(FileDescriptor&& other) noexcept : fd_(other.Release()) {}
-FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  return *this;
-}
-FileDescriptor::~FileDescriptor() {
-  if (fd_ >= 0) close(fd_);
-}
-int FileDescriptor::Release() { return std::exchange(fd_, -1); }
-
-namespace {
 
 // Adds what belongs to one host. The first that is bound to port 0 decides the port of all.
 absl::Status ListenAtHost(const std::string& host, const std::string& port, absl::Duration user_timeout,

@@ -6,23 +6,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "core/base/file_descriptor.h"
 
 namespace keystead {
-
-// An open file of this process. Move-only.
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept;
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  ~FileDescriptor();
-  int get() const { return fd_; }
-  explicit operator bool() const { return fd_ >= 0; }
-  int Release();
-
- private:
-  int fd_;
-};
 
 struct Listeners {
   std::vector<FileDescriptor> sockets;  // non-blocking

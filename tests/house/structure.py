@@ -91,6 +91,7 @@ CONFINED = [
     # Tests above storage let its file system lose what was not synced.
     ("RocksDB", re.compile(r"^rocksdb/"), ("core/storage/", "tests/unit/")),
     ("cpp-httplib", re.compile(r"^httplib\.h$"), ("mobile-stub/console/",)),
+    ("prometheus-cpp", re.compile(r"^prometheus/"), ("core/observe/",)),
     ("gRPC", re.compile(r"^(grpc|grpcpp|grpc\+\+)/|\.grpc\.pb\.h$"),
      ("core/transport/", "core/program/", "core/member/", "tests/", *(program + "/" for program in PROGRAMS))),
 ]

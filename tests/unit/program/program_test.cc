@@ -1,4 +1,6 @@
 #include "core/program/program.h"
+#include "core/base/status.h"
+#include "core/observe/latency_histogram.h"
 #include "core/program/files.h"
 
 #include <gmock/gmock.h>
@@ -174,6 +176,64 @@ TEST(ProgramTest, AnnouncesPortsWholeOrNotAtAll) {
   EXPECT_THAT(*content, HasSubstr("\"transport\":4711"));
   EXPECT_THAT(*content, HasSubstr("\"pid\":"));
   std::filesystem::remove(path);
+}
+
+// What somebody who asks for the metrics of a program gets while its body runs.
+int RunWithMetrics(std::vector<std::string> args, const std::function<absl::Status(Program&)>& body) {
+  args.insert(args.begin(), "keystead-example");
+  std::vector<char*> argv;
+  for (std::string& arg : args) argv.push_back(arg.data());
+  Program program("keystead-example", "An example", "KEYSTEAD_EXAMPLE");
+  program.OfferMetrics();
+  return program.Run(static_cast<int>(argv.size()), argv.data(), [&] { return body(program); });
+}
+
+TEST(ProgramTest, ServesMetricsWhileItsBodyRunsAndAnnouncesWhere) {
+  const std::string path = "/tmp/keystead-program-metrics-" + std::to_string(getpid()) + ".json";
+  std::string error;
+  const auto body = [&](Program& program) {
+    KS_RETURN_IF_ERROR(program.AnnouncePorts({{"grpc", 1}}));
+    const std::string said = ReadFile(path, 1000).value();
+    const size_t at = said.find("\"metrics\":");
+    if (at == std::string::npos || !MetricsWanted()) return absl::InternalError("not announced: " + said);
+    const int port = std::atoi(said.c_str() + at + 10);
+    return MetricsServer::Start({.listen = "127.0.0.1:" + std::to_string(port)}).ok()
+               ? absl::InternalError("nobody has the port that was announced")
+               : absl::OkStatus();
+  };
+  EXPECT_EQ(
+      RunForked(
+          [&] {
+            return RunWithMetrics({"--quiet", "--metrics-listen", "127.0.0.1:0", "--ports-file", path}, body);
+          },
+          &error),
+      0)
+      << error;
+  std::filesystem::remove(path);
+}
+
+TEST(ProgramTest, ServesNoMetricsUnlessAsked) {
+  std::string error;
+  const auto body = [](Program&) {
+    return MetricsWanted() ? absl::InternalError("wanted") : absl::OkStatus();
+  };
+  EXPECT_EQ(RunForked([&] { return RunWithMetrics({}, body); }, &error), 0) << error;
+}
+
+TEST(ProgramTest, GivesMetricsToTheNetworkOnlyWhenToldInSoManyWords) {
+  std::string error;
+  const auto body = [](Program&) { return absl::OkStatus(); };
+  EXPECT_EQ(RunForked([&] { return RunWithMetrics({"--metrics-listen", "0.0.0.0:0"}, body); }, &error), 1);
+  EXPECT_THAT(error, HasSubstr("not loopback"));
+  EXPECT_EQ(RunForked(
+                [&] {
+                  return RunWithMetrics(
+                      {"--quiet", "--metrics-listen", "0.0.0.0:0", "--metrics-for-everyone-on-the-network"},
+                      body);
+                },
+                &error),
+            0)
+      << error;
 }
 
 }  // namespace
