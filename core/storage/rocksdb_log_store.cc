@@ -57,7 +57,7 @@ absl::Status RocksDbLogStore::Submit(std::unique_ptr<Task> task) {
     return absl::ResourceExhaustedError("the queue of the store is full");
   }
   queue_bytes_ += bytes;
-  queue_.push_back(std::move(task));
+  queue_.push_back({std::move(task), Stopwatch::Start()});
   if (waiting_) work_.Signal();
   return absl::OkStatus();
 }
@@ -132,6 +132,17 @@ absl::Status RocksDbLogStore::Health() const {
   return health_;
 }
 
+void RocksDbLogStore::CollectMetrics(MetricWriter& out) const {
+  absl::Duration oldest;
+  bool healthy = true;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (!queue_.empty()) oldest = queue_.front().since.Elapsed();
+    healthy = health_.ok();
+  }
+  WriteStoreMetrics(GetStats(), times_, oldest, healthy, out);
+}
+
 void RocksDbLogStore::RunWriter() {
   std::vector<Member> members;
   while (Take(members)) {
@@ -161,12 +172,14 @@ bool RocksDbLogStore::Take(std::vector<Member>& members) {
   }
   size_t bytes = 0;
   while (!queue_.empty()) {
-    const size_t next = queue_.front()->bytes();
-    const bool alone = queue_.front()->replacement() != nullptr;
+    Waiting& first = queue_.front();
+    const size_t next = first.task->bytes();
+    const bool alone = first.task->replacement() != nullptr;
     if (!members.empty() && (alone || bytes + next > options_.batch_bytes)) break;
     bytes += next;
     queue_bytes_ -= next;
-    members.push_back({std::move(queue_.front()), absl::OkStatus()});
+    first.since.ObserveIn(times_.queued);
+    members.push_back({std::move(first.task), absl::OkStatus()});
     queue_.pop_front();
     if (alone) break;
   }
@@ -228,8 +241,11 @@ absl::Status RocksDbLogStore::WriteBatch(bool sync) {
     database_->trims().Forget(tenant);
     absl::erase_if(unsynced_trims_, [tenant](const auto& trim) { return trim.first.tenant == tenant; });
   }
-  if (!batch_.empty()) return database_->Write(batch_.writes(), sync);
-  return sync ? database_->Sync() : absl::OkStatus();
+  if (batch_.empty() && !sync) return absl::OkStatus();
+  const Stopwatch since = Stopwatch::Start();
+  const absl::Status written = batch_.empty() ? database_->Sync() : database_->Write(batch_.writes(), sync);
+  if (sync && written.ok()) since.ObserveIn(times_.synced);
+  return written;
 }
 
 void RocksDbLogStore::Publish(bool synced) {
@@ -258,6 +274,7 @@ void RocksDbLogStore::Finish(std::vector<Member>& members, const absl::Status& c
 }
 
 void RocksDbLogStore::Count(size_t tasks, bool synced, absl::Duration took, const absl::Status& status) {
+  if (MetricsWanted() && status.ok()) times_.committed.Observe(took);
   absl::MutexLock lock(&mutex_);
   if (!status.ok()) {
     if (health_.ok())

@@ -15,6 +15,7 @@
 #include "core/storage/database.h"
 #include "core/storage/log_directory.h"
 #include "core/storage/log_store.h"
+#include "core/storage/store_metrics.h"
 
 namespace keystead::storage {
 
@@ -42,6 +43,10 @@ class RocksDbLogStore final : public LogStore {
     std::unique_ptr<Task> task;
     absl::Status status;
   };
+  struct Waiting {
+    std::unique_ptr<Task> task;
+    Stopwatch since;
+  };
 
   void RunWriter() ABSL_LOCKS_EXCLUDED(mutex_);
   void RunHousekeeping() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -55,6 +60,7 @@ class RocksDbLogStore final : public LogStore {
   void Count(size_t tasks, bool synced, absl::Duration took, const absl::Status& status)
       ABSL_LOCKS_EXCLUDED(mutex_);
   void TryRecovery() ABSL_LOCKS_EXCLUDED(mutex_);
+  void CollectMetrics(MetricWriter& out) const ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Options options_;
   const std::unique_ptr<Database> database_;
@@ -66,7 +72,7 @@ class RocksDbLogStore final : public LogStore {
   mutable absl::Mutex mutex_;
   absl::CondVar work_ ABSL_GUARDED_BY(mutex_);          // the writer waits
   absl::CondVar housekeeping_ ABSL_GUARDED_BY(mutex_);  // the housekeeper waits
-  std::deque<std::unique_ptr<Task>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Waiting> queue_ ABSL_GUARDED_BY(mutex_);
   size_t queue_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
@@ -77,8 +83,10 @@ class RocksDbLogStore final : public LogStore {
   mutable std::atomic<uint64_t> tail_hits_ = 0;
   mutable std::atomic<uint64_t> tail_misses_ = 0;
   std::atomic<bool> stop_reclaiming_ = false;
+  StoreTimes times_;
   std::thread housekeeper_;
   std::thread writer_;
+  const MetricSource metrics_{[this](MetricWriter& out) { CollectMetrics(out); }};
 };
 
 }  // namespace keystead::storage
