@@ -22,6 +22,20 @@ constexpr int kEvents = 64;
 constexpr int kAcceptsAtOnce = 64;  // then the others have their turn
 constexpr absl::Duration kPause = absl::Milliseconds(100);
 
+constexpr Metric kHandshakes = {
+    "keystead_handshakes_total",
+    "New connections: refused before TLS, begun, of these succeeded, and given up "
+    "because they did not go on.",
+    MetricType::kCounter,
+    {"outcome"}};
+constexpr Metric kPending = {"keystead_handshakes_pending_connections",
+                             "Connections that are not through TLS yet.", MetricType::kGauge};
+constexpr Metric kUnderWay = {"keystead_handshakes_under_way_connections",
+                              "Of these, those whose handshake has begun.", MetricType::kGauge};
+
+// Of one thread's own counters.
+void Add(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
 // A reset costs neither side a wait, and the client knows at once.
 void ResetOnClose(int fd) {
   const linger at_once{1, 0};
@@ -105,7 +119,23 @@ void Acceptor::Run() {
     EndOverdue(now);
     BeginWaiting(now);
     for (const SecurityEvent& event : governor_.TakeEvents(now)) Report(event);
+    NoteState();
   }
+}
+
+void Acceptor::NoteState() {
+  pending_.store(governor_.pending(), std::memory_order_relaxed);
+  under_way_.store(governor_.under_way(), std::memory_order_relaxed);
+}
+
+void Acceptor::CollectMetrics(MetricWriter& out) const {
+  const auto get = [](const std::atomic<uint64_t>& n) { return n.load(std::memory_order_relaxed); };
+  out.Value(kHandshakes, get(refused_), {"refused"});
+  out.Value(kHandshakes, get(begun_), {"begun"});
+  out.Value(kHandshakes, get(succeeded_), {"succeeded"});
+  out.Value(kHandshakes, get(given_up_), {"given_up"});
+  out.Value(kPending, get(pending_));
+  out.Value(kUnderWay, get(under_way_));
 }
 
 bool Acceptor::IsListener(int fd) const {
@@ -135,6 +165,7 @@ void Acceptor::Accept(int listener, absl::Duration now) {
         AddressRange::Of(reinterpret_cast<const sockaddr&>(peer), limits_.ipv4_prefix, limits_.ipv6_prefix);
     const int fd = socket.get();
     if (!governor_.Arrive(fd, address, now)) {
+      Add(refused_);
       ResetOnClose(fd);
       continue;
     }
@@ -167,12 +198,17 @@ void Acceptor::OnSocket(int fd, bool readable, bool ended, absl::Duration now) {
 void Acceptor::TakeSucceeded() {
   wake_->Clear();
   for (const Lane& lane : lanes_) {
-    if (lane.socket >= 0 && lane.signal->TakeSucceeded()) End(lane.socket);
+    if (lane.socket < 0 || !lane.signal->TakeSucceeded()) continue;
+    Add(succeeded_);
+    End(lane.socket);
   }
 }
 
 void Acceptor::EndOverdue(absl::Duration now) {
-  while (const auto id = governor_.Overdue(now)) Abort(*id);
+  while (const auto id = governor_.Overdue(now)) {
+    Add(given_up_);
+    Abort(*id);
+  }
 }
 
 void Acceptor::BeginWaiting(absl::Duration now) {
@@ -190,6 +226,7 @@ bool Acceptor::HandOver(int fd, Connection& connection) {
   if (!theirs) return false;
   connection.lane = free_lanes_.back();
   free_lanes_.pop_back();
+  Add(begun_);
   Lane& lane = lanes_[static_cast<size_t>(connection.lane)];
   lane.socket = fd;
   lane.signal->TakeSucceeded();  // of one that was given up on at the last moment

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "core/base/clock.h"
+#include "core/observe/metrics.h"
 #include "core/transport/grpc_names.h"
 #include "core/transport/handshake_governor.h"
 #include "core/transport/listeners.h"
@@ -85,6 +86,8 @@ class Acceptor {
   bool HandOver(int fd, Connection& connection);
   void End(int fd);    // closes our side; a connection that gRPC has goes on
   void Abort(int fd);  // ends the connection itself
+  void NoteState();
+  void CollectMetrics(MetricWriter& out) const;
   bool Watch(int fd, uint32_t events, int operation) const;
   void WatchListeners(bool on);
   int WaitMilliseconds(absl::Duration now);
@@ -100,7 +103,10 @@ class Acceptor {
   absl::flat_hash_map<int, Connection> connections_;  // by socket
   std::optional<absl::Duration> paused_until_;        // no files left
   std::atomic<bool> stopping_ = false;
+  // Written by the acceptor's thread.
+  std::atomic<uint64_t> refused_{0}, begun_{0}, succeeded_{0}, given_up_{0}, pending_{0}, under_way_{0};
   std::thread thread_;
+  const MetricSource metrics_{[this](MetricWriter& out) { CollectMetrics(out); }};
 };
 
 }  // namespace keystead

@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/observe/security_event.h"
 #include "core/transport/status_mapping.h"
+#include "core/transport/transport_metrics.h"
 
 namespace keystead {
 namespace {
@@ -17,6 +18,7 @@ constexpr char kChainProperty[] = "x509_pem_cert_chain";  // what came beside th
 constexpr size_t kMaxLoggedMethod = 128;
 
 grpc::Status Answer(absl::StatusCode code) {
+  CountFailedCall(code);
   return {static_cast<grpc::StatusCode>(code), std::string(PublicSentence(code))};
 }
 

@@ -2,6 +2,7 @@
 // (keystead.v1.TenantLimits): what a refusal carries. Documented in proto/keystead/v1/admin.proto.
 #pragma once
 
+#include <array>
 #include <string_view>
 
 #include "absl/time/time.h"
@@ -27,6 +28,14 @@ inline constexpr std::string_view kGatewayCalls = "gateway_calls";
 inline constexpr std::string_view kGatewayQueue = "gateway_queue";
 inline constexpr std::string_view kLookUps = "look_ups";
 inline constexpr std::string_view kCapacity = "capacity";
+
+// All of them, and the share of the writer's queue that a backend gives to each tenant.
+inline constexpr std::string_view kQueue = "queue";
+inline constexpr std::array kAll = {kSubmits,      kRegistryCalls,     kCommits,         kNewInstantiations,
+                                    kEnrollments,  kCertificates,      kRendezvousCalls, kMailboxes,
+                                    kRevocations,  kRevocationFetches, kAuditExports,    kRotations,
+                                    kAdminCalls,   kErasures,          kCopies,          kGatewayCalls,
+                                    kGatewayQueue, kLookUps,           kCapacity,        kQueue};
 
 // When to come again for one of so many places: somebody else's call has to end first.
 inline constexpr absl::Duration kComeBackForPlace = absl::Seconds(1);

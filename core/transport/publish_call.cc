@@ -196,6 +196,7 @@ void PublishCall::OnReadDone(bool ok) {
     Do(next);
     return;
   }
+  const Stopwatch since = Stopwatch::Start();
   if (absl::Status status = core_->hop->CheckStillValid(*principal_); !status.ok()) return End(status);
   absl::StatusOr<std::unique_ptr<PublishTask>> task = TakeRequest();
   if (!task.ok()) return End(task.status());
@@ -203,6 +204,7 @@ void PublishCall::OnReadDone(bool ok) {
     absl::MutexLock lock(&mutex_);
     ++queued_requests_;
     queued_bytes_ += (*task)->group_bytes();
+    if (since.running()) unacknowledged_.push_back(since);
   }
   const TaskLoad load = (*task)->load();
   {
@@ -271,6 +273,8 @@ void PublishCall::TaskDone(const absl::Status& status, std::vector<GroupRefused>
     if (status.ok() && !ending_) {
       ++durable_;
       Count(core_->counters.refusals, refusals.size());
+      for (const GroupRefused& refused : refusals)
+        Count(core_->counters.refusals_by_code.at(static_cast<size_t>(refused.code)));
       refusals_.insert(refusals_.end(), refusals.begin(), refusals.end());
       read = ResumeLocked();
       ScheduleFlush();
@@ -320,7 +324,12 @@ void PublishCall::FillResponseLocked() {
   const std::vector<GroupRefused> telling(refusals_.begin(), taken);
   refusals_.erase(refusals_.begin(), taken);
   if (refusals_.empty()) refusals_.shrink_to_fit();
+  const uint64_t before = acknowledged_;
   acknowledged_ = refusals_.empty() ? durable_ : refusals_.front().request - 1;
+  for (uint64_t i = before; i < acknowledged_ && !unacknowledged_.empty(); ++i) {
+    unacknowledged_.front().ObserveIn(core_->acknowledged);
+    unacknowledged_.pop_front();
+  }
   response_ = EncodePublishResponse(acknowledged_, telling);
 }
 

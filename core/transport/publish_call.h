@@ -91,7 +91,8 @@ class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t acknowledged_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::deque<GroupRefused> refusals_ ABSL_GUARDED_BY(mutex_);  // not yet written
+  std::deque<GroupRefused> refusals_ ABSL_GUARDED_BY(mutex_);     // not yet written
+  std::deque<Stopwatch> unacknowledged_ ABSL_GUARDED_BY(mutex_);  // since when; empty without metrics
 };
 
 }  // namespace keystead

@@ -133,7 +133,7 @@ Publisher::Impl::Action Publisher::Impl::NextLocked() {
     action.groups.push_back(group);
     ++groups;
   }
-  in_flight_.push_back({next_request_++, first_ticket_ + sent_, groups});
+  in_flight_.push_back({next_request_++, first_ticket_ + sent_, groups, Stopwatch::Start()});
   sent_ += groups;
   unsent_bytes_ -= bytes;
   ++requests_;
@@ -210,6 +210,7 @@ bool Publisher::Impl::Acknowledged(const v1::PublishResponse& response) {
       first_ticket_ += groups;
       sent_ -= groups;
       up_to = first_ticket_ - 1;
+      in_flight_.front().since.ObserveIn(published_);
       in_flight_.pop_front();
     }
     last_progress_ = absl::Now();

@@ -18,6 +18,7 @@
 #include "core/transport/response_writer.h"
 #include "core/transport/status_mapping.h"
 #include "core/transport/timer.h"
+#include "core/transport/transport_metrics.h"
 #include "core/transport/wire.h"
 #include "keystead/v1/transport.pb.h"
 
@@ -77,6 +78,7 @@ class Publisher::Impl : public std::enable_shared_from_this<Publisher::Impl> {
     uint64_t number = 0;
     uint64_t first_ticket = 0;
     size_t groups = 0;
+    Stopwatch since;
   };
 
   Action NextLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -91,6 +93,7 @@ class Publisher::Impl : public std::enable_shared_from_this<Publisher::Impl> {
 
   const PublisherCallbacks callbacks_;
   const PublisherOptions options_;
+  LatencyHistogram& published_ = PublishedTimes();
 
   mutable absl::Mutex mutex_;
   HopChannel channel_ ABSL_GUARDED_BY(mutex_);

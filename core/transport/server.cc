@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "core/base/status.h"
 #include "core/transport/listeners.h"
+#include "core/transport/transport_metrics.h"
 
 namespace keystead {
 namespace {
@@ -127,6 +128,7 @@ absl::StatusOr<RunningServer> StartServer(const ServerOptions& options) {
     return true;
   }();
 
+  ServeFailedCalls();
   grpc::ServerBuilder builder;
   auto wake = std::make_shared<AcceptorWake>();
   KS_ASSIGN_OR_RETURN(std::vector<Acceptor::Lane> lanes, AddLanes(options, wake, builder));

@@ -1,6 +1,7 @@
 // What the calls of one TransportService share.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "core/transport/timer.h"
+#include "core/transport/transport_metrics.h"
 #include "core/transport/transport_service.h"
 
 namespace keystead {
@@ -29,8 +31,11 @@ struct ServiceCore {
   struct Counters {
     std::atomic<uint64_t> publish_calls{0}, subscribe_calls{0}, requests{0}, groups_in{0}, acks{0},
         refusals{0}, messages_out{0}, groups_out{0}, bytes_out{0};
+    std::array<std::atomic<uint64_t>, kStatusCodes> refusals_by_code{};
   };
   Counters counters;
+  LatencyHistogram acknowledged;  // from reading a request to sending what acknowledges it
+  LatencyHistogram delivered;     // from a commit that a subscriber waits for to having sent it
 
   // False when the service has been stopped: end the call.
   bool Register(EndableCall* key, std::shared_ptr<EndableCall> call,

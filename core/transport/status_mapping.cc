@@ -7,6 +7,7 @@
 #include "core/observe/log.h"
 #include "core/transport/limit_names.h"
 #include "core/transport/limit_status.h"
+#include "core/transport/transport_metrics.h"
 
 namespace keystead {
 namespace {
@@ -75,6 +76,7 @@ grpc::Status ToPeer(const absl::Status& status, std::string_view event) {
   const std::string sentence(PublicSentence(code));
   const bool unnamed = absl::IsResourceExhausted(status) && !RetryDelayOf(status).has_value();
   const absl::Status told = unnamed ? LimitReached(peer_limits::kCapacity, kComeBackForCapacity) : status;
+  CountFailedCall(code, LimitNameOf(told));
   return {static_cast<grpc::StatusCode>(code), sentence, EncodeLimitDetails(told, sentence)};
 }
 

@@ -144,6 +144,7 @@ absl::Status SubscribeCall::PlaceTopic(uint32_t index) {
 void SubscribeCall::Committed(uint32_t topic, uint64_t end) {
   absl::MutexLock lock(&mutex_);
   ends_[topic] = std::max(ends_[topic], end);
+  if (!committed_since_.running()) committed_since_ = Stopwatch::Start();
   if (is_ready_[topic] || ending_) return;
   is_ready_[topic] = true;
   ready_.push_back(topic);
@@ -158,6 +159,10 @@ void SubscribeCall::PostPump() {
 
 void SubscribeCall::Pump() {
   ResponseWriter message;
+  {
+    absl::MutexLock lock(&mutex_);
+    message_since_ = std::exchange(committed_since_, Stopwatch());
+  }
   absl::Status status = core_->hop->CheckStillValid(*principal_);
   if (status.ok()) status = FillMessage(message);
   bool write = false;
@@ -245,6 +250,7 @@ absl::Status SubscribeCall::FillTopic(uint32_t index, ResponseWriter& message, b
 }
 
 void SubscribeCall::OnWriteDone(bool ok) {
+  if (ok) message_since_.ObserveIn(core_->delivered);
   {
     absl::MutexLock lock(&mutex_);
     busy_ = false;

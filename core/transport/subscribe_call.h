@@ -80,6 +80,7 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   // Of the one that is busy: the executor's job or the write in flight.
   std::vector<TopicState> topics_;
   grpc::ByteBuffer message_;
+  Stopwatch message_since_;  // the oldest commit that it answers; not running where nobody waited
 
   absl::Mutex mutex_;
   absl::Status end_status_ ABSL_GUARDED_BY(mutex_);
@@ -91,6 +92,7 @@ class SubscribeCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   std::deque<uint32_t> ready_ ABSL_GUARDED_BY(mutex_);
   std::vector<bool> is_ready_ ABSL_GUARDED_BY(mutex_);
   std::vector<uint64_t> ends_ ABSL_GUARDED_BY(mutex_);  // of the logs, as watching told
+  Stopwatch committed_since_ ABSL_GUARDED_BY(mutex_);   // the oldest commit that no message answers
 };
 
 }  // namespace keystead

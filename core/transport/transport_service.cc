@@ -9,6 +9,49 @@
 #include "keystead/v1/transport.grpc.pb.h"
 
 namespace keystead {
+namespace {
+
+constexpr MetricType kCounter = MetricType::kCounter;
+constexpr Metric kCalls = {
+    "keystead_hop_open_calls", "Calls of Publish and Subscribe that are open.", MetricType::kGauge, {"rpc"}};
+constexpr Metric kRequests = {"keystead_hop_requests_total", "Requests of publishers.", kCounter};
+constexpr Metric kGroupsIn = {"keystead_hop_received_groups_total", "Groups of records in them.", kCounter};
+constexpr Metric kAcks = {"keystead_hop_acknowledgements_total", "Acknowledgements sent to them.", kCounter};
+constexpr Metric kRefused = {"keystead_hop_refused_groups_total",
+                             "Runs of records that were not stored, by what their publisher was told.",
+                             kCounter,
+                             {"code"}};
+constexpr Metric kMessages = {"keystead_hop_sent_messages_total", "Messages to subscribers.", kCounter};
+constexpr Metric kGroupsOut = {"keystead_hop_sent_groups_total", "Groups of records in them.", kCounter};
+constexpr Metric kBytesOut = {"keystead_hop_sent_bytes_total", "Bytes of them.", kCounter};
+constexpr Metric kAcknowledged = {"keystead_hop_publish_ack_seconds",
+                                  "From reading a request until what acknowledges it, durable, is sent.",
+                                  MetricType::kHistogram};
+constexpr Metric kDelivered = {"keystead_hop_delivery_seconds",
+                               "From a commit that a subscriber waits for until it is sent to it.",
+                               MetricType::kHistogram};
+
+void Collect(const ServiceCore& core, MetricWriter& out) {
+  const auto get = [](const std::atomic<uint64_t>& n) { return n.load(std::memory_order_relaxed); };
+  const ServiceCore::Counters& c = core.counters;
+  out.Value(kCalls, get(c.publish_calls), {"publish"});
+  out.Value(kCalls, get(c.subscribe_calls), {"subscribe"});
+  out.Value(kRequests, get(c.requests));
+  out.Value(kGroupsIn, get(c.groups_in));
+  out.Value(kAcks, get(c.acks));
+  for (int code = 1; code < kStatusCodes; ++code) {
+    const auto as_code = static_cast<absl::StatusCode>(code);
+    if (as_code == absl::StatusCode::kUnknown) continue;
+    out.Value(kRefused, get(c.refusals_by_code.at(static_cast<size_t>(code))), {CodeName(as_code)});
+  }
+  out.Value(kMessages, get(c.messages_out));
+  out.Value(kGroupsOut, get(c.groups_out));
+  out.Value(kBytesOut, get(c.bytes_out));
+  out.Times(kAcknowledged, core.acknowledged.Read());
+  out.Times(kDelivered, core.delivered.Read());
+}
+
+}  // namespace
 
 // Both with bytes: what they send is not built as a message first, and what a publisher sends is not kept as
 // one.
@@ -39,6 +82,7 @@ class TransportService::Impl final
 
  private:
   const std::shared_ptr<ServiceCore> core_;
+  const MetricSource metrics_{[this](MetricWriter& out) { Collect(*core_, out); }};
 };
 
 void ServiceCore::RecheckLater(const std::shared_ptr<ServiceCore>& self) {
