@@ -9,6 +9,7 @@
 #include "core/observe/log.h"
 #include "core/transport/channel_options.h"
 #include "core/transport/tls_credentials.h"
+#include "device-sim/fleet_metrics.h"
 #include "device-sim/label_view.h"
 #include "device-sim/readings.h"
 
@@ -190,6 +191,9 @@ absl::Status Fleet::Start() {
     for (size_t i = 0; i < loaders; ++i)
       load_threads_.emplace_back([this, i, loaders] { RunLoad(i, loaders); });
   }
+  metrics_.emplace([this](MetricWriter& out) {
+    WriteFleetMetrics(TotalsOf(devices_), devices_.size(), options_.journal_bytes, out);
+  });
   Log(LogLevel::kInfo, "started", {{"devices", devices_.size()}, {"next_hop", options_.next_hop}});
   return absl::OkStatus();
 }
@@ -255,6 +259,7 @@ void Fleet::RunSchedule() {
 
 void Fleet::Stop(absl::Duration patience) {
   if (stopping_.exchange(true)) return;
+  metrics_.reset();
   if (enroller_ != nullptr) enroller_->Stop();
   {
     absl::MutexLock lock(&mutex_);
@@ -276,21 +281,7 @@ void Fleet::Stop(absl::Duration patience) {
     });
   }
   for (std::thread& thread : stoppers) thread.join();
-  DeviceTotals sum;
-  for (const auto& device : devices_) {
-    const DeviceTotals totals = device->Totals();
-    for (const auto& [to, from] :
-         {std::pair(&sum.telemetry, &totals.telemetry), std::pair(&sum.state, &totals.state)}) {
-      to->sealed += from->sealed;
-      to->groups += from->groups;
-      to->durable += from->durable;
-      to->journal_entries += from->journal_entries;
-      to->lost += from->lost;
-      to->refused += from->refused;
-    }
-    sum.commands_done += totals.commands_done;
-    sum.commands_refused += totals.commands_refused;
-  }
+  const DeviceTotals sum = TotalsOf(devices_).sum;
   if (!devices_.empty()) {
     Log(LogLevel::kInfo, "stopped",
         {{"devices", devices_.size()},

@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "core/observe/metrics.h"
 #include "core/transport/enroller.h"
 #include "core/transport/hop_channel.h"
 #include "device-sim/device.h"
@@ -68,6 +70,7 @@ class Fleet {
   bool schedule_over_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<size_t> joiners_ ABSL_GUARDED_BY(mutex_);  // last first
 
+  std::optional<MetricSource> metrics_;  // while it runs
   std::thread scheduler_;
   std::vector<std::thread> join_threads_;
   std::vector<std::thread> load_threads_;

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -11,11 +12,13 @@
 #include "core/base/status.h"
 #include "core/identity/principal.h"
 #include "core/observe/log.h"
+#include "core/program/certificate_metrics.h"
 #include "core/program/deny_file.h"
 #include "core/program/files.h"
 #include "core/program/state_folder.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
+#include "gateway/gateway_metrics.h"
 #include "gateway/keeper.h"
 #include "gateway/local_keyring.h"
 #include "gateway/membership.h"
@@ -87,7 +90,8 @@ class Gateway::Impl {
   absl::Notification stopping_;
   std::thread housekeeper_;
   bool stopped_ = false;
-  GatewayStats last_stats_;  // after Stop
+  GatewayStats last_stats_;              // after Stop
+  std::optional<MetricSource> metrics_;  // while it runs
 };
 
 absl::Status Gateway::Impl::Start() {
@@ -108,6 +112,7 @@ absl::Status Gateway::Impl::Start() {
   upstream_->Start();
   forwarder_->Start();
   housekeeper_ = std::thread([this] { RunHousekeeping(); });
+  metrics_.emplace([this](MetricWriter& out) { WriteGatewayMetrics(GetStats(), options_.queue_bytes, out); });
   return absl::OkStatus();
 }
 
@@ -296,6 +301,7 @@ void Gateway::Impl::RunHousekeeping() {
 // Also after a Start that went only part of the way.
 void Gateway::Impl::Stop(absl::Duration flush) {
   if (std::exchange(stopped_, true)) return;
+  metrics_.reset();
   if (upstream_ != nullptr) upstream_->Stop();
   if (server_ != nullptr) {
     server_->SetServing(false);
@@ -386,6 +392,7 @@ absl::Status RunGateway(const GatewayOptions& options, Program& program) {
   if (absl::IsCancelled(started.status())) return absl::OkStatus();
   if (!started.ok()) return started.status();
   const std::unique_ptr<Gateway> gateway = *std::move(started);
+  const CertificateMetrics certificates({{"own", options.files.chain}, {"factory", options.factory.chain}});
   KS_RETURN_IF_ERROR(program.AnnouncePorts({{"lan", gateway->port()}}));
   Log(LogLevel::kInfo, "serving", {{"port", gateway->port()}});
   program.termination().Wait();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/observe/log.h"
@@ -15,6 +16,25 @@ namespace {
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 constexpr absl::Duration kPatience = absl::Milliseconds(500);  // of a lone record waiting to be overtaken
 constexpr uint32_t kMaxSeen = 1000;
+
+constexpr MetricType kCounter = MetricType::kCounter;
+constexpr Metric kInjections = {
+    "keystead_infra_injections_total", "Attacks made, record by record, by kind.", kCounter, {"kind"}};
+constexpr Metric kRefusals = {"keystead_infra_refused_injections_total",
+                              "Of these, what the next hop refused and said so.", kCounter};
+constexpr Metric kArmed = {"keystead_infra_armed_attacks", "Attacks that wait for what they fit.",
+                           MetricType::kGauge};
+constexpr Metric kSeenRecords = {"keystead_infra_seen_records_total", "Records that passed by.", kCounter};
+constexpr Metric kSeenBytes = {"keystead_infra_seen_cose_bytes_total", "Bytes of COSE objects in them.",
+                               kCounter};
+constexpr Metric kSightings = {"keystead_infra_canary_sightings_total",
+                               "Planted texts that were found in what passed by.", kCounter};
+
+// ATTACK_ACK_AND_DROP: "ack_and_drop".
+std::string KindName(v1::AttackKind kind) {
+  constexpr size_t kPrefix = std::string_view("ATTACK_").size();
+  return absl::AsciiStrToLower(v1::AttackKind_Name(kind).substr(kPrefix));
+}
 
 absl::Duration DelayOf(const v1::ArmRequest& attack) { return absl::Milliseconds(attack.delay_ms()); }
 
@@ -145,6 +165,7 @@ uint64_t AttackEngine::Log(uint64_t number, std::string_view listener, Direction
                  {"original_sha256", ToHex(AsBytes(injection.original_sha256()))},
                  {"injected_sha256", ToHex(AsBytes(injection.injected_sha256()))},
                  {"detail", injection.detail()}});
+  ++injected_[injection.kind()];
   injections_.push_back(std::move(injection));
   if (injections_.size() > options_.max_injections) {
     injections_.pop_front();
@@ -226,8 +247,25 @@ std::optional<AttackEngine::TlsDecision> AttackEngine::DecideTls(std::string_vie
   return std::nullopt;
 }
 
+void AttackEngine::CollectMetrics(MetricWriter& out) const {
+  absl::MutexLock lock(&mutex_);
+  for (int kind = v1::AttackKind_MIN + 1; kind <= v1::AttackKind_MAX; ++kind) {
+    const auto found = injected_.find(static_cast<v1::AttackKind>(kind));
+    out.Value(kInjections, found == injected_.end() ? uint64_t{0} : found->second,
+              {KindName(static_cast<v1::AttackKind>(kind))});
+  }
+  uint64_t sightings = 0;
+  for (const auto& [key, sighting] : sightings_) sightings += sighting.times();
+  out.Value(kRefusals, refused_);
+  out.Value(kArmed, attacks_.size());
+  out.Value(kSeenRecords, records_);
+  out.Value(kSeenBytes, cose_bytes_);
+  out.Value(kSightings, sightings);
+}
+
 void AttackEngine::NoteRefusal(std::span<const uint64_t> injections, int32_t code, std::string_view reason) {
   absl::MutexLock lock(&mutex_);
+  refused_ += injections.size();
   for (const uint64_t serial : injections) {
     if (serial < first_injection_ || serial - first_injection_ >= injections_.size()) continue;
     v1::Injection& injection = injections_[serial - first_injection_];

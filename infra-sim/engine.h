@@ -19,6 +19,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "core/base/random.h"
+#include "core/observe/metrics.h"
 #include "infra-sim/attacks.h"
 #include "infra-sim/canary.h"
 #include "infra-sim/group_memory.h"
@@ -86,6 +87,7 @@ class AttackEngine {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Search(std::string_view bytes, std::string_view header) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::string Reading(std::string_view bytes) const;  // detail of ATTACK_READ
+  void CollectMetrics(MetricWriter& out) const;
 
   const EngineOptions options_;
   const CanarySearch canaries_;
@@ -100,6 +102,9 @@ class AttackEngine {
   uint64_t records_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t cose_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::pair<size_t, std::string>, v1::Sighting> sightings_ ABSL_GUARDED_BY(mutex_);
+  std::map<v1::AttackKind, uint64_t> injected_ ABSL_GUARDED_BY(mutex_);
+  uint64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
+  const MetricSource metrics_{[this](MetricWriter& out) { CollectMetrics(out); }};
 };
 
 }  // namespace keystead::infra

@@ -86,6 +86,7 @@ int Main(int argc, char** argv) {
       "The equipment that nobody should have to trust: TCP relays and TLS-terminating balancers that "
       "attack what they carry. Without a verb it serves; 'ctl' drives a serving one.",
       "KEYSTEAD_INFRA");
+  program.OfferMetrics();
   RunArguments run;
   CtlArguments ctl;
   CtlFields fields;

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
+#include "core/program/certificate_metrics.h"
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 #include "infra-sim/control_service.h"
@@ -76,6 +77,12 @@ absl::Status Run(const RunArguments& arguments, Program& program) {
   engine.memory.latest_bytes = arguments.memory_bytes;
   Process process(std::move(engine));
   KS_RETURN_IF_ERROR(StartAll(arguments, options, process));
+  std::vector<CertificateMetrics::Chain> chains = {{"control", arguments.control_files.chain}};
+  for (const BalancerOptions& balancer : options.balancers) {
+    chains.push_back({"own", balancer.files.chain});
+    for (const auto& upstream : balancer.upstreams) chains.push_back({"own", upstream.files.chain});
+  }
+  const CertificateMetrics certificates(std::move(chains));
   std::map<std::string, int> ports;
   for (const auto& relay : process.relays) ports[relay->name()] = relay->port();
   for (const auto& balancer : process.balancers) ports[balancer->name()] = balancer->port();

@@ -143,6 +143,7 @@ int Main(int argc, char** argv) {
                   "The owner's app: pairs devices by their labels, shows what they say and what of it may be "
                   "believed, and tells them what to do.",
                   "KEYSTEAD_MOBILE");
+  program.OfferMetrics();
   Options options;
   CLI::App& app = program.app();
   AddCommon(app, options.common);

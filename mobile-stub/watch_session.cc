@@ -360,6 +360,7 @@ void WatchSession::OnRecord(const ReadRecord& record) {
   }
   const bool parsed = batch_.ParseFromArray(record.body.data(), static_cast<int>(record.body.size()));
   if (parsed && static_cast<size_t>(batch_.readings_size()) <= limits::kMaxReadingsPerBatch) {
+    counts_.readings += static_cast<uint64_t>(batch_.readings_size());
     return observer_->OnReadings(record, batch_, IsCurrent(*record.place));
   }
   Report({.kind = parsed ? SecurityEventKind::kLimitExceeded : SecurityEventKind::kMalformed,
@@ -374,12 +375,15 @@ void WatchSession::OnRecord(const ReadRecord& record) {
 }
 
 void WatchSession::OnConfirmed(const StreamPlace& place, const SequenceRange& range) {
+  counts_.confirmed += range.last - range.first + 1;
   observer_->OnConfirmed(place, range);
 }
 void WatchSession::OnMissing(const StreamPlace& place, const SequenceRange& range) {
+  counts_.missing += range.last - range.first + 1;
   observer_->OnMissing(place, range);
 }
 void WatchSession::OnDuplicate(const StreamPlace& place, uint64_t sequence) {
+  ++counts_.duplicates;
   observer_->OnDuplicate(place, sequence);
 }
 
@@ -403,6 +407,12 @@ void WatchSession::Ring(const SecurityEvent& event) {
   ++alarms_[std::string(SecurityEventName(event.kind))];
   dirty_ = true;
   observer_->OnAlarm(event);
+}
+
+// THREAD: the one that scrapes.
+void WatchSession::CollectMetrics(MetricWriter& out) const {
+  absl::MutexLock lock(&mutex_);
+  WriteWatchMetrics(reader_->totals(), counts_, reader_->Status(), engine_.clock().Uptime(), connected_, out);
 }
 
 // Asked from outside

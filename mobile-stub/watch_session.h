@@ -19,6 +19,7 @@
 #include "mobile-stub/engine.h"
 #include "mobile-stub/keyring_inbox.h"
 #include "mobile-stub/keyring_publisher.h"
+#include "mobile-stub/watch_metrics.h"
 
 namespace keystead::mobile {
 
@@ -166,11 +167,14 @@ class WatchSession final : private ReaderListener {
 
   void Ring(const SecurityEvent& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnSecurityEvent(const SecurityEvent& event) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  void CollectMetrics(MetricWriter& out) const;
   // ReaderListener: inside Reader's calls, under mutex_.
   void OnRecord(const ReadRecord& record) override ABSL_NO_THREAD_SAFETY_ANALYSIS;
-  void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override;
-  void OnMissing(const StreamPlace& place, const SequenceRange& range) override;
-  void OnDuplicate(const StreamPlace& place, uint64_t sequence) override;
+  void OnConfirmed(const StreamPlace& place,
+                   const SequenceRange& range) override ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  void OnMissing(const StreamPlace& place,
+                 const SequenceRange& range) override ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  void OnDuplicate(const StreamPlace& place, uint64_t sequence) override ABSL_NO_THREAD_SAFETY_ANALYSIS;
   void OnAlarm(SecurityEventKind, const StreamPlace&, uint64_t, std::string_view) override {
   }  // OnSecurityEvent
 
@@ -186,6 +190,7 @@ class WatchSession final : private ReaderListener {
   std::unique_ptr<KeyringPublisher> words_ ABSL_GUARDED_BY(mutex_);
   std::map<Topic, TopicState> topics_ ABSL_GUARDED_BY(mutex_);
   EarlyGroups early_ ABSL_GUARDED_BY(mutex_);
+  WatchCounts counts_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> alarms_ ABSL_GUARDED_BY(mutex_);
   std::map<std::string, uint64_t> alarms_before_ ABSL_GUARDED_BY(mutex_);  // of earlier sessions
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
@@ -215,6 +220,7 @@ class WatchSession final : private ReaderListener {
   std::optional<SecurityEventTap> tap_;
   std::optional<AppState::Lock> reading_;  // timer's and stopping thread, one after the other
   bool stopped_ = false;
+  const MetricSource metrics_{[this](MetricWriter& out) { CollectMetrics(out); }};
 };
 
 }  // namespace keystead::mobile

@@ -185,6 +185,7 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
   if (stream == nullptr) {
     fresh = MakeStream(place);
     if (fresh == nullptr) {
+      ++totals_.failed;
       Alarm(SecurityEventKind::kOpenFailed, place, sequence, "no stream of a member can stand at this place");
       return;
     }
@@ -199,7 +200,11 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
     return;
   }
   bool is_signed = false;
-  if (!OpenContent(*stream, sequence, record, is_signed)) return;
+  if (!OpenContent(*stream, sequence, record, is_signed)) {
+    ++totals_.failed;
+    return;
+  }
+  ++totals_.opened;
   if (fresh != nullptr) {
     stream = Keep(std::move(fresh), sequence, is_signed);
     if (stream == nullptr) return;

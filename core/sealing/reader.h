@@ -130,6 +130,12 @@ class Reader {
   Probe NewProbe(RandomSource& random);
 
   std::vector<StreamStatus> Status() const;
+  // Since it was made.
+  struct Totals {
+    uint64_t opened = 0;  // records that opened and verified, also such as came again
+    uint64_t failed = 0;  // that did not
+  };
+  const Totals& totals() const { return totals_; }
   // Whether the stream is the newest of its sender in its topic, as StreamStatus::current says.
   bool IsCurrent(const StreamPlace& place) const;
   // The newest verified word of a sender in its telemetry or state: what a command is made for.
@@ -194,6 +200,7 @@ class Reader {
   std::map<ProbeNonce, absl::Duration> probes_;  // own nonces → uptime when made
   Stream* last_ = nullptr;                       // of the last record: most come in runs
   bool retire_due_ = false;
+  Totals totals_;
   Bytes content_;  // of the record at hand
 };
 
