@@ -159,6 +159,7 @@ grpc::ServerUnaryReactor* AdminService::Usage(grpc::CallbackServerContext* conte
     response->set_bytes_in(usage.bytes_in);
     response->set_groups_out(usage.groups_out);
     response->set_bytes_out(usage.bytes_out);
+    response->set_commits(usage.commits);
     response->mutable_refused()->insert(usage.refused.begin(), usage.refused.end());
     const FairQueue::Usage queue = parts_.queue->UsageOf(tenant);
     response->set_queue_bytes(queue.waiting_bytes);

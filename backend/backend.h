@@ -17,6 +17,7 @@
 #include "backend/fair_queue.h"
 #include "backend/instantiations.h"
 #include "backend/mailboxes.h"
+#include "backend/tenant_metrics.h"
 #include "core/identity/certificate_files.h"
 #include "core/storage/log_store.h"
 #include "core/transport/handshake_governor.h"
@@ -47,15 +48,16 @@ struct BackendOptions {
   TenantLimits default_limits;  // of tenants for which no operator has set any
   FairQueue::Options queue;
   TransportServiceOptions transport;
-  int threads = 2;                                        // of the executor, beside gRPC's and the writer
-  HandshakeLimits handshakes;                             // by source address, before TLS
-  int max_streams = 256;                                  // open calls of one connection
-  size_t memory_quota_bytes = 1 << 30;                    // of gRPC; 0: none
-  absl::Duration drain = absl::Hours(24 * 30);            // how long an epoch that ended is still taken
-  absl::Duration grace = absl::Seconds(5);                // for calls that are open when it stops
-  absl::Duration retention_interval = absl::Seconds(10);  // between passes over what tenants keep
-  absl::Duration tick = absl::Seconds(1);                 // between looks at what has expired
-  const Clock* clock = &Clock::System();                  // of everything but TLS
+  int threads = 2;                                           // of the executor, beside gRPC's and the writer
+  HandshakeLimits handshakes;                                // by source address, before TLS
+  int max_streams = 256;                                     // open calls of one connection
+  size_t memory_quota_bytes = 1 << 30;                       // of gRPC; 0: none
+  absl::Duration drain = absl::Hours(24 * 30);               // how long an epoch that ended is still taken
+  absl::Duration grace = absl::Seconds(5);                   // for calls that are open when it stops
+  absl::Duration retention_interval = absl::Seconds(10);     // between passes over what tenants keep
+  absl::Duration tick = absl::Seconds(1);                    // between looks at what has expired
+  size_t tenants_with_metrics = kDefaultTenantsWithMetrics;  // of their own; the others are added up
+  const Clock* clock = &Clock::System();                     // of everything but TLS
 };
 
 class Backend {

@@ -279,6 +279,7 @@ void CommitIntake::Done(Job& job, const absl::Status& status) {
     job.answer(status);
     return;
   }
+  if (job.entered) job.tenant.account().CountCommit();
   parts_.hop->EndStale(job.tenant, job.id);
   for (const auto& [id, ckt] : job.evicted) parts_.hop->EndStale(job.tenant, id);
   job.answer(job.accepted);

@@ -1,5 +1,6 @@
 #include "backend/fair_queue.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,19 @@ namespace {
 
 constexpr absl::Duration kComeBack = absl::Milliseconds(500);
 
+constexpr Metric kWait = {"keystead_fair_queue_wait_seconds",
+                          "How long tasks waited for their tenant's turn at the writer.",
+                          MetricType::kHistogram};
+constexpr Metric kWaitingBytes = {"keystead_fair_queue_bytes", "Bytes of all tenants that wait there.",
+                                  MetricType::kGauge};
+constexpr Metric kWaitingTenants = {"keystead_fair_queue_waiting_tenants",
+                                    "Tenants of which something waits.", MetricType::kGauge};
+constexpr Metric kAge = {"keystead_fair_queue_age_seconds",
+                         "How long what has waited longest has waited; 0: nothing waits.",
+                         MetricType::kGauge};
+constexpr Metric kAtWriter = {"keystead_fair_queue_at_writer_bytes",
+                              "Bytes that passed it and are not committed yet.", MetricType::kGauge};
+
 }  // namespace
 
 class FairQueue::State : public std::enable_shared_from_this<State> {
@@ -30,6 +44,7 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
   void Drop();
   void Forget(uint32_t tenant);
   Usage UsageOf(uint32_t tenant) const;
+  void CollectMetrics(MetricWriter& out) const;
 
  private:
   struct Waiting {
@@ -55,6 +70,7 @@ class FairQueue::State : public std::enable_shared_from_this<State> {
   WriterPace pace_ ABSL_GUARDED_BY(mutex_);
   size_t waiting_ ABSL_GUARDED_BY(mutex_) = 0;     // bytes
   bool has_bell_ ABSL_GUARDED_BY(mutex_) = false;  // in the store
+  LatencyHistogram waits_;
 };
 
 namespace {
@@ -141,6 +157,8 @@ bool FairQueue::State::HandOver(Line::Next next, Dropped& dropped) {
   }
   Usage& usage = usage_[static_cast<uint32_t>(next.flow)];
   usage.waited += now - next.item.since;
+  ++usage.passed;
+  if (MetricsWanted()) waits_.Observe(now - next.item.since);
   usage.waiting_bytes -= cost;
   waiting_ -= cost;
   line_.Pay(next.flow, static_cast<double>(cost));
@@ -198,8 +216,21 @@ FairQueue::Usage FairQueue::State::UsageOf(uint32_t tenant) const {
   return found == usage_.end() ? Usage() : found->second;
 }
 
+void FairQueue::State::CollectMetrics(MetricWriter& out) const {
+  out.Times(kWait, waits_.Read());
+  const absl::Time now = absl::Now();
+  absl::Duration oldest;
+  absl::MutexLock lock(&mutex_);
+  line_.ForEachFirst([&](const Waiting& first) { oldest = std::max(oldest, now - first.since); });
+  out.Value(kAge, absl::ToDoubleSeconds(oldest));
+  out.Value(kWaitingBytes, waiting_);
+  out.Value(kWaitingTenants, line_.flows_waiting());
+  out.Value(kAtWriter, pace_.at_writer());
+}
+
 FairQueue::FairQueue(storage::LogStore* store, const Options& options)
-    : state_(std::make_shared<State>(store, options)) {}
+    : state_(std::make_shared<State>(store, options)),
+      metrics_([state = state_](MetricWriter& out) { state->CollectMetrics(out); }) {}
 FairQueue::~FairQueue() { state_->Drop(); }
 void FairQueue::Drain() { state_->Drain(); }
 void FairQueue::Forget(uint32_t tenant) { state_->Forget(tenant); }

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "backend/tenant_view.h"
 #include "backend/writer_pace.h"
+#include "core/observe/metrics.h"
 #include "core/storage/log_store.h"
 
 namespace keystead::backend {
@@ -28,6 +29,7 @@ class FairQueue {
   struct Usage {
     size_t waiting_bytes = 0;
     absl::Duration waited;  // by all tasks together, since the start
+    uint64_t passed = 0;    // of them
   };
 
   // The store is not owned and must have finished its tasks, or be destroyed, before the queue's tenants are.
@@ -50,6 +52,7 @@ class FairQueue {
  private:
   class State;
   const std::shared_ptr<State> state_;
+  const MetricSource metrics_;
 };
 
 }  // namespace keystead::backend

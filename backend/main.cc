@@ -4,6 +4,7 @@
 #include "backend/backend.h"
 #include "core/base/mutants.h"
 #include "core/observe/log.h"
+#include "core/program/certificate_metrics.h"
 #include "core/program/handshake_options.h"
 #include "core/program/program.h"
 
@@ -81,6 +82,10 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
          "How long a commit may take, about, while more than one tenant brings something")
       ->check(CLI::Range(0.1, 1000.0))
       ->default_str("4");
+  app.add_option("--metrics-tenants", options.tenants_with_metrics,
+                 "Tenants with metrics of their own; those that come later are added up")
+      ->check(CLI::Range(size_t{0}, size_t{10000}))
+      ->capture_default_str();
   AddHandshakeOptions(app, options.handshakes);
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))
@@ -99,6 +104,7 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
 
 absl::Status Serve(const BackendOptions& options, Program& program) {
   KS_ASSIGN_OR_RETURN(const std::unique_ptr<Backend> backend, Backend::Start(options));
+  const CertificateMetrics certificates({{"own", options.tls.chain}, {"audit", options.audit.chain}});
   KS_RETURN_IF_ERROR(program.AnnouncePorts({{"grpc", backend->port()}}));
   Log(LogLevel::kInfo, "started",
       {{"port", backend->port()}, {"tenants", backend->tenants()}, {"mutant", ActiveMutantName()}});
@@ -124,6 +130,7 @@ int main(int argc, char** argv) {
       "Multi-tenant backend: a durable log of sealed records and a registry of signed membership. It holds "
       "no key that opens a record.",
       "KEYSTEAD_BACKEND");
+  program.OfferMetrics();
   keystead::backend::BackendOptions options;
   keystead::backend::AddOptions(program.app(), options);
   return program.Run(argc, argv, [&] { return keystead::backend::Serve(options, program); });

@@ -111,7 +111,12 @@ Backend::Parts::Parts(const BackendOptions& options, std::unique_ptr<TenantDirec
       admin_service({resolver.get(), tenants.get(), &queue, store, vault->ciphers.get(), &erasure,
                      &admin_executor, &erasures_executor, &audit_export, audit.get(), &copies, &notes}),
       revocations({directory.get(), &deny_list, [this] { OnRevocations(); }}),
-      revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock) {
+      revocation_service({resolver.get(), tenants.get(), &revocations, store, &executor}, clock),
+      tenant_metrics(options.tenants_with_metrics, [this](const TenantMetrics::Visit& visit) {
+        tenants->ForEach([&](const TenantView& tenant) {
+          visit({tenant.name().str(), tenant.number(), tenant.account().Usage(), queue.UsageOf(tenant)});
+        });
+      }) {
   hop.Attach(&transport);
 }
 

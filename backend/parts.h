@@ -20,6 +20,7 @@
 #include "backend/rendezvous_service.h"
 #include "backend/retention.h"
 #include "backend/revocation_service.h"
+#include "backend/tenant_metrics.h"
 #include "backend/vault.h"
 #include "core/identity/tenant_folder.h"
 #include "core/program/deny_file.h"
@@ -87,6 +88,7 @@ struct Backend::Parts {
   AdminService admin_service;
   RevocationKeeper revocations;
   RevocationService revocation_service;
+  TenantMetrics tenant_metrics;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
   std::optional<RunningServer> server;

@@ -133,6 +133,11 @@ void TenantAccount::CountSent(uint64_t groups, uint64_t bytes) {
   usage_.bytes_out += bytes;
 }
 
+void TenantAccount::CountCommit() {
+  absl::MutexLock lock(&mutex_);
+  ++usage_.commits;
+}
+
 absl::Status TenantAccount::Add(storage::Transaction& transaction, const StoredChange& change) {
   StoredUsage usage = stored();
   if (!is_known_ || is_in_batch_) {

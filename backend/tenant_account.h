@@ -32,6 +32,7 @@ struct TenantUsage {
   uint64_t bytes_in = 0;
   uint64_t groups_out = 0;
   uint64_t bytes_out = 0;
+  uint64_t commits = 0;                     // of membership, accepted
   std::map<std::string, uint64_t> refused;  // by the name of the limit
 };
 
@@ -60,6 +61,7 @@ class TenantAccount : public std::enable_shared_from_this<TenantAccount> {
   // A refusal that somebody else decided: the writer's queue, the intake of commits.
   void CountRefused(std::string_view limit);
   void CountSent(uint64_t groups, uint64_t bytes);
+  void CountCommit();
 
   // THREAD: the store's writer, inside Prepare, as the last thing that can fail. Notes the change in the open
   // batch. Only from the second task of a batch on is the row read again, since the first may have been taken

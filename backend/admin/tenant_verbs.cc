@@ -92,6 +92,7 @@ std::string Describe(const v1::UsageResponse& usage) {
   out += "since the backend started\n";
   out += Aligned("in", absl::StrCat(number(usage.records_in()), " records, ", bytes(usage.bytes_in())));
   out += Aligned("out", absl::StrCat(number(usage.groups_out()), " groups, ", bytes(usage.bytes_out())));
+  out += Aligned("commits", number(usage.commits()));
   out += Aligned("peers seen", number(usage.peers_seen()));
   out += Aligned("time in the queue", absl::StrFormat("%.3g s in all", usage.queue_seconds()));
   if (usage.refused().empty()) out += Aligned("refused", "nothing");

@@ -94,6 +94,14 @@ class FairLine {
     return out;
   }
 
+  // The first of each flow that waits.
+  template <class Visit>
+  void ForEachFirst(const Visit& visit) const {
+    for (const auto& [flow, state] : flows_) {
+      if (!state.items.empty()) visit(state.items.front());
+    }
+  }
+
   size_t waiting() const { return waiting_; }
   size_t flows_waiting() const { return flows_waiting_; }
   // Flows that wait, or were served so lately that what they cost is still known.

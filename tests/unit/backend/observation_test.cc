@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "backend/policy.h"
 #include "core/identity/revocations.h"
+#include "core/observe/metrics.h"
+#include "core/observe/process_metrics.h"
 #include "core/storage/fault_injection_fs.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/revocation.grpc.pb.h"
@@ -206,6 +208,63 @@ TEST_F(ObservationTest, EveryEventAboutAPeerHasATenant) {
   for (const SecurityEvent& event : events)
     EXPECT_FALSE(event.tenant.empty())
         << SecurityEventName(event.kind) << " " << event.peer << " " << event.detail;
+}
+
+// What an operator scrapes says how much, and by which tenant; never what, which product, or who.
+TEST_F(ObservationTest, MetricsNameTenantsAndNothingThatTheySay) {
+  SetMetricsWanted(true);
+  const ProcessMetrics process;
+  AskEverything();
+  fs_->FailSyncs(true);
+  AskEverything();
+  fs_->FailSyncs(false);
+  const std::string text = RenderMetrics();
+  SetMetricsWanted(false);
+  for (const std::string_view name : {kAcme, kGlobex}) {
+    EXPECT_NE(text.find(absl::StrCat("keystead_tenant_records_total{tenant=\"", Absl(name), "\"} ")),
+              std::string::npos)
+        << "the search sees what is there: " << name;
+  }
+  for (const std::string& canary : Canaries()) {
+    if (canary == kGlobex || canary == "tenant number") continue;
+    EXPECT_EQ(text.find(canary), std::string::npos) << absl::CEscape(canary);
+  }
+  for (const std::string& id :
+       {ours_.id().ToHex(), theirs_.id().ToHex(), bulb_.entry.member.ToHex(),
+        their_bulb_.entry.member.ToHex(), std::string("spiffe:"), std::string("their-bulb"),
+        std::string("/keystead.v1."), std::string("127.0.0.1")})
+    EXPECT_EQ(text.find(id), std::string::npos) << id;
+}
+
+// By its own numbers a tenant cannot tell whether another is there.
+TEST_F(ObservationTest, ATenantsOwnNumbersDoNotMoveWithThoseOfOthers) {
+  const auto admin = v1::TenantAdmin::NewStub(As(kAcme, Role::kAdmin, "administrator").channel());
+  const auto usage = [&] {
+    grpc::ClientContext context;
+    v1::UsageRequest request;
+    request.set_tenant(std::string(kAcme));
+    v1::UsageResponse out;
+    EXPECT_TRUE(admin->Usage(&context, request, &out).ok());
+    return out;
+  };
+  EXPECT_TRUE(As(kAcme, Role::kDevice, "bulb").Publish(GroupOf(ours_, 1)).status.ok());
+  const v1::UsageResponse before = usage();
+  EXPECT_GE(before.records_in(), 1u);
+  EXPECT_GE(before.commits(), 1u);
+  EXPECT_GE(before.stored_groups(), 1u);
+  for (uint64_t sequence = 1; sequence <= 20; ++sequence)
+    EXPECT_TRUE(As(kGlobex, Role::kDevice, "their-bulb").Publish(GroupOf(theirs_, sequence)).status.ok());
+  const auto subscription = As(kGlobex, Role::kApp, "spy").Subscribe(theirs_, {their_topic_});
+  ASSERT_TRUE(subscription->Next().has_value());
+  const std::string bundle = theirs_.Make();
+  EXPECT_TRUE(Spy().Submit(theirs_, bundle).ok());
+  // The test's own peers may be leaving; all that is counted since the start stands still.
+  v1::UsageResponse after = usage();
+  for (v1::UsageResponse* const response : {&after}) {
+    response->set_connections(before.connections());
+    response->set_streams(before.streams());
+  }
+  EXPECT_EQ(after.SerializeAsString(), before.SerializeAsString());
 }
 
 }  // namespace
