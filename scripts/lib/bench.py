@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from bench_metrics import measure_metrics
 from bench_path import Path, cpu_seconds, resident_bytes, say, show
 from bench_walls import measure_walls
 from harness import Failure, Stack, dies_with_parent, wait_until
@@ -172,6 +173,10 @@ def main():
     if wanted("walls"):
         say("what the walls between tenants cost: encryption at rest, the fair queue")
         results["walls"] = measure_walls(seconds)
+
+    if wanted("metrics"):
+        say("what metrics cost: off and on in turns, aim less than 2 %")
+        results["metrics"] = measure_metrics(seconds)
 
     if not options.no_peers and wanted("peers"):
         for name, command in PEERS.items():

@@ -62,10 +62,10 @@ class App:
         """The epoch of the newest commit this phone knows."""
         return self.call("members")[0]["epoch"]
 
-    def watch(self, name=None, hop=None, env=None):
-        """A running `watch`; its events are in the Watch that is returned."""
+    def watch(self, name=None, hop=None, env=None, ports=False):
+        """A running `watch`; its events are in the Watch that is returned. `ports`: it announces some."""
         name = name or f"{self.name}-watch"
-        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", ports=False, env=env)
+        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", ports=ports, env=env)
         self.watching = Watch(process)
         return self.watching
 
