@@ -14,7 +14,7 @@ from world import World, listener_of
 
 # How the table of docs/operations.md calls the programs.
 PROGRAMS = ("backend", "gateway", "device", "app", "infra")
-ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \|")
+ROW = re.compile(r"^\| `((?:keystead|process)_\w+)` \|([^|]*)\|([^|]*)\|")
 LABELS = {"tenant", "limit", "code", "kind", "rpc", "topic", "outcome", "state", "direction", "what", "use", "le"}
 COUNTED = ("tasks", "stores", "files", "calls", "connections", "tenants", "topics", "peers", "devices", "entries", "records",
            "streams", "attacks", "instantiations", "groups", "sources", "fds", "up")
@@ -122,6 +122,7 @@ class MetricsTest(unittest.TestCase):
         self.assertLessEqual(firing, {"KeysteadRecordsTamperedWith", "KeysteadRecordsMissing"})
 
     def test_an_attack_rings(self):
+        self.ask('keystead_security_events_total{job="app",kind="open_failed"}', lambda n: n >= 0, "the counter before it grows")
         box = self.world.infra("backend-app", "balancer")
         numbers = box.plan([{"kind": "modify", "target": "cose_tag", "listener": "backend-app", "direction": "down", "topic": "telemetry/"}])
         self.assertEqual(box.wait_spent(numbers), set())
