@@ -51,8 +51,8 @@ class MetricWriter {
 };
 
 // Asked at every scrape, as long as it lives: once the destructor has returned, `collect` does not run and
-// will not again. `collect` runs on the scraping thread; it may take locks, but none that is held while a
-// MetricSource is made or destroyed, and must not block for long. Declare it as the last member, so that it
+// will not again. `collect` runs on the scraping thread, once at a time; it must not block for long, and may
+// take locks, but none that is held while this source is destroyed. Declare it as the last member, so that it
 // goes first.
 class MetricSource {
  public:

@@ -29,6 +29,8 @@ class Client {
   explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const int small = 4096;  // what it does not read soon stays with the server
     setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+    const timeval patience{.tv_sec = 60, .tv_usec = 0};  // so that a server that never ends fails a test
+    setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<uint16_t>(port));
