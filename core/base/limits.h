@@ -26,9 +26,13 @@ inline constexpr size_t kMailboxTries = 16;    // per arming
 inline constexpr size_t kMaxVariantsPerSequence = 4;
 inline constexpr size_t kCourierVariants = 32;  // what the backend keeps of a gateway, which carries for many
 inline constexpr size_t kSharedVariantsPerPlace =
-    64;                                               // what a hop keeps of all publishers together, and then
-inline constexpr size_t kMaxVariantsPerPlace = 128;   // one of each that has none yet, up to this
-inline constexpr size_t kMaxGapsPerStream = 1024;     // intervals that a reader remembers
+    64;                                              // what a hop keeps of all publishers together, and then
+inline constexpr size_t kMaxVariantsPerPlace = 128;  // one of each that has none yet, up to this
+inline constexpr size_t kMaxGapsPerStream = 1024;    // intervals that a reader remembers
+// Of one look at what is held (keystead.v1.Observer); its answer is one message of kMaxMessageBytes.
+inline constexpr size_t kMaxHeldPlaces = 64;
+inline constexpr size_t kMaxHeldGroups = 64;  // of each topic
+inline constexpr size_t kMaxHeldTopics = 64;
 inline constexpr size_t kReplayWindowRecords = 1024;  // telemetry, per stream
 
 // One stream, one key (docs/protocol.md, "Streams"). Tests inject smaller ones.

@@ -24,6 +24,7 @@ inline constexpr std::string_view kRotations = "key_rotations";
 inline constexpr std::string_view kAdminCalls = "admin_calls";
 inline constexpr std::string_view kErasures = "erasures";
 inline constexpr std::string_view kCopies = "copies";
+inline constexpr std::string_view kObservations = "observations";
 inline constexpr std::string_view kGatewayCalls = "gateway_calls";
 inline constexpr std::string_view kGatewayQueue = "gateway_queue";
 inline constexpr std::string_view kLookUps = "look_ups";
