@@ -44,6 +44,14 @@ absl::StatusOr<std::unique_ptr<Backend>> Backend::Start(const BackendOptions& op
   server.policy = MakePolicy();
   server.services = {parts->transport.service(),  &parts->registry_service,   &parts->rendezvous_service,
                      &*parts->enrollment_service, &parts->revocation_service, &parts->admin_service};
+  if (options.observer) {
+    parts->observer.emplace(BackendObserver::Parts{.resolver = parts->resolver.get(),
+                                                   .tenants = parts->tenants.get(),
+                                                   .log = &parts->log,
+                                                   .disk = parts->vault->disk.get(),
+                                                   .clock = options.clock});
+    server.services.push_back(parts->observer->service());
+  }
   server.handshakes = options.handshakes;
   server.max_concurrent_streams = options.max_streams;
   server.memory_quota_bytes = options.memory_quota_bytes;
@@ -72,6 +80,7 @@ void Backend::Stop() {
   parts_->server->Shutdown(parts_->grace);
   // No call is open any more. What they left with the executor and the writer still uses all the parts: first
   // jobs that submit, then what was submitted, then jobs that this posted.
+  if (parts_->observer.has_value()) parts_->observer->Drain();
   parts_->copies_executor.Drain();
   parts_->admin_executor.Drain();
   parts_->erasures_executor.Drain();

@@ -47,6 +47,7 @@ struct BackendOptions {
   AuditNotes::Options notes;    // its clock likewise
   TenantLimits default_limits;  // of tenants for which no operator has set any
   FairQueue::Options queue;
+  bool observer = false;  // operators may look at what is stored of a record (proto observer.proto)
   TransportServiceOptions transport;
   int threads = 2;                                           // of the executor, beside gRPC's and the writer
   HandshakeLimits handshakes;                                // by source address, before TLS

@@ -86,6 +86,9 @@ void AddOptions(CLI::App& app, BackendOptions& options) {
                  "Tenants with metrics of their own; those that come later are added up")
       ->check(CLI::Range(size_t{0}, size_t{10000}))
       ->capture_default_str();
+  app.add_flag("--observer", options.observer,
+               "Operators may look at what is stored of a record, encrypted and decrypted at rest; for "
+               "demonstrations");
   AddHandshakeOptions(app, options.handshakes);
   app.add_option("--max-streams", options.max_streams, "Open calls of one connection")
       ->check(CLI::Range(1, 65536))

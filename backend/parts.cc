@@ -23,15 +23,8 @@ Instantiations::Options WithClock(Instantiations::Options options, const Backend
   options.gate.drain = all.drain;
   return options;
 }
-CommitIntake::Options WithClock(CommitIntake::Options options, const BackendOptions& all) {
-  options.clock = all.clock;
-  return options;
-}
-Mailboxes::Options WithClock(Mailboxes::Options options, const BackendOptions& all) {
-  options.clock = all.clock;
-  return options;
-}
-AuditNotes::Options WithClock(AuditNotes::Options options, const BackendOptions& all) {
+template <class Options>
+Options WithClock(Options options, const BackendOptions& all) {
   options.clock = all.clock;
   return options;
 }

@@ -16,6 +16,7 @@
 #include "backend/enrollment_service.h"
 #include "backend/erasure.h"
 #include "backend/hop.h"
+#include "backend/observer.h"
 #include "backend/registry_service.h"
 #include "backend/rendezvous_service.h"
 #include "backend/retention.h"
@@ -91,6 +92,7 @@ struct Backend::Parts {
   TenantMetrics tenant_metrics;
   std::unique_ptr<Enrollment> enrollment;
   std::optional<EnrollmentService> enrollment_service;
+  std::optional<BackendObserver> observer;
   std::optional<RunningServer> server;
   std::atomic<bool> look_again = false;
   absl::Notification stopping;

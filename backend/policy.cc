@@ -3,6 +3,7 @@
 #include "core/transport/caller_roles.h"
 #include "keystead/v1/admin.pb.h"
 #include "keystead/v1/enrollment.pb.h"
+#include "keystead/v1/observer.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/revocation.pb.h"
@@ -42,6 +43,8 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.TenantAdmin/Backup", kOperators},
       {"/keystead.v1.TenantAdmin/Restore", kOperators},
       {"/keystead.v1.TenantAdmin/Export", kOperators},
+      // Where the backend serves it: --observer.
+      {"/keystead.v1.Observer/Held", kOperators},
   };
 }
 
@@ -51,7 +54,8 @@ std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
           v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
           v1::PutRevocationsRequest::descriptor()->file()->FindServiceByName("Revocation"),
           v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous"),
-          v1::UsageRequest::descriptor()->file()->FindServiceByName("TenantAdmin")};
+          v1::UsageRequest::descriptor()->file()->FindServiceByName("TenantAdmin"),
+          v1::HeldRequest::descriptor()->file()->FindServiceByName("Observer")};
 }
 
 }  // namespace keystead::backend

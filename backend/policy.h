@@ -12,7 +12,7 @@ namespace keystead::backend {
 
 AuthorizationPolicy MakePolicy();
 
-// Descriptors of what Backend serves, but for the standard health service.
+// Descriptors of what Backend serves, but for the standard health service; Observer when it is told to.
 std::vector<const google::protobuf::ServiceDescriptor*> ServedServices();
 
 }  // namespace keystead::backend

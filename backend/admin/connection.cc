@@ -25,7 +25,9 @@ absl::Status Connection::Dial() {
   const absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> credentials =
       MakeChannelCredentials(TlsOptions{.files = options_->files, .refresh_seconds = 0}, server);
   if (!credentials.ok()) return absl::FailedPreconditionError(credentials.status().message());
-  stub_ = v1::TenantAdmin::NewStub(DialChannel(options_->address, *credentials));
+  const auto channel = DialChannel(options_->address, *credentials);
+  stub_ = v1::TenantAdmin::NewStub(channel);
+  observer_ = v1::Observer::NewStub(channel);
   return absl::OkStatus();
 }
 
@@ -79,6 +81,10 @@ absl::Status Connection::Explain(const grpc::Status& status, std::string_view wh
     case absl::StatusCode::kFailedPrecondition:
       return absl::FailedPreconditionError(
           absl::StrCat(about, ": the backend is not set up for that; its log says what to set"));
+    case absl::StatusCode::kUnimplemented:
+      return absl::UnimplementedError(absl::StrCat(
+          about, ": ", options_->address,
+          " does not serve this; what others hold is shown by processes started with --observer"));
     default:
       return absl::InternalError(
           absl::StrCat(about, ": the backend failed (", failed.message(), "); its log says why, try again"));

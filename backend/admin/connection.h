@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "core/identity/certificate_files.h"
 #include "keystead/v1/admin.grpc.pb.h"
+#include "keystead/v1/observer.grpc.pb.h"
 
 namespace keystead::admin {
 
@@ -37,6 +38,14 @@ class Connection {
     return Explain((stub_.get()->*method)(&context, request, response), what);
   }
 
+  // Of Observer, which gateways and hostile equipment serve as well.
+  absl::Status Observe(const v1::HeldRequest& request, v1::HeldResponse* response, std::string_view what) {
+    if (absl::Status dialled = Dial(); !dialled.ok()) return dialled;
+    grpc::ClientContext context;
+    SetDeadline(context);
+    return Explain(observer_->Held(&context, request, response), what);
+  }
+
   // For calls that stream. INVALID_ARGUMENT: options are missing or wrong.
   absl::Status Dial();
   v1::TenantAdmin::Stub& stub() { return *stub_; }  // after Dial
@@ -48,6 +57,7 @@ class Connection {
  private:
   const ConnectionOptions* const options_;
   std::unique_ptr<v1::TenantAdmin::Stub> stub_;
+  std::unique_ptr<v1::Observer::Stub> observer_;
 };
 
 }  // namespace keystead::admin

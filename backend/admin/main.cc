@@ -44,6 +44,7 @@ int Main(int argc, char** argv) {
   AddAuditVerbs(app, context, verbs);
   AddKeyVerbs(app, context, verbs);
   AddCopyVerbs(app, context, verbs);
+  AddObserveVerbs(app, context, verbs);
   app.require_subcommand(1);
   app.fallthrough();
   for (const Verb& verb : verbs) verb.app->fallthrough();

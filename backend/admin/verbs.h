@@ -30,11 +30,12 @@ struct Verb {
 using Verbs = std::vector<Verb>;
 
 // Each adds its subcommands to `app` and what they do to `verbs`.
-void AddTenantVerbs(CLI::App& app, Context& context, Verbs& verbs);  // create, list, usage
-void AddLimitVerbs(CLI::App& app, Context& context, Verbs& verbs);   // limits
-void AddAuditVerbs(CLI::App& app, Context& context, Verbs& verbs);   // audit export, show, verify
-void AddKeyVerbs(CLI::App& app, Context& context, Verbs& verbs);     // rotate, erase, receipt verify
-void AddCopyVerbs(CLI::App& app, Context& context, Verbs& verbs);    // backup, restore, export
+void AddTenantVerbs(CLI::App& app, Context& context, Verbs& verbs);   // create, list, usage
+void AddLimitVerbs(CLI::App& app, Context& context, Verbs& verbs);    // limits
+void AddAuditVerbs(CLI::App& app, Context& context, Verbs& verbs);    // audit export, show, verify
+void AddKeyVerbs(CLI::App& app, Context& context, Verbs& verbs);      // rotate, erase, receipt verify
+void AddCopyVerbs(CLI::App& app, Context& context, Verbs& verbs);     // backup, restore, export
+void AddObserveVerbs(CLI::App& app, Context& context, Verbs& verbs);  // held
 
 inline constexpr size_t kMaxProviderCaBytes = 1 << 20;  // of a file with the certificates to verify with
 

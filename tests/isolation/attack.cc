@@ -3,11 +3,13 @@
 #include <cstdlib>
 
 #include "backend/policy.h"
+#include "core/base/limits.h"
 #include "core/base/random.h"
 #include "core/identity/revocations.h"
 #include "core/transport/group_view.h"
 #include "keystead/v1/admin.pb.h"
 #include "keystead/v1/enrollment.pb.h"
+#include "keystead/v1/observer.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/revocation.pb.h"
@@ -112,7 +114,8 @@ Expectation Attack::Expect(const Cell& cell) const {
     return {Verdict::kRefused, StatusCode::UNAUTHENTICATED, "signature_invalid", ""};
   // Of what an administrator may do to the own tenant this backend, which has no key to sign receipts with,
   // erases nothing.
-  if (cell.kind == ObjectKind::kService || (InService(cell, ".TenantAdmin/") && !foreign) ||
+  const bool administers = InService(cell, ".TenantAdmin/") || InService(cell, ".Observer/");
+  if (cell.kind == ObjectKind::kService || (administers && !foreign) ||
       (cell.kind == ObjectKind::kTenant && !foreign))
     return {Verdict::kGranted, StatusCode::OK, "", ""};
   if (Ends(cell, "/List") || Ends(cell, ".Revocation/Fetch"))
@@ -206,7 +209,27 @@ std::string Attack::AdminRequestFor(const Cell& cell, const Aim& aim) const {
   return create.SerializeAsString();
 }
 
+std::string Attack::LookFor(const Cell& cell, const Aim& aim) const {
+  v1::HeldRequest request;
+  request.set_tenant(aim.tenant.str());
+  request.set_instantiation(aim.instantiation.ToString());
+  if (cell.kind == ObjectKind::kInstantiation) {
+    request.set_last(limits::kMaxHeldGroups);
+    return request.SerializeAsString();
+  }
+  const TopicKind kind = TopicKindOf(cell.kind);
+  const bool owners = kind == TopicKind::kCommand || kind == TopicKind::kKeyring;
+  v1::RecordPlace& place = *request.add_places();
+  place.set_topic(victim_.TopicOf(kind).str());
+  place.set_sender((owners ? victim_.owner() : victim_.device()).ToString());
+  place.set_epoch(victim_.chain().epoch());
+  place.set_stream(victim_.StreamOf(kind).ToString());
+  place.set_sequence(1);
+  return request.SerializeAsString();
+}
+
 std::string Attack::RequestFor(const Cell& cell, const Aim& aim) const {
+  if (InService(cell, ".Observer/")) return LookFor(cell, aim);
   if (InService(cell, ".TenantAdmin/")) return AdminRequestFor(cell, aim);
   if (Ends(cell, ".Revocation/Put")) return RevocationsFor(cell, aim);
   if (Ends(cell, ".Revocation/Fetch")) return v1::FetchRevocationsRequest().SerializeAsString();

@@ -51,6 +51,7 @@ class Attack {
   std::vector<Aim> Decoys(const Cell& cell, const Aim& aim) const;
   std::string RequestFor(const Cell& cell, const Aim& aim) const;
   std::string PublishFor(const Cell& cell, const Aim& aim) const;
+  std::string LookFor(const Cell& cell, const Aim& aim) const;
 
   Provider& provider_;
   const Household& victim_;

@@ -85,6 +85,7 @@ const std::map<std::string, std::vector<ObjectKind>>& Targets() {
       {"/keystead.v1.TenantAdmin/RotateKey", {kTenant}},
       {"/keystead.v1.TenantAdmin/EraseTenant", {kTenant}},
       {"/keystead.v1.TenantAdmin/EraseInstantiation", {kTenant, kInstantiation}},
+      {"/keystead.v1.Observer/Held", {kInstantiation, kTelemetry, kCommand, kState, kKeyring}},
       {"/keystead.v1.Revocation/Put", {kTenant}},
       {"/keystead.v1.Revocation/Fetch", {kTenant}},
   };

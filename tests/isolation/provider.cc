@@ -81,7 +81,7 @@ Provider::Provider(const std::string& mutant) {
                                tls.key, "--tls-roots", tls.roots, "--provider",
                                absl::StrCat(kProvider, "=", Pki().provider_roots()), "--tenants", tenants,
                                "--enrollment", tenants, "--rendezvous-per-second", "1e6",
-                               "--rendezvous-burst", "1e6"},
+                               "--rendezvous-burst", "1e6", "--observer"},
       mutant);
   for (const auto& of_tenant : households_) {
     for (const auto& household : of_tenant) Furnish(*household);
