@@ -22,6 +22,7 @@
 #include "gateway/keeper.h"
 #include "gateway/local_keyring.h"
 #include "gateway/membership.h"
+#include "gateway/observer.h"
 #include "gateway/policy.h"
 #include "gateway/proxy.h"
 #include "gateway/revocation_link.h"
@@ -84,6 +85,7 @@ class Gateway::Impl {
   std::unique_ptr<RevocationKeeper> revocations_;
   std::unique_ptr<RevocationLink> revocation_link_;
   std::unique_ptr<Proxy> proxy_;
+  std::unique_ptr<GatewayObserver> observer_;  // when it is asked for
   std::unique_ptr<RunningServer> server_;
   int port_ = 0;
   std::atomic<bool> look_again_ = false;
@@ -248,6 +250,10 @@ absl::Status Gateway::Impl::Serve() {
   options.policy = MakePolicy();
   options.services = proxy_->services();
   options.services.push_back(service_->service());
+  if (options_.observer) {
+    observer_ = std::make_unique<GatewayObserver>(resolver_.get(), self_.tenant(), log_.get());
+    options.services.push_back(observer_->service());
+  }
   KS_ASSIGN_OR_RETURN(RunningServer server, StartServer(options));
   server_ = std::make_unique<RunningServer>(std::move(server));
   port_ = server_->port();
@@ -323,6 +329,7 @@ void Gateway::Impl::Stop(absl::Duration flush) {
   if (forwarder_ != nullptr) forwarder_->Stop();
   if (hop_ != nullptr) last_stats_ = GetStats();
   server_.reset();
+  observer_.reset();
   store_.reset();  // ends every task; their owners are still there
   proxy_.reset();
   revocation_link_.reset();

@@ -31,6 +31,8 @@ void AddOptions(CLI::App& app, GatewayOptions& options) {
       ->transform(bytes)
       ->capture_default_str();
   app.add_option("--deny-list", options.deny_list, "Certificates that count no longer; may change");
+  app.add_flag("--observer", options.observer,
+               "Administrators may look at what is stored of a record; for demonstrations");
   AddHandshakeOptions(app, options.handshakes);
   app.add_option("--stats-interval", options.stats_seconds, "Seconds between statistics in the log; 0: none")
       ->check(CLI::NonNegativeNumber)

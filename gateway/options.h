@@ -35,6 +35,7 @@ struct GatewayOptions {
   uint64_t queue_bytes = uint64_t{256} << 20;
   uint64_t history_bytes = uint64_t{4} << 20;
   std::string deny_list;
+  bool observer = false;       // administrators may look at what is stored of a record (proto observer.proto)
   HandshakeLimits handshakes;  // of the LAN, by source address, before TLS
   double stats_seconds = 10;
   double flush_seconds = 5;

@@ -2,6 +2,7 @@
 
 #include "core/transport/caller_roles.h"
 #include "keystead/v1/enrollment.pb.h"
+#include "keystead/v1/observer.pb.h"
 #include "keystead/v1/registry.pb.h"
 #include "keystead/v1/rendezvous.pb.h"
 #include "keystead/v1/revocation.pb.h"
@@ -24,6 +25,8 @@ AuthorizationPolicy MakePolicy() {
       // Served from the gateway's own log.
       {"/keystead.v1.Transport/Publish", kMemberRoles},
       {"/keystead.v1.Transport/Subscribe", kMemberRoles},
+      // The same log, for who looks at what lies there: --observer.
+      {"/keystead.v1.Observer/Held", RoleSet::Of(Role::kAdmin)},
   };
 }
 
@@ -32,7 +35,8 @@ std::vector<const google::protobuf::ServiceDescriptor*> ServedServices() {
           v1::PublishRequest::descriptor()->file()->FindServiceByName("Transport"),
           v1::SubmitCommitRequest::descriptor()->file()->FindServiceByName("Registry"),
           v1::PutRevocationsRequest::descriptor()->file()->FindServiceByName("Revocation"),
-          v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous")};
+          v1::PutRequest::descriptor()->file()->FindServiceByName("Rendezvous"),
+          v1::HeldRequest::descriptor()->file()->FindServiceByName("Observer")};
 }
 
 }  // namespace keystead::gateway
