@@ -19,6 +19,8 @@ AuthorizationPolicy ControlPolicy() {
           {"/keystead.v1.InfraControl/Disarm", admin},
           {"/keystead.v1.InfraControl/Injections", admin},
           {"/keystead.v1.InfraControl/Seen", admin},
+          {"/keystead.v1.InfraControl/Listeners", admin},
+          {"/keystead.v1.Observer/Held", admin},
           {kHealthCheckMethod, admin},
           {kHealthWatchMethod, admin}};
 }
@@ -47,6 +49,14 @@ grpc::ServerUnaryReactor* ControlService::Injections(grpc::CallbackServerContext
 grpc::ServerUnaryReactor* ControlService::Seen(grpc::CallbackServerContext* context,
                                                const v1::SeenRequest* request, v1::SeenResponse* response) {
   *response = engine_->Seen(request->last());
+  return Finished(context, grpc::Status::OK);
+}
+
+grpc::ServerUnaryReactor* ControlService::Listeners(grpc::CallbackServerContext* context,
+                                                    const v1::ListenersRequest*,
+                                                    v1::ListenersResponse* response) {
+  for (const v1::Listener& listener : listeners_) *response->add_listeners() = listener;
+  for (v1::ArmedAttack& attack : engine_->ArmedNow()) *response->add_armed() = std::move(attack);
   return Finished(context, grpc::Status::OK);
 }
 

@@ -77,6 +77,18 @@ void AttackEngine::Disarm(uint64_t attack) {
   keystead::Log(LogLevel::kInfo, "attack_disarmed", {{"attack", attack}});
 }
 
+std::vector<v1::ArmedAttack> AttackEngine::ArmedNow() const {
+  absl::MutexLock lock(&mutex_);
+  std::vector<v1::ArmedAttack> out;
+  for (const auto& [number, armed] : attacks_) {
+    v1::ArmedAttack& attack = out.emplace_back();
+    attack.set_attack(number);
+    *attack.mutable_request() = armed.request;
+    attack.set_left(armed.left == kUnlimited ? 0 : armed.left);
+  }
+  return out;
+}
+
 v1::InjectionsResponse AttackEngine::Injections(uint64_t attack) const {
   absl::MutexLock lock(&mutex_);
   v1::InjectionsResponse out;
@@ -106,14 +118,25 @@ v1::SeenResponse AttackEngine::Seen(uint32_t last) const {
   return out;
 }
 
-void AttackEngine::Observe(std::string_view group) {
+void AttackEngine::Observe(std::string_view listener, Direction direction, std::string_view group) {
   const auto view = ScanGroup(group);
+  const absl::Time now = options_.clock->Now();
   absl::MutexLock lock(&mutex_);
   if (!canaries_.empty()) Search(group, view.has_value() ? view->header : std::string_view());
   if (!view.has_value()) return;
   records_ += view->records;
   cose_bytes_ += view->cose_bytes;
-  memory_.Remember(view->header, group);
+  memory_.Remember(view->header, group, listener, DirectionName(direction), now);
+}
+
+std::vector<Passing> AttackEngine::Passings() const {
+  absl::MutexLock lock(&mutex_);
+  return {memory_.passings().begin(), memory_.passings().end()};
+}
+
+std::vector<TlsPassing> AttackEngine::TlsPassings() const {
+  absl::MutexLock lock(&mutex_);
+  return tls_notebook_.All();
 }
 
 void AttackEngine::Search(std::string_view bytes, std::string_view header) {
@@ -151,6 +174,7 @@ uint64_t AttackEngine::Log(uint64_t number, std::string_view listener, Direction
   injection.set_attack(number);
   injection.set_direction(std::string(DirectionName(direction)));
   injection.set_listener(std::string(listener));
+  injection.set_at_us(absl::ToUnixMicros(options_.clock->Now()));
   keystead::Log(injection.kind() == v1::ATTACK_READ ? LogLevel::kDebug : LogLevel::kInfo, "injection",
                 {{"attack", number},
                  {"kind", v1::AttackKind_Name(injection.kind())},
@@ -208,6 +232,9 @@ std::optional<AttackEngine::Decision> AttackEngine::Decide(std::string_view list
     }
     Spend(at, serials.size());
     if (request.kind() == v1::ATTACK_READ) continue;  // looking changes nothing: another attack may act
+    std::vector<std::string> sent;
+    for (const Piece& piece : mutation->pieces) sent.push_back(piece.group);
+    memory_.NoteChanged(listener, DirectionName(direction), group, number, std::move(sent));
     Decision out;
     for (Piece& piece : mutation->pieces) {
       Decision::Out& to = out.pieces.emplace_back();
@@ -231,18 +258,22 @@ std::optional<AttackEngine::TlsDecision> AttackEngine::DecideTls(std::string_vie
   absl::MutexLock lock(&mutex_);
   if (!canaries_.empty()) Search(record, {});
   tls_memory_.Remember(record);
+  tls_notebook_.Note(listener, DirectionName(direction), number, options_.clock->Now(), record);
   for (auto next = attacks_.begin(); next != attacks_.end();) {
     const auto at = next++;
     if (!at->second.request.topic_prefix().starts_with(kTlsTopic)) continue;
     if (!Listens(at->second, listener, direction) || !FitsTopic(at->second.request, kTlsTopic)) continue;
     auto mutation = MutateTls(record, at->second.request, at->second.random, tls_memory_);
     if (!mutation.has_value()) continue;
+    const uint64_t at_number = at->first;  // gone with at when it is spent
     const bool only_read = at->second.request.kind() == v1::ATTACK_READ;
     if (only_read) mutation->injection.set_detail(Reading(record));
     mutation->injection.set_sequence(number);
     Log(at->first, listener, direction, mutation->injection);
     Spend(at, 1);
-    if (!only_read) return mutation;
+    if (only_read) continue;
+    tls_notebook_.NoteChanged(listener, DirectionName(direction), at_number, mutation->records);
+    return mutation;
   }
   return std::nullopt;
 }

@@ -18,12 +18,14 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "core/base/clock.h"
 #include "core/base/random.h"
 #include "core/observe/metrics.h"
 #include "infra-sim/attacks.h"
 #include "infra-sim/canary.h"
 #include "infra-sim/group_memory.h"
 #include "infra-sim/tls_attacks.h"
+#include "infra-sim/tls_notebook.h"
 #include "keystead/v1/infra.pb.h"
 
 namespace keystead::infra {
@@ -36,6 +38,7 @@ struct EngineOptions {
   MemoryLimits memory;
   size_t max_injections = 1 << 16;  // the oldest are forgotten
   size_t max_attacks = 1024;        // armed at one time
+  const Clock* clock = &Clock::System();
 };
 
 // Thread-safe. Nothing here waits or does I/O but log lines.
@@ -61,12 +64,17 @@ class AttackEngine {
 
   absl::StatusOr<uint64_t> Arm(const v1::ArmRequest& request);  // INVALID_ARGUMENT; RESOURCE_EXHAUSTED
   void Disarm(uint64_t attack);                                 // 0: all; an unknown number is no error
+  std::vector<v1::ArmedAttack> ArmedNow() const;                // oldest first
   v1::InjectionsResponse Injections(uint64_t attack) const;
   v1::SeenResponse Seen(uint32_t last) const;  // as much as fits into one message of limits::kMaxMessageBytes
 
+  // What passed of late, oldest first, and what was sent on instead. Copies no bytes.
+  std::vector<Passing> Passings() const;
+  std::vector<TlsPassing> TlsPassings() const;
+
   bool armed() const { return armed_.load(std::memory_order_relaxed); }
   // Counts, remembers and searches a genuine group. Call it for each before Decide.
-  void Observe(std::string_view group);
+  void Observe(std::string_view listener, Direction direction, std::string_view group);
   // Nothing: pass the group on as it is.
   std::optional<Decision> Decide(std::string_view listener, Direction direction, std::string_view group);
   // A relay's TLS record, `number` counted per connection and direction from 0.
@@ -99,6 +107,7 @@ class AttackEngine {
   uint64_t first_injection_ ABSL_GUARDED_BY(mutex_) = 0;  // serial of injections_.front()
   GroupMemory memory_ ABSL_GUARDED_BY(mutex_);
   TlsMemory tls_memory_ ABSL_GUARDED_BY(mutex_);
+  TlsNotebook tls_notebook_ ABSL_GUARDED_BY(mutex_);
   uint64_t records_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t cose_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<std::pair<size_t, std::string>, v1::Sighting> sightings_ ABSL_GUARDED_BY(mutex_);

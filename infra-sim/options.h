@@ -2,7 +2,6 @@
 // is started.
 #pragma once
 
-#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,11 +33,5 @@ struct RunOptions {
 // used twice, a balancer without upstream, an upstream for no balancer, no listener at all, or missing
 // tenants.
 absl::StatusOr<RunOptions> ParseRunOptions(const RunArguments& arguments);
-
-// "a=1,b=2". INVALID_ARGUMENT unless each key is among `required` or `optional` and each required one is
-// there.
-absl::StatusOr<std::map<std::string, std::string>> ParseKeyValues(
-    std::string_view text, const std::vector<std::string>& required,
-    const std::vector<std::string>& optional = {});
 
 }  // namespace keystead::infra

@@ -62,7 +62,8 @@ void PublishCall::DownRead(bool ok) {
 }
 
 void PublishCall::Take(v1::PublishRequest request) {
-  for (const std::string& group : request.groups()) hop_.engine->Observe(group);
+  for (const std::string& group : request.groups())
+    hop_.engine->Observe(hop_.listener, Direction::kUp, group);
   const uint64_t number = ledger_.Received();
   if (!hop_.engine->armed() && held_.empty()) {
     Message& message = queue_.emplace_back();

@@ -1,5 +1,6 @@
 #include "infra-sim/run.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "core/transport/server.h"
 #include "core/transport/tls_credentials.h"
 #include "infra-sim/control_service.h"
+#include "infra-sim/observer.h"
 
 namespace keystead::infra {
 namespace {
@@ -28,6 +30,7 @@ struct Process {
   std::vector<std::unique_ptr<TcpRelay>> relays;
   std::vector<std::unique_ptr<Balancer>> balancers;
   ControlService control{&engine};
+  EquipmentObserver observer{&resolver, &engine};
   std::optional<RunningServer> control_server;
 };
 
@@ -44,7 +47,7 @@ absl::Status StartControl(const RunArguments& arguments, Process& process) {
   options.resolver =
       std::shared_ptr<const PrincipalResolver>(std::shared_ptr<void>(), &process.resolver);  // not owned
   options.policy = ControlPolicy();
-  options.services = {&process.control};
+  options.services = {&process.control, process.observer.service()};
   auto server = StartServer(options);
   if (!server.ok()) {
     return absl::Status(server.status().code(), absl::StrCat("control: ", server.status().message()));
@@ -54,16 +57,37 @@ absl::Status StartControl(const RunArguments& arguments, Process& process) {
   return absl::OkStatus();
 }
 
+v1::Listener ListenerOf(const TcpRelayOptions& relay) {
+  v1::Listener out;
+  out.set_name(relay.name);
+  out.add_next_hops(relay.upstream);
+  return out;
+}
+
+v1::Listener ListenerOf(const BalancerOptions& balancer) {
+  v1::Listener out;
+  out.set_name(balancer.name);
+  out.set_ends_tls(true);
+  for (const UpstreamOptions& upstream : balancer.upstreams) {
+    const std::string server = upstream.server.str();
+    if (std::find(out.next_hops().begin(), out.next_hops().end(), server) == out.next_hops().end())
+      out.add_next_hops(server);
+  }
+  return out;
+}
+
 absl::Status StartAll(const RunArguments& arguments, const RunOptions& options, Process& process) {
   if (!arguments.tenants.empty()) KS_RETURN_IF_ERROR(process.tenants.LoadFolder(arguments.tenants));
   for (const TcpRelayOptions& relay : options.relays) {
     KS_ASSIGN_OR_RETURN(auto started, TcpRelay::Start(relay, &process.engine));
     process.relays.push_back(std::move(started));
+    process.control.AddListener(ListenerOf(relay));
   }
   for (const BalancerOptions& balancer : options.balancers) {
     KS_ASSIGN_OR_RETURN(auto started,
                         Balancer::Start(balancer, &process.engine, &process.timer, &process.resolver));
     process.balancers.push_back(std::move(started));
+    process.control.AddListener(ListenerOf(balancer));
   }
   return StartControl(arguments, process);
 }

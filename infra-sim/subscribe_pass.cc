@@ -142,7 +142,8 @@ void SubscribeCall::UpRead(bool ok) {
 
 void SubscribeCall::Take(v1::SubscribeResponse response) {
   for (const v1::TopicEntries& entries : response.topics()) {
-    for (const std::string& group : entries.groups()) hop_.engine->Observe(group);
+    for (const std::string& group : entries.groups())
+      hop_.engine->Observe(hop_.listener, Direction::kDown, group);
   }
   // A topic that was not asked for would have no offsets: such an answer goes on as it is.
   const size_t topics = offsets_.size();

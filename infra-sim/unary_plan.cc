@@ -9,7 +9,7 @@ UnaryPlan PlanUnary(const Hop& hop, Direction direction, const v1::StreamHeader&
   std::vector<UnaryPlan::Out> held;  // a reordered message, until the one after it
   for (size_t i = 0; i < messages.size(); ++i) {
     const std::string group = OneRecordGroup(header, first_sequence + i, messages[i]);
-    hop.engine->Observe(group);
+    hop.engine->Observe(hop.listener, direction, group);
     auto decision = hop.engine->Decide(hop.listener, direction, group);
     if (!decision.has_value()) {
       plan.messages.push_back({header, messages[i], {}, false});

@@ -3,6 +3,7 @@
 // stream comes in pieces.
 #include <algorithm>
 
+#include "core/program/key_values.h"
 #include "infra-sim/cose_regions.h"
 #include "infra-sim/options.h"
 #include "infra-sim/tls_attacks.h"
@@ -68,7 +69,7 @@ void CheckTls(uint8_t how, std::string_view stream) {
 }
 
 void CheckOptions(std::string_view text) {
-  const auto values = infra::ParseKeyValues(text, {"name", "listen"}, {"upstream"});
+  const auto values = keystead::ParseKeyValues(text, {"name", "listen"}, {"upstream"});
   if (!values.ok()) return;
   FUZZ_CHECK(values->contains("name") && values->contains("listen") && values->size() <= 3);
 }

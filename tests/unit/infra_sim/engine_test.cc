@@ -42,6 +42,25 @@ TEST(EngineTest, ListenerDirectionAndDisarmAreObeyed) {
   EXPECT_EQ(log.injections(0).listener(), "front");
 }
 
+TEST(EngineTest, WhatIsArmedIsToldUntilItIsSpent) {
+  ManualClock clock;
+  AttackEngine engine({.clock = &clock});
+  auto attack = Attack(v1::ATTACK_MODIFY, v1::TARGET_COSE_TAG);
+  attack.set_count(2);
+  const auto number = engine.Arm(attack);
+  ASSERT_TRUE(number.ok());
+  ASSERT_TRUE(engine.Arm(Attack(v1::ATTACK_READ)).ok());
+  ASSERT_EQ(engine.ArmedNow().size(), 2u);
+  EXPECT_EQ(engine.ArmedNow()[0].attack(), *number);
+  EXPECT_EQ(engine.ArmedNow()[0].request().target(), v1::TARGET_COSE_TAG);
+  EXPECT_EQ(engine.ArmedNow()[0].left(), 2u);
+  EXPECT_EQ(engine.ArmedNow()[1].left(), 0u) << "until disarmed";
+  clock.Advance(absl::Seconds(7));
+  engine.Decide("a", Direction::kUp, Bytes1(10, 2));
+  ASSERT_EQ(engine.ArmedNow().size(), 1u);
+  EXPECT_EQ(engine.Injections(*number).injections(0).at_us(), absl::ToUnixMicros(clock.Now()));
+}
+
 TEST(EngineTest, ReadingLogsAndLetsAnotherAttackAct) {
   AttackEngine engine({.canaries = {"reading-canary-51bd"}});
   ASSERT_TRUE(engine.Arm(Attack(v1::ATTACK_READ)).ok());
@@ -55,10 +74,10 @@ TEST(EngineTest, ReadingLogsAndLetsAnotherAttackAct) {
 
 TEST(EngineTest, SeenCountsRemembersAndFindsCanaries) {
   AttackEngine engine({.canaries = {"planted-canary-7f3a"}});
-  engine.Observe(Bytes1(1, 3));
+  engine.Observe("front", Direction::kUp, Bytes1(1, 3));
   v1::SealedGroup open = Group(Header(), 4, 1);
   open.mutable_records(0)->set_cose("unsealed planted-canary-7f3a here");
-  engine.Observe(open.SerializeAsString());
+  engine.Observe("front", Direction::kUp, open.SerializeAsString());
   const auto seen = engine.Seen(10);
   EXPECT_EQ(seen.records(), 4u);
   ASSERT_EQ(seen.groups_size(), 2);
@@ -72,7 +91,7 @@ TEST(EngineTest, AnswersFitIntoOneMessage) {
   AttackEngine engine({});
   v1::SealedGroup big = Group(Header(), 1, 1);
   big.mutable_records(0)->set_cose(std::string(200 << 10, 'x'));
-  for (uint64_t i = 0; i < 60; ++i) engine.Observe(big.SerializeAsString());
+  for (uint64_t i = 0; i < 60; ++i) engine.Observe("front", Direction::kUp, big.SerializeAsString());
   const auto seen = engine.Seen(1000);
   EXPECT_GT(seen.groups_size(), 10);
   EXPECT_LE(seen.ByteSizeLong(), limits::kMaxMessageBytes);
