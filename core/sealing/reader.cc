@@ -229,7 +229,7 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
       listener_->OnDuplicate(place, sequence);
       break;
     case StreamTrack::Arrival::kDuplicate:  // only in the mutant that has no window
-      Deliver(*stream, sequence, content_, false, false);
+      Deliver(*stream, sequence, digest, content_, false, false);
       break;
     case StreamTrack::Arrival::kTooFarAhead:
       DeclareGap(*stream, sequence);

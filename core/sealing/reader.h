@@ -43,6 +43,7 @@ std::string_view LivenessName(Liveness liveness);  // "history", "late", "live"
 struct ReadRecord {
   const StreamPlace* place = nullptr;
   uint64_t sequence = 0;
+  Digest sealed;           // SHA-256 of the record as it came
   std::string_view kind;   // kinds::kReadings, kReport, kCommand, kAnswer, kLoss, kOpening, kCheckpoint
   ByteView body;           // payload; of the signed object for signed kinds
   ByteView signed_object;  // empty for kReadings
@@ -170,7 +171,8 @@ class Reader {
   void Place(Stream& stream, uint64_t sequence, const Digest& digest);
   void Contradict(Stream& stream, uint64_t sequence, const Digest& digest);
   void DeliverReady(Stream& stream);
-  void Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled, bool replaces);
+  void Deliver(Stream& stream, uint64_t sequence, const Digest& sealed, ByteView content, bool filled,
+               bool replaces);
   void HandleSigned(Stream& stream, const ReadRecord& record);
   void HandleOpening(Stream& stream, const Opening& opening);
   void HandleCheckpoint(Stream& stream, uint64_t sequence, const Checkpoint& checkpoint);

@@ -30,12 +30,12 @@ void Reader::Place(Stream& stream, uint64_t sequence, const Digest& digest) {
   if (sequence <= frontier) {
     if (sequence == frontier) stream.track.AdvanceTo(frontier + 1);
     Bytes content = std::move(content_);
-    Deliver(stream, sequence, content, sequence < frontier, false);
+    Deliver(stream, sequence, digest, content, sequence < frontier, false);
     content_ = std::move(content);  // keeps its capacity for the next record
     DeliverReady(stream);
   } else {
     stream.held_bytes += content_.size();
-    stream.held.emplace(sequence, std::move(content_));
+    stream.held.emplace(sequence, Stream::Held{digest, std::move(content_)});
     stream.held_since.emplace_back(sequence, clock_->Uptime());
     content_ = Bytes();
     while (stream.held_bytes > limits_.max_held_bytes) DeclareGap(stream, stream.held.begin()->first);
@@ -46,9 +46,9 @@ void Reader::Place(Stream& stream, uint64_t sequence, const Digest& digest) {
 void Reader::DeliverReady(Stream& stream) {
   while (!stream.held.empty() && stream.held.begin()->first == stream.track.frontier()) {
     auto next = stream.held.extract(stream.held.begin());
-    stream.held_bytes -= next.mapped().size();
+    stream.held_bytes -= next.mapped().content.size();
     stream.track.AdvanceTo(next.key() + 1);
-    Deliver(stream, next.key(), next.mapped(), false, false);
+    Deliver(stream, next.key(), next.mapped().sealed, next.mapped().content, false, false);
   }
 }
 
@@ -80,12 +80,14 @@ void Reader::UpdateHole(Stream& stream) {
   }
 }
 
-void Reader::Deliver(Stream& stream, uint64_t sequence, ByteView content, bool filled, bool replaces) {
+void Reader::Deliver(Stream& stream, uint64_t sequence, const Digest& sealed, ByteView content, bool filled,
+                     bool replaces) {
   const absl::StatusOr<ContentView> view = ParseContent(content);
   if (!view.ok()) return;  // verified on arrival
   ReadRecord record;
   record.place = &stream.place;
   record.sequence = sequence;
+  record.sealed = sealed;
   record.kind = view->kind;
   record.body = view->body;
   record.sender = stream.sender;
@@ -110,7 +112,8 @@ void Reader::Report(Stream& stream, const StreamTrack::Outcome& outcome, uint64_
     Alarm(SecurityEventKind::kConflict, stream.place, swap.sequence,
           "the sender confirms the other record, not the one that was shown first");
     const auto content = stream.variants.find({swap.sequence, swap.record});
-    if (content != stream.variants.end()) Deliver(stream, swap.sequence, content->second, false, true);
+    if (content != stream.variants.end())
+      Deliver(stream, swap.sequence, swap.record, content->second, false, true);
   }
   if (outcome.broken) {
     stream.broken = true;

@@ -111,7 +111,7 @@ void Reader::Close(Stream& stream, uint64_t count) {
   stream.closed_at = count;
   stream.closed_since = clock_->Uptime();
   for (auto it = stream.held.lower_bound(count); it != stream.held.end();) {
-    stream.held_bytes -= it->second.size();
+    stream.held_bytes -= it->second.content.size();
     Refuse(stream, SecurityEventKind::kConflict, it->first, "a record beyond the end that the sender signed");
     it = stream.held.erase(it);
   }

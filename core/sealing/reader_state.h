@@ -21,7 +21,11 @@ struct Reader::Stream {
   RecordCipher cipher;
   StreamTrack track;
   const RosterEntry* sender = nullptr;  // as of the stream's epoch; MembershipChanged refreshes it
-  std::map<uint64_t, Bytes> held;       // opened and verified, waiting for what comes before
+  struct Held {
+    Digest sealed;
+    Bytes content;
+  };
+  std::map<uint64_t, Held> held;  // opened and verified, waiting for what comes before
   size_t held_bytes = 0;
   // Of what was held back, the earliest first: sequence, uptime when it came. What has left `held` since is
   // skipped.

@@ -85,6 +85,7 @@ TEST_F(HostileTest, ForgedReadingsAreNeverConfirmed) {
   ASSERT_NE(genuine, notes.records.end());
   EXPECT_EQ(genuine->body, "true");
   EXPECT_EQ(genuine->sequence, 1u);
+  EXPECT_EQ(genuine->sealed, crypto::Sha256(sender->records.at(1)));
   EXPECT_TRUE(genuine->confirmed);
   EXPECT_FALSE(Status().broken);
   Give(1);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/crypto/hash.h"
 #include "tests/unit/sealing/test_reader.h"
 
 namespace keystead {
@@ -39,6 +40,16 @@ TEST_F(ReaderTest, ReordersWithinTheGraceAndDeliversOnce) {
   EXPECT_EQ(notes.Sequences(), (std::vector<uint64_t>{0, 1, 2, 3, 4, 5}));
   EXPECT_EQ(notes.duplicates, 1u);
   EXPECT_TRUE(notes.alarms.empty());
+}
+
+// So that whoever is told of a record can say which sealed object it was.
+TEST_F(ReaderTest, EachRecordIsToldWithTheDigestOfItsSealedForm) {
+  sender->Open();
+  for (int i = 0; i < 5; ++i) sender->Readings();
+  for (const uint64_t s : {0u, 3u, 1u, 2u, 5u, 4u}) Give(s);  // in order, and held back
+  ASSERT_EQ(notes.records.size(), 6u);
+  for (const Heard& heard : notes.records)
+    EXPECT_EQ(heard.sealed, crypto::Sha256(sender->records.at(heard.sequence))) << heard.sequence;
 }
 
 TEST_F(ReaderTest, MissingAfterTheGraceAndFilledLater) {

@@ -20,13 +20,14 @@ struct Heard {
   bool filled = false;
   bool replaces = false;
   bool after_removal = false;
+  Digest sealed;
 };
 
 class Notebook final : public ReaderListener {
  public:
   void OnRecord(const ReadRecord& r) override {
     records.push_back({r.place->stream, r.sequence, std::string(r.kind), ToString(r.body), r.confirmed,
-                       r.filled, r.replaces, r.after_removal});
+                       r.filled, r.replaces, r.after_removal, r.sealed});
     ++deliveries[{r.place->stream, r.sequence}];
   }
   void OnConfirmed(const StreamPlace& place, const SequenceRange& range) override {
