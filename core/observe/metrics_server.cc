@@ -20,6 +20,7 @@
 #include "core/base/bytes.h"
 #include "core/base/clock.h"
 #include "core/base/file_descriptor.h"
+#include "core/base/listen_address.h"
 #include "core/base/status.h"
 #include "core/observe/metrics.h"
 #include "core/observe/metrics_request.h"
@@ -31,46 +32,29 @@ constexpr int kBacklog = 16;
 constexpr size_t kReadBytes = 4 << 10;
 // After the answer, what is still under way is taken in for so long: a reset would take the answer back.
 constexpr absl::Duration kLastWords = absl::Seconds(1);
+constexpr absl::Duration kWithoutFiles = absl::Milliseconds(100);
 
 struct Bound {
   FileDescriptor socket;
   int port = 0;
+  bool is_loopback = false;
 };
 
-bool IsLoopback(const addrinfo& address) {
-  if (address.ai_family == AF_INET) {
-    const auto& v4 = *reinterpret_cast<const sockaddr_in*>(address.ai_addr);
-    return (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
-  }
-  const auto& v6 = *reinterpret_cast<const sockaddr_in6*>(address.ai_addr);
-  return address.ai_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-}
-
-using Addresses = std::unique_ptr<addrinfo, decltype(&freeaddrinfo)>;
-
-absl::StatusOr<Addresses> Resolve(const std::string& listen) {
-  const absl::Status malformed = absl::InvalidArgumentError(
-      absl::StrCat("metrics: not an address by number and a port: ", listen, " (such as 127.0.0.1:9464)"));
-  const size_t colon = listen.rfind(':');
-  if (colon == std::string::npos) return malformed;
-  std::string host = listen.substr(0, colon);
-  const std::string port = listen.substr(colon + 1);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  if (host == "localhost") host = "127.0.0.1";
-  const bool is_number = !port.empty() && port.size() <= 5 &&
-                         std::ranges::all_of(port, [](char c) { return c >= '0' && c <= '9'; });
-  if (host.empty() || !is_number || std::stoi(port) > 65535) return malformed;
+absl::StatusOr<addrinfo*> SocketAddress(const ListenAddress& from) {
   addrinfo wanted{};
   wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (getaddrinfo(host.c_str(), port.c_str(), &wanted, &found) != 0) return malformed;
-  return Addresses(found, &freeaddrinfo);
+  if (getaddrinfo(from.address.c_str(), std::to_string(from.port).c_str(), &wanted, &found) != 0)
+    return absl::InternalError(absl::StrCat("metrics: not an address: ", from.address));
+  return found;
 }
 
 absl::StatusOr<Bound> Bind(const MetricsServerOptions& options) {
-  KS_ASSIGN_OR_RETURN(const Addresses address, Resolve(options.listen));
-  if (!options.open_to_network && !IsLoopback(*address)) {
+  const absl::StatusOr<ListenAddress> listen_on = ParseListenAddress(options.listen);
+  if (!listen_on.ok())
+    return absl::InvalidArgumentError(absl::StrCat("metrics: ", listen_on.status().message()));
+  if (!options.open_to_network && !listen_on->is_loopback) {
     return absl::InvalidArgumentError(
         absl::StrCat("metrics: ", options.listen,
                      " is not loopback: whoever reaches it would read them, of all tenants. Give a loopback "
@@ -81,7 +65,10 @@ absl::StatusOr<Bound> Bind(const MetricsServerOptions& options) {
         absl::StrCat("metrics: cannot listen on ", options.listen, ": ", std::strerror(errno),
                      "; choose another address or port (port 0 lets the system choose)"));
   };
+  KS_ASSIGN_OR_RETURN(addrinfo* const found, SocketAddress(*listen_on));
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> address(found, &freeaddrinfo);
   Bound out;
+  out.is_loopback = listen_on->is_loopback;
   out.socket = FileDescriptor(socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int one = 1;
   if (!out.socket || setsockopt(out.socket.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
@@ -105,6 +92,7 @@ class MetricsServer::Impl {
       : options_(options),
         listener_(std::move(bound.socket)),
         port_(bound.port),
+        is_loopback_(bound.is_loopback),
         wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
         thread_([this] { Run(); }) {}
   ~Impl() {
@@ -145,10 +133,12 @@ class MetricsServer::Impl {
   const Clock& clock_ = Clock::System();
   const FileDescriptor listener_;
   const int port_;
+  const bool is_loopback_;
   const FileDescriptor wake_;
   Connections connections_;
   std::shared_ptr<const std::string> text_;
   absl::Duration text_at_;
+  absl::Duration accept_at_;  // not before: there was no file for a connection
   std::atomic<size_t> open_ = 0;
   std::atomic<bool> stopping_ = false;
   std::thread thread_;  // uses all the others
@@ -157,7 +147,8 @@ class MetricsServer::Impl {
 void MetricsServer::Impl::Run() {
   std::vector<pollfd> polled;
   while (!stopping_) {
-    polled.assign({{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}});
+    const bool accepts = accept_at_ <= clock_.Uptime();  // a negative descriptor is not looked at
+    polled.assign({{wake_.get(), POLLIN, 0}, {accepts ? listener_.get() : -1, POLLIN, 0}});
     for (const Connection& connection : connections_) {
       const short events = connection.state == State::kAnswering ? POLLOUT : POLLIN;
       polled.push_back({connection.socket.get(), events, 0});
@@ -176,16 +167,18 @@ void MetricsServer::Impl::Run() {
 }
 
 int MetricsServer::Impl::WaitMilliseconds(absl::Duration now) const {
-  if (connections_.empty()) return -1;
-  const auto soonest = std::ranges::min_element(connections_, {}, &Connection::deadline);
-  return static_cast<int>(
-             absl::ToInt64Milliseconds(std::max(soonest->deadline - now, absl::ZeroDuration()))) +
-         1;
+  absl::Duration until = absl::InfiniteDuration();
+  if (accept_at_ > now) until = accept_at_;
+  for (const Connection& connection : connections_) until = std::min(until, connection.deadline);
+  if (until == absl::InfiniteDuration()) return -1;
+  return static_cast<int>(absl::ToInt64Milliseconds(std::max(until - now, absl::ZeroDuration()))) + 1;
 }
 
 void MetricsServer::Impl::Accept(absl::Duration now) {
   for (size_t i = 0; i < options_.max_connections; ++i) {
     FileDescriptor socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+      accept_at_ = now + kWithoutFiles;
     if (!socket) return;
     if (connections_.size() >= options_.max_connections && !MakeRoom()) continue;  // it is closed
     Connection& connection = connections_.emplace_back();
@@ -227,7 +220,7 @@ bool MetricsServer::Impl::Read(Connection& connection, absl::Duration now) {
   const size_t end = EndOfRequestHead(connection.request);
   if (end != std::string_view::npos) {
     const auto head = std::string_view(connection.request).substr(0, end);
-    Answer(connection, JudgeMetricsRequest(head, !options_.open_to_network), now);
+    Answer(connection, JudgeMetricsRequest(head, is_loopback_), now);
   } else if (connection.request.size() >= options_.max_request_bytes) {
     Answer(connection, MetricsAnswer::kTooLarge, now);
   } else {

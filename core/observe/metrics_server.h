@@ -18,8 +18,8 @@
 namespace keystead {
 
 struct MetricsServerOptions {
-  std::string listen;            // "127.0.0.1:9464", "[::1]:0", "localhost:9464"; port 0: the system chooses
-  bool open_to_network = false;  // other addresses than loopback, by number, "0.0.0.0" and "[::]" included
+  std::string listen;            // as core/base/listen_address.h reads it
+  bool open_to_network = false;  // other addresses than loopback, "0.0.0.0" and "[::]" included
 
   size_t max_connections = 16;  // beyond, the one that has asked for nothing for longest goes
   size_t max_request_bytes = 8 << 10;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <vector>
@@ -26,11 +27,14 @@ constexpr char kGet[] = "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9\r\n\r\n";
 
 class Client {
  public:
-  explicit Client(int port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Client(int port) : Client() { Connect(port); }
+  Client() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     const int small = 4096;  // what it does not read soon stays with the server
     setsockopt(socket_.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
     const timeval patience{.tv_sec = 60, .tv_usec = 0};  // so that a server that never ends fails a test
     setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  }
+  void Connect(int port) {
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<uint16_t>(port));
@@ -119,6 +123,33 @@ TEST_F(MetricsServerTest, APageInABrowserLearnsNothing) {
   }
 }
 
+TEST_F(MetricsServerTest, APageLearnsNothingOnLoopbackWhateverElseIsAllowed) {
+  const int port = Start({.open_to_network = true}).port();
+  EXPECT_THAT(Client(port).Ask("GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n"),
+              StartsWith("HTTP/1.1 421 "));
+}
+
+TEST_F(MetricsServerTest, WithoutFilesForConnectionsItWaitsInsteadOfSpinning) {
+  const int port = Start({}).port();
+  Client client(port);
+  EXPECT_THAT(Client(port).Ask(kGet), StartsWith("HTTP/1.1 200 "));
+  AwaitOpen(1);
+  Client waits;  // has its file before there are none
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  waits.Connect(port);
+  timespec start{}, end{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
+  const absl::Time until = absl::Now() + absl::Milliseconds(400);
+  while (absl::Now() < until) absl::SleepFor(until - absl::Now());
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_LT(absl::DurationFromTimespec(end) - absl::DurationFromTimespec(start), absl::Milliseconds(200));
+  EXPECT_THAT(waits.Ask(kGet), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(MetricsServerTest, ARequestThatIsTooLargeIsRefused) {
   const int port = Start({.max_request_bytes = 1024}).port();
   Client client(port);
@@ -204,7 +235,7 @@ TEST(MetricsServerStartTest, ListensOnLoopbackUnlessToldOtherwise) {
 
 TEST(MetricsServerStartTest, SaysWhatIsWrongWithAnAddress) {
   for (const char* listen : {"", "9464", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536",
-                             "metrics.example:1", ":9464", "127.0.0.1:-1"}) {
+                             "not a name:1", ":9464", "127.0.0.1:-1"}) {
     EXPECT_EQ(MetricsServer::Start({.listen = listen}).status().code(), absl::StatusCode::kInvalidArgument)
         << listen;
   }
