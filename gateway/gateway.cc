@@ -329,6 +329,7 @@ void Gateway::Impl::Stop(absl::Duration flush) {
   if (forwarder_ != nullptr) forwarder_->Stop();
   if (hop_ != nullptr) last_stats_ = GetStats();
   server_.reset();
+  if (observer_ != nullptr) observer_->Drain();
   observer_.reset();
   store_.reset();  // ends every task; their owners are still there
   proxy_.reset();

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -55,7 +56,8 @@ void Describe(const v1::HeldGroup& held) {
   for (const RecordView& record : view->records()) {
     std::cout << header.topic.str() << " stream " << header.stream.Short() << " sequence " << record.sequence
               << ": " << record.cose.size() << " bytes, SHA-256 " << crypto::Sha256(record.cose).Short();
-    if (!held.listener().empty()) std::cout << ", " << held.direction() << " through " << held.listener();
+    if (!held.listener().empty())
+      std::cout << ", " << absl::CEscape(held.direction()) << " through " << absl::CEscape(held.listener());
     if (held.listener().empty()) std::cout << ", offset " << held.offset();
     if (held.attack() != 0) std::cout << ", changed by attack " << held.attack();
     std::cout << "\n";

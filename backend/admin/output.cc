@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "core/base/bytes.h"
 
 namespace keystead::admin {
 namespace {
@@ -15,6 +16,10 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
+
+std::string Text(const FieldDescriptor& field, const std::string& value) {
+  return field.type() == FieldDescriptor::TYPE_BYTES ? ToHex(AsBytes(value)) : value;
+}
 
 nlohmann::json Scalar(const Message& message, const FieldDescriptor& field) {
   const Reflection& r = *message.GetReflection();
@@ -30,7 +35,9 @@ nlohmann::json Scalar(const Message& message, const FieldDescriptor& field) {
     case FieldDescriptor::CPPTYPE_BOOL:
       return r.GetBool(message, &field);
     case FieldDescriptor::CPPTYPE_STRING:
-      return r.GetString(message, &field);
+      return Text(field, r.GetString(message, &field));
+    case FieldDescriptor::CPPTYPE_ENUM:
+      return r.GetEnum(message, &field)->name();
     case FieldDescriptor::CPPTYPE_MESSAGE:
       return ToJson(r.GetMessage(message, &field));
     default:
@@ -49,7 +56,7 @@ nlohmann::json Repeated(const Message& message, const FieldDescriptor& field) {
     } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
       out.push_back(ToJson(r.GetRepeatedMessage(message, &field, i)));
     } else {
-      out.push_back(r.GetRepeatedString(message, &field, i));
+      out.push_back(Text(field, r.GetRepeatedString(message, &field, i)));
     }
   }
   return out;

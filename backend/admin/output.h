@@ -12,7 +12,7 @@
 namespace keystead::admin {
 
 // Every field by its name in the .proto, also those at their default; 64-bit numbers as numbers, which the
-// mapping of protobuf itself makes strings.
+// mapping of protobuf itself makes strings; bytes in hex.
 nlohmann::json ToJson(const google::protobuf::Message& message);
 void PrintJson(const google::protobuf::Message& message);  // one line
 

@@ -53,8 +53,14 @@ class HeldRecords::Finder {
  private:
   absl::Status FindInTail(uint64_t from) {
     KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, store_.GetBounds(ref_));
-    for (uint64_t next = std::max(from, bounds.first); next < bounds.end;) {
-      const auto entries = store_.Read(ref_, next, kReadBytes);
+    for (uint64_t next = std::max(from, bounds.first); next < bounds.end && !IsFull();) {
+      auto entries = store_.Read(ref_, next, kReadBytes);
+      // One that does not open fails all that are read with it: from here on each by itself.
+      if (absl::IsDataLoss(entries.status())) entries = store_.Read(ref_, next, 1);
+      if (absl::IsDataLoss(entries.status())) {
+        ++next;
+        continue;
+      }
       if (absl::IsNotFound(entries.status())) return absl::OkStatus();  // trimmed meanwhile
       if (!entries.ok()) return entries.status();
       if (entries->empty()) return absl::OkStatus();
@@ -99,10 +105,14 @@ class HeldRecords::Finder {
   }
 
   absl::Status ReadAt(uint64_t offset) {
-    if (found_.contains(offset)) return absl::OkStatus();
+    if (IsFull() || found_.contains(offset)) return absl::OkStatus();
     // One byte: of whatever size it is, this entry and no other.
     const auto entries = store_.Read(ref_, offset, 1);
     if (absl::IsNotFound(entries.status())) return absl::OkStatus();  // trimmed
+    if (absl::IsDataLoss(entries.status())) {  // its row says that it is the one; it lies there all the same
+      found_.emplace(offset, nullptr);
+      return absl::OkStatus();
+    }
     if (!entries.ok()) return entries.status();
     if (!entries->empty()) KeepIfAsked(entries->front());
     return absl::OkStatus();
@@ -113,14 +123,18 @@ class HeldRecords::Finder {
     if (!view.ok()) return;
     const bool asked = std::any_of(places_.begin(), places_.end(),
                                    [&](const PlaceInTopic& place) { return Has(*view, place); });
-    if (asked) found_.emplace(entry.offset, entry.bytes);
+    if (!asked || !found_.emplace(entry.offset, entry.bytes).second) return;
+    kept_bytes_ += entry.bytes->size();
   }
+  // More does not fit into one answer: what is read beyond it would only fill memory.
+  bool IsFull() const { return kept_bytes_ > limits::kMaxMessageBytes; }
 
   const storage::LogStore& store_;
   const storage::LogRef ref_;
   const std::span<const PlaceInTopic> places_;
   GroupHeaderCache headers_;
   std::map<uint64_t, Payload> found_;
+  size_t kept_bytes_ = 0;
 };
 
 absl::StatusOr<StoredEntry> HeldRecords::Dated(const TopicLog& log, uint64_t offset, Payload group) const {
@@ -166,15 +180,18 @@ absl::StatusOr<std::vector<StoredEntry>> HeldRecords::Newest(const TopicPlace& t
   if (!log.has_value()) return out;
   KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, log_.store().GetBounds(log->ref));
   const uint64_t from = std::max(bounds.first, bounds.end - std::min<uint64_t>(bounds.end, groups));
-  for (uint64_t offset = from; offset < bounds.end; ++offset) {
+  size_t bytes = 0;
+  for (uint64_t offset = bounds.end; offset-- > from && bytes <= limits::kMaxMessageBytes;) {
     const auto entries = log_.store().Read(log->ref, offset, 1);
-    if (absl::IsNotFound(entries.status())) continue;  // trimmed meanwhile
+    if (absl::IsNotFound(entries.status())) break;  // trimmed meanwhile
     // What does not open lies there all the same.
     if (!entries.ok() && !absl::IsDataLoss(entries.status())) return entries.status();
     Payload group = entries.ok() && !entries->empty() ? entries->front().bytes : nullptr;
+    bytes += group == nullptr ? 0 : group->size();
     KS_ASSIGN_OR_RETURN(StoredEntry entry, Dated(*log, offset, std::move(group)));
     out.push_back(std::move(entry));
   }
+  std::reverse(out.begin(), out.end());
   return out;
 }
 

@@ -38,10 +38,11 @@ class HeldRecords {
 
   // The groups that have a record at one of these places, variants included, each once, in order of offset.
   // Reads what came since the last checkpoint of the log (record_log.h), and for each place one group for
-  // every record that is there.
+  // every record that is there. Stops when there is more than one message can carry; what does not open is
+  // said to lie there where a row says so.
   absl::StatusOr<std::vector<StoredEntry>> At(const TopicPlace& topic,
                                               std::span<const PlaceInTopic> places) const;
-  // The newest `groups` of the topic, oldest of them first.
+  // The newest `groups` of the topic, oldest of them first; fewer when they do not fit into one message.
   absl::StatusOr<std::vector<StoredEntry>> Newest(const TopicPlace& topic, size_t groups) const;
 
  private:

@@ -32,11 +32,11 @@ inline constexpr std::string_view kCapacity = "capacity";
 
 // All of them, and the share of the writer's queue that a backend gives to each tenant.
 inline constexpr std::string_view kQueue = "queue";
-inline constexpr std::array kAll = {kSubmits,      kRegistryCalls,     kCommits,         kNewInstantiations,
-                                    kEnrollments,  kCertificates,      kRendezvousCalls, kMailboxes,
-                                    kRevocations,  kRevocationFetches, kAuditExports,    kRotations,
-                                    kAdminCalls,   kErasures,          kCopies,          kGatewayCalls,
-                                    kGatewayQueue, kLookUps,           kCapacity,        kQueue};
+inline constexpr std::array kAll = {
+    kSubmits,         kRegistryCalls, kCommits,     kNewInstantiations, kEnrollments,  kCertificates,
+    kRendezvousCalls, kMailboxes,     kRevocations, kRevocationFetches, kAuditExports, kRotations,
+    kAdminCalls,      kErasures,      kCopies,      kObservations,      kGatewayCalls, kGatewayQueue,
+    kLookUps,         kCapacity,      kQueue};
 
 // When to come again for one of so many places: somebody else's call has to end first.
 inline constexpr absl::Duration kComeBackForPlace = absl::Seconds(1);

@@ -20,7 +20,7 @@ namespace keystead {
 class ObserverService final : public v1::Observer::CallbackService {
  public:
   // THREAD: the executor. The demand is well-formed; whether the caller may see that tenant is for this to
-  // decide: ObservedTenant, or a view of its own.
+  // decide, and NoSuchTenantToObserve what is said to whoever may not.
   using Look = std::function<absl::Status(const Principal& caller, const HeldDemand& demand,
                                           v1::HeldResponse& response)>;
   // Nothing is owned. `executor`: of its own, off the data path.

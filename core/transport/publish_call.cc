@@ -16,6 +16,7 @@ bool EndsCall(const absl::Status& status) {
 
 // In one response: with their sentences well below the least that a client takes as one message.
 constexpr size_t kRefusalsPerResponse = 4096;
+constexpr uint64_t kMaxUnreadAcknowledgements = 4096;  // requests, beyond what gRPC's window takes
 
 }  // namespace
 
@@ -231,6 +232,7 @@ void PublishCall::OnReadDone(bool ok) {
 
 bool PublishCall::HasRoomLocked() const {
   return queued_requests_ < core_->options.max_requests_per_call &&
+         durable_ - acknowledged_ < kMaxUnreadAcknowledgements &&  // of a publisher that does not read them
          queued_bytes_ < core_->options.max_bytes_per_call &&
          refusals_.size() < core_->options.max_refusals_per_call;
 }

@@ -34,6 +34,7 @@ class ObservationTest : public BackendTest {
     options_.store.path = absl::StrCat(TestPki::Shared().NewFolder(), "/", Absl(kHostsFolder));
     options_.store.file_system = fs_;
     options_.store.retry_interval = absl::Milliseconds(20);
+    options_.observer = true;
     Restart();
     Furnish(ours_);
     their_bulb_ = MakeResident(MemberKind::kDevice, Uri(kGlobex, Role::kDevice, "their-bulb"));

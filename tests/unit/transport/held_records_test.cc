@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "core/base/limits.h"
 #include "tests/unit/transport/record_log_fixture.h"
 
 namespace keystead::testing {
@@ -12,6 +13,46 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+// A store in which one entry does not open, as after somebody has changed it.
+class DamagedStore final : public storage::LogStore {
+ public:
+  DamagedStore(storage::LogStore* inner, uint64_t offset) : inner_(inner), offset_(offset) {}
+  absl::Status Submit(std::unique_ptr<storage::Task> task) override {
+    return inner_->Submit(std::move(task));
+  }
+  absl::StatusOr<std::vector<storage::Entry>> Read(storage::LogRef log, uint64_t from,
+                                                   size_t max_bytes) const override {
+    auto read = inner_->Read(log, from, max_bytes);
+    if (!read.ok()) return read;
+    for (const storage::Entry& entry : *read) {
+      if (entry.offset == offset_) return absl::DataLossError("this entry does not open");
+    }
+    return read;
+  }
+  absl::StatusOr<storage::Bounds> GetBounds(storage::LogRef log) const override {
+    return inner_->GetBounds(log);
+  }
+  std::unique_ptr<storage::Watcher> Watch(storage::LogRef log,
+                                          std::function<void(uint64_t)> on_commit) override {
+    return inner_->Watch(log, std::move(on_commit));
+  }
+  absl::StatusOr<std::optional<std::string>> Get(uint32_t tenant, storage::Table table,
+                                                 std::string_view key) const override {
+    return inner_->Get(tenant, table, key);
+  }
+  absl::StatusOr<std::vector<storage::Row>> Scan(uint32_t tenant, storage::Table table,
+                                                 const storage::ScanRange& range) const override {
+    return inner_->Scan(tenant, table, range);
+  }
+  absl::Status Reclaim(uint32_t tenant) override { return inner_->Reclaim(tenant); }
+  storage::Stats GetStats() const override { return inner_->GetStats(); }
+  absl::Status Health() const override { return inner_->Health(); }
+
+ private:
+  storage::LogStore* const inner_;
+  const uint64_t offset_;
+};
 
 class HeldRecordsTest : public RecordLogTest {
  protected:
@@ -92,6 +133,39 @@ TEST_F(HeldRecordsTest, WhatRetentionDiscardedIsNotThereAndTheNewestAre) {
   EXPECT_THAT(Offsets(*HeldRecords(*log_).Newest(Where(1), 2)), ElementsAre(10, 11));
   EXPECT_THAT(*HeldRecords(*log_).Newest(Where(1), 64), SizeIs(12 - first));
   EXPECT_THAT(*HeldRecords(*log_).Newest(Where(2), 64), IsEmpty());
+}
+
+TEST_F(HeldRecordsTest, WhatDoesNotOpenHidesNothingBesideIt) {
+  for (uint64_t n = 0; n < 10; ++n) Append(TestHeader(1), {{n, "a"}});  // checkpoints before 4 and 8
+  const auto seen_by = [&](uint64_t damaged, uint64_t sequence) {
+    DamagedStore store(store_.get(), damaged);
+    const RecordLog log(&store, options_);
+    const auto found = HeldRecords(log).At(Where(1), std::vector{Place(1, sequence)});
+    EXPECT_TRUE(found.ok()) << found.status();
+    return found.value_or(std::vector<StoredEntry>());
+  };
+  EXPECT_THAT(Offsets(seen_by(9, 8)), ElementsAre(8));
+  EXPECT_THAT(Offsets(seen_by(8, 9)), ElementsAre(9));
+  EXPECT_THAT(Offsets(seen_by(2, 3)), ElementsAre(3));
+  const auto itself = seen_by(2, 2);
+  ASSERT_THAT(Offsets(itself), ElementsAre(2)) << "it lies there";
+  EXPECT_EQ(itself[0].group, nullptr);
+}
+
+TEST_F(HeldRecordsTest, MoreThanAMessageCarriesIsNotRead) {
+  constexpr uint64_t kGroups = 200;
+  constexpr size_t kBytes = 60'000;
+  constexpr size_t kAtMost = limits::kMaxMessageBytes / kBytes + 1;
+  std::vector<PlaceInTopic> all;
+  for (uint64_t n = 0; n < kGroups; ++n) {
+    Append(TestHeader(1), {{n, std::string(kBytes, 'x')}});
+    all.push_back(Place(1, n));
+  }
+  EXPECT_THAT(At(1, all), SizeIs(::testing::AllOf(::testing::Ge(kAtMost - 1), ::testing::Le(kAtMost))));
+  const auto newest = HeldRecords(*log_).Newest(Where(1), kGroups);
+  ASSERT_TRUE(newest.ok()) << newest.status();
+  EXPECT_THAT(*newest, SizeIs(::testing::Le(kAtMost)));
+  EXPECT_EQ(newest->back().offset, kGroups - 1);
 }
 
 TEST_F(HeldRecordsTest, LookingWritesNothing) {
