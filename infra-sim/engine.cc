@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/bytes.h"
 #include "core/base/limits.h"
 #include "core/observe/log.h"
 #include "infra-sim/field_attacks.h"
@@ -269,11 +270,11 @@ std::optional<AttackEngine::TlsDecision> AttackEngine::DecideTls(std::string_vie
     const bool only_read = at->second.request.kind() == v1::ATTACK_READ;
     if (only_read) mutation->injection.set_detail(Reading(record));
     mutation->injection.set_sequence(number);
-    Log(at->first, listener, direction, mutation->injection);
+    const uint64_t serial = Log(at->first, listener, direction, mutation->injection);
     Spend(at, 1);
     if (only_read) continue;
     tls_notebook_.NoteChanged(listener, DirectionName(direction), at_number, mutation->records);
-    return mutation;
+    return TlsDecision{*std::move(mutation), serial};
   }
   return std::nullopt;
 }
@@ -294,12 +295,30 @@ void AttackEngine::CollectMetrics(MetricWriter& out) const {
   out.Value(kSightings, sightings);
 }
 
+v1::Injection* AttackEngine::Find(uint64_t injection) {
+  if (injection < first_injection_ || injection - first_injection_ >= injections_.size()) return nullptr;
+  return &injections_[injection - first_injection_];
+}
+
+void AttackEngine::NoteEnd(std::span<const uint64_t> injections) {
+  absl::MutexLock lock(&mutex_);
+  for (const uint64_t serial : injections) {
+    v1::Injection* const injection = Find(serial);
+    if (injection == nullptr) continue;
+    injection->set_ended_us(absl::ToUnixMicros(options_.clock->Now()));
+    keystead::Log(LogLevel::kInfo, "attacked_connection_ended",
+                  {{"listener", injection->listener()},
+                   {"direction", injection->direction()},
+                   {"original_sha256", ToHex(AsBytes(injection->original_sha256()))}});
+  }
+}
+
 void AttackEngine::NoteRefusal(std::span<const uint64_t> injections, int32_t code, std::string_view reason) {
   absl::MutexLock lock(&mutex_);
   refused_ += injections.size();
   for (const uint64_t serial : injections) {
-    if (serial < first_injection_ || serial - first_injection_ >= injections_.size()) continue;
-    v1::Injection& injection = injections_[serial - first_injection_];
+    if (Find(serial) == nullptr) continue;
+    v1::Injection& injection = *Find(serial);
     injection.set_refused_code(code);
     injection.set_refused_reason(std::string(reason.substr(0, 256)));
     keystead::Log(LogLevel::kInfo, "injection_refused",

@@ -58,7 +58,9 @@ class AttackEngine {
     absl::Duration delay;           // this group and what follows it
     absl::Duration end_call_after;  // zero: leave the call up
   };
-  using TlsDecision = TlsMutation;
+  struct TlsDecision : TlsMutation {
+    uint64_t serial = 0;  // of the injection, for NoteEnd
+  };
 
   explicit AttackEngine(EngineOptions options);
 
@@ -80,9 +82,12 @@ class AttackEngine {
   // A relay's TLS record, `number` counted per connection and direction from 0.
   std::optional<TlsDecision> DecideTls(std::string_view listener, Direction direction, uint64_t number,
                                        std::string_view record);
+  // Those of a connection that has ended.
+  void NoteEnd(std::span<const uint64_t> injections);
   void NoteRefusal(std::span<const uint64_t> injections, int32_t code, std::string_view reason);
 
  private:
+  v1::Injection* Find(uint64_t injection) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // null: forgotten
   struct Armed {
     v1::ArmRequest request;
     uint64_t left = 0;  // records; UINT64_MAX: until disarmed

@@ -68,10 +68,7 @@ class Flow {
     }
     if (!black_hole_ && !cut_) WriteAll(to_, held_ + splitter_.TakeRest());
     shutdown(to_.fd(), cut_ ? SHUT_RDWR : SHUT_WR);
-    for (const std::string& record : attacked_) {
-      Log(LogLevel::kInfo, "attacked_connection_ended",
-          {{"listener", listener_}, {"direction", DirectionName(direction_)}, {"original_sha256", record}});
-    }
+    engine_->NoteEnd(attacked_);
   }
 
  private:
@@ -85,7 +82,7 @@ class Flow {
         out += std::exchange(held_, {});
         continue;
       }
-      attacked_.push_back(ToHex(AsBytes(decision->injection.original_sha256())));
+      attacked_.push_back(decision->serial);
       if (decision->delay > absl::ZeroDuration()) {
         if (!WriteAll(to_, std::exchange(out, {})) || !connection_.Sleep(decision->delay)) return false;
       }
@@ -104,8 +101,8 @@ class Flow {
   const std::string& listener_;
   AttackEngine* const engine_;
   TlsRecordSplitter splitter_;
-  std::vector<std::string> attacked_;  // hashes of the records, for the log
-  std::string held_;                   // a record waiting to be overtaken
+  std::vector<uint64_t> attacked_;  // injections
+  std::string held_;                // a record waiting to be overtaken
   uint64_t number_ = 0;
   bool black_hole_ = false;
   bool cut_ = false;

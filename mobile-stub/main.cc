@@ -1,6 +1,7 @@
 // keystead-mobile-stub: the owner's app on the command line.
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "core/program/program.h"
 #include "mobile-stub/verbs.h"
 
@@ -104,8 +105,7 @@ void AddRaw(CLI::App& app, Options& o) {
 
 void AddServe(CLI::App& app, ServeOptions& o) {
   CLI::App& serve = *app.add_subcommand("serve", "The owner's console: a page for a browser on this machine");
-  serve.add_option("--listen", o.listen, "ADDRESS:PORT in numbers; port 0 is any free one")
-      ->capture_default_str();
+  serve.add_option("--listen", o.listen, "ADDRESS:PORT; port 0 is any free one")->capture_default_str();
   serve.add_flag("--reachable-by-others-without-tls", o.reachable_by_others_without_tls,
                  "Listen beyond loopback: for a container whose port is published on the host's loopback");
   serve.add_option("--public-address", o.public_address,
@@ -118,6 +118,20 @@ void AddServe(CLI::App& app, ServeOptions& o) {
                    "Keep the session token in this file (0600, made when missing): pages survive a restart");
   serve.add_option("--recovery-out", o.recovery_out,
                    "Write the recovery key of a first pairing to this new file, not the terminal");
+  serve.add_flag("--no-events", o.no_events, "With --json: print the address only, not all that happens");
+  const char* const form =
+      "name=N,address=HOST:PORT,server=SPIFFE-ID,chain=F,key=F,roots=F[,tenant=NAME,instantiation=HEX or "
+      "@FILE,control]; repeatable";
+  serve
+      .add_option("--observe", o.observed,
+                  absl::StrCat("A process that shows what it holds of this home, or of a control: ", form))
+      ->delimiter(';')
+      ->allow_extra_args(false);
+  serve
+      .add_option("--infra", o.infra,
+                  "Hostile equipment that the page may tell to attack: name=N,address=…, as --observe")
+      ->delimiter(';')
+      ->allow_extra_args(false);
 }
 
 absl::Status Dispatch(const Options& o, Program& program) {

@@ -1,12 +1,10 @@
 // serve: the owner's console in a browser.
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstdio>
 
+#include "core/base/listen_address.h"
 #include "core/observe/log.h"
 #include "core/program/files.h"
 #include "mobile-stub/console/console.h"
@@ -19,41 +17,11 @@ namespace {
 
 constexpr absl::Duration kTaskPatience = absl::Seconds(3);  // at the end, for what is under way
 
-struct Endpoint {
-  std::string address;
-  int port = 0;
-  bool is_loopback = false;
-};
-
-absl::StatusOr<Endpoint> ParseEndpoint(const std::string& text) {
-  const absl::Status wrong = absl::InvalidArgumentError(
-      absl::StrCat("--listen ", text, ": an address in numbers and a port are wanted, as in 127.0.0.1:8080"));
-  const size_t colon = text.rfind(':');
-  if (colon == std::string::npos) return wrong;
-  Endpoint out;
-  out.address = text.substr(0, colon);
-  const std::string port = text.substr(colon + 1);
-  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-  if (error != std::errc() || end != port.data() + port.size() || out.port < 0 || out.port > 65535)
-    return wrong;
-  if (out.address.starts_with('[') && out.address.ends_with(']')) {
-    out.address = out.address.substr(1, out.address.size() - 2);
-  }
-  in_addr v4 = {};
-  in6_addr v6 = {};
-  if (inet_pton(AF_INET, out.address.c_str(), &v4) == 1) {
-    out.is_loopback = (ntohl(v4.s_addr) >> 24) == 127;
-  } else if (inet_pton(AF_INET6, out.address.c_str(), &v6) == 1) {
-    out.is_loopback = IN6_IS_ADDR_LOOPBACK(&v6);
-  } else {
-    return wrong;
-  }
-  return out;
-}
-
-absl::StatusOr<Endpoint> EndpointOf(const ServeOptions& options) {
-  absl::StatusOr<Endpoint> endpoint = ParseEndpoint(options.listen);
-  if (endpoint.ok() && !endpoint->is_loopback && !options.reachable_by_others_without_tls) {
+absl::StatusOr<ListenAddress> EndpointOf(const ServeOptions& options) {
+  const absl::StatusOr<ListenAddress> endpoint = ParseListenAddress(options.listen);
+  if (!endpoint.ok())
+    return absl::InvalidArgumentError(absl::StrCat("--listen ", endpoint.status().message()));
+  if (!endpoint->is_loopback && !options.reachable_by_others_without_tls) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--listen ", options.listen,
         " can be reached from other machines, and what is said there is not encrypted. In a container whose "
@@ -62,17 +30,17 @@ absl::StatusOr<Endpoint> EndpointOf(const ServeOptions& options) {
   return endpoint;
 }
 
+std::string InUrl(const std::string& address) {
+  return address.find(':') == std::string::npos ? address : absl::StrCat("[", address, "]");
+}
+
 // Where the browser is to go. In a container that listens on all addresses: on the host, through the
 // published port.
-SecretBytes UrlOf(const Endpoint& endpoint, const std::string& public_address, int port,
+SecretBytes UrlOf(const ListenAddress& endpoint, const std::string& public_address, int port,
                   const SecretBytes& token) {
   std::string address = public_address;
   if (address.empty()) {
-    const bool v6 = endpoint.address.find(':') != std::string::npos;
-    const std::string host = !endpoint.is_loopback ? "127.0.0.1"
-                             : v6                  ? absl::StrCat("[", endpoint.address, "]")
-                                                   : endpoint.address;
-    address = absl::StrCat(host, ":", port);
+    address = absl::StrCat(endpoint.is_loopback ? InUrl(endpoint.address) : "127.0.0.1", ":", port);
   }
   const std::string start = absl::StrCat("http://", address, "/#token=");
   SecretBytes url(start.size() + token.size());
@@ -106,7 +74,7 @@ absl::Status TellUrl(const CommonOptions& common, const ServeOptions& options, c
 }  // namespace
 
 absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, Program& program) {
-  KS_ASSIGN_OR_RETURN(const Endpoint endpoint, EndpointOf(options));
+  KS_ASSIGN_OR_RETURN(const ListenAddress endpoint, EndpointOf(options));
   KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
   KS_RETURN_IF_ERROR(engine->RequireHop());
   SecretBytes token_text;
@@ -119,6 +87,11 @@ absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, 
   settings.address = endpoint.address;
   settings.port = endpoint.port;
   settings.host_names = options.host_names;
+  if (endpoint.is_loopback) settings.host_names.push_back(InUrl(endpoint.address));
+  KS_ASSIGN_OR_RETURN(settings.observed, console::ParseRemotes("--observe", options.observed));
+  KS_ASSIGN_OR_RETURN(settings.infra, console::ParseRemotes("--infra", options.infra));
+  JsonEvents events;
+  if (common.json && !options.no_events) settings.also = &events;
   if (!options.recovery_out.empty() || isatty(STDERR_FILENO) == 1) {
     settings.recovery = RecoveryOutput(options.recovery_out);
     settings.recovery_place = options.recovery_out.empty() ? "the terminal in which this console runs"

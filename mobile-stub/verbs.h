@@ -47,6 +47,8 @@ struct ServeOptions {
   std::string public_address;           // HOST:PORT for the browser; empty: as it listens
   std::vector<std::string> host_names;  // further names by which a browser may call
   std::string url_out, token_file, recovery_out;
+  std::vector<std::string> observed, infra;  // as console/remote.h reads them
+  bool no_events = false;                    // with --json: only the address is printed
 };
 
 // Each returns OK exactly when what was asked for is done. INVALID_ARGUMENT: the request itself is wrong.

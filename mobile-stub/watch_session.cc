@@ -101,6 +101,7 @@ absl::Status WatchSession::Begin() {
   keyring_.subscriber->Start();
   data_.subscriber->Start();
   timer_ = std::thread([this] { RunTimer(); });
+  metrics_.emplace([this](MetricWriter& out) { CollectMetrics(out); });
   return absl::OkStatus();
 }
 
@@ -113,6 +114,7 @@ WatchSession::~WatchSession() {
 absl::Status WatchSession::Stop() {
   if (stopped_) return absl::OkStatus();
   stopped_ = true;
+  metrics_.reset();
   for (Lane* lane : {&data_, &keyring_}) {
     if (lane->subscriber != nullptr) lane->subscriber->Stop();
   }

@@ -220,7 +220,7 @@ class WatchSession final : private ReaderListener {
   std::optional<SecurityEventTap> tap_;
   std::optional<AppState::Lock> reading_;  // timer's and stopping thread, one after the other
   bool stopped_ = false;
-  const MetricSource metrics_{[this](MetricWriter& out) { CollectMetrics(out); }};
+  std::optional<MetricSource> metrics_;  // from the end of Begin to Stop
 };
 
 }  // namespace keystead::mobile

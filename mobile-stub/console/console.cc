@@ -33,12 +33,22 @@ mobile::WatchOptions Reading(mobile::WatchOptions options) {
   return options;
 }
 
+std::vector<mobile::WatchObserver*> WhoIsTold(ConsoleModel* model, ReaderNotes* notes,
+                                              mobile::WatchObserver* also) {
+  std::vector<mobile::WatchObserver*> out = {model, notes};
+  if (also != nullptr) out.push_back(also);
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Console>> Console::Start(const mobile::Engine& engine, ConsoleOptions options,
                                                         SessionToken token) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   std::unique_ptr<Console> console(new Console(engine, std::move(options), std::move(token)));
+  KS_ASSIGN_OR_RETURN(console->others_, Others::Open(console->options_.observed));
+  KS_ASSIGN_OR_RETURN(console->attacks_,
+                      AttackDesk::Open(console->options_.infra, &console->notes_, &engine.clock()));
   KS_RETURN_IF_ERROR(console->BeginToRead());
   KS_ASSIGN_OR_RETURN(
       console->server_,
@@ -60,11 +70,15 @@ Console::Console(const mobile::Engine& engine, ConsoleOptions options, SessionTo
             return kinds.ok() ? *std::move(kinds) : std::map<MemberId, std::string>();
           },
           &engine.clock()),
-      tasks_(&model_, &engine.clock()) {
+      tasks_(&model_, &engine.clock()),
+      notes_(&engine.clock()),
+      told_(WhoIsTold(&model_, &notes_, options_.also)) {
   AddPageRoutes(router_);
   AddHomeRoutes(router_, *this);
   AddEventRoutes(router_, *this);
   AddMemberRoutes(router_, *this);
+  AddOthersRoutes(router_, *this);
+  AddAttackRoutes(router_, *this);
 }
 
 Console::~Console() {
@@ -102,7 +116,8 @@ absl::Status Console::BeginToRead() {
     KS_ASSIGN_OR_RETURN(const Member member, engine_.state().LoadMember());
     if (!member.chain().empty()) {
       model_.SetSelf(member.identity().self);
-      KS_ASSIGN_OR_RETURN(session_, mobile::WatchSession::Start(engine_, &model_, Reading(options_.watch)));
+      KS_ASSIGN_OR_RETURN(session_, mobile::WatchSession::Start(engine_, &told_, Reading(options_.watch)));
+      home_ = {member.chain().tenant(), member.chain().id()};
     }
   }
   model_.SetHome({{"reading", session_ != nullptr},
@@ -111,6 +126,12 @@ absl::Status Console::BeginToRead() {
                   {"recovery_place", options_.recovery_place},
                   {"transport", engine_.transport().str()}});
   return absl::OkStatus();
+}
+
+absl::StatusOr<HomeName> Console::HomeSeen() const {
+  absl::MutexLock lock(&mutex_);
+  if (home_.has_value()) return *home_;
+  return absl::FailedPreconditionError("nothing was paired yet: there is no record to look at");
 }
 
 // What changes without anybody telling: other processes stand on the same folder.

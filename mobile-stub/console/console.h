@@ -10,11 +10,15 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "mobile-stub/console/access.h"
+#include "mobile-stub/console/attack_desk.h"
 #include "mobile-stub/console/console_model.h"
 #include "mobile-stub/console/http_server.h"
+#include "mobile-stub/console/others.h"
+#include "mobile-stub/console/reader_notes.h"
 #include "mobile-stub/console/router.h"
 #include "mobile-stub/console/tasks.h"
 #include "mobile-stub/membership.h"
+#include "mobile-stub/observer_list.h"
 #include "mobile-stub/pending_keeper.h"
 #include "mobile-stub/watch_session.h"
 
@@ -33,6 +37,15 @@ struct ConsoleOptions {
   std::string recovery_place;  // for people: "the terminal in which this console runs", or the file's name
   absl::Duration join_patience = absl::Seconds(30);
   mobile::WatchOptions watch;
+  mobile::WatchObserver* also = nullptr;  // told of everything as well; not owned
+  std::vector<RemoteOptions> observed;    // who may be asked what they hold; empty: nobody
+  std::vector<RemoteOptions> infra;       // the equipment that may be told to attack; empty: none
+};
+
+// Which home is read.
+struct HomeName {
+  TenantName tenant;
+  InstantiationId id;
 };
 
 // Thread-safe.
@@ -61,6 +74,10 @@ class Console {
   // After something was paired: begins to read, unless that was done already.
   absl::Status BeginToRead();
   const Router& router() const { return router_; }
+  Others& others() { return *others_; }
+  AttackDesk& attacks() { return *attacks_; }
+  const ReaderNotes& notes() const { return notes_; }
+  absl::StatusOr<HomeName> HomeSeen() const;  // FAILED_PRECONDITION: nothing was paired yet
 
  private:
   Console(const mobile::Engine& engine, ConsoleOptions options, SessionToken token);
@@ -73,9 +90,14 @@ class Console {
   const Access access_;
   ConsoleModel model_;
   Tasks tasks_;
+  ReaderNotes notes_;
+  mobile::ObserverList told_;
+  std::unique_ptr<Others> others_;
+  std::unique_ptr<AttackDesk> attacks_;
   Router router_;
 
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  std::optional<HomeName> home_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<mobile::WatchSession> session_ ABSL_GUARDED_BY(mutex_);
   std::optional<mobile::PendingKeeper> keeper_;

@@ -15,6 +15,8 @@ void AddPageRoutes(Router& router);                      // page_routes.cc: the 
 void AddHomeRoutes(Router& router, Console& console);    // home_routes.cc: state, commands
 void AddEventRoutes(Router& router, Console& console);   // event_routes.cc: what changes, as it changes
 void AddMemberRoutes(Router& router, Console& console);  // member_routes.cc: joining, removing
+void AddOthersRoutes(Router& router, Console& console);  // others_routes.cc: what others see of a record
+void AddAttackRoutes(Router& router, Console& console);  // attack_routes.cc: attacks, and who noticed
 
 // Answers a task that was begun: 202 with its id, or why it was not.
 HttpResponse TaskResponse(const absl::StatusOr<std::string>& task);

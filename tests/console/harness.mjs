@@ -15,21 +15,22 @@ export const PATIENCE = 1000 * Number(process.env.KEYSTEAD_E2E_PATIENCE ?? "30")
 
 /** One home and the processes around it; `await home.do("kill", {name: "backend"})`. */
 export class Home {
-  static async begin() {
-    const home = new Home();
+  static async begin(script = "stack.py") {
+    const home = new Home(script);
     await home.do("begin");
     return home;
   }
 
-  constructor() {
-    this.child = spawn("python3", ["-B", path.join(here, "stack.py")], { stdio: ["pipe", "pipe", "inherit"] });
+  constructor(script) {
+    this.script = script;
+    this.child = spawn("python3", ["-B", path.join(here, script)], { stdio: ["pipe", "pipe", "inherit"] });
     this.lines = readline.createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
   async do(op, more = {}) {
     this.child.stdin.write(`${JSON.stringify({ op, ...more })}\n`);
     const { value, done } = await this.lines.next();
-    if (done) throw new Error(`stack.py ended at '${op}'`);
+    if (done) throw new Error(`${this.script} ended at '${op}'`);
     const answer = JSON.parse(value);
     if (answer.error !== undefined) throw new Error(`${op}: ${answer.error}`);
     return answer;

@@ -65,7 +65,7 @@ class Desk:
 
     def serve(self, options=()):
         """Starts the console; the address that it printed."""
-        self.console = self.stack.start("console", "keystead-mobile-stub", *self.home.app.arguments(), "serve", *options)
+        self.console = self.stack.start("console", "keystead-mobile-stub", *self.home.app.arguments(), "serve", "--no-events", *options)
         return self._address()
 
     def _address(self):
@@ -91,18 +91,18 @@ class Desk:
         return {"path": self.stack.path(name)}
 
 
-def main():
-    with Stack("console") as stack:
-        desk = Desk(stack)
-        for line in sys.stdin:
-            request = json.loads(line)
-            operation = request.pop("op")
-            try:
-                answer = getattr(desk, operation)(**request)
-            except Failure as failure:
-                answer = {"error": str(failure)}
-            print(json.dumps(answer), flush=True)
+def answer_lines(desk):
+    """Until the input ends."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        operation = request.pop("op")
+        try:
+            answer = getattr(desk, operation)(**request)
+        except Failure as failure:
+            answer = {"error": str(failure)}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    with Stack("console") as own:
+        answer_lines(Desk(own))

@@ -26,7 +26,7 @@ class ServeTest(unittest.TestCase):
         cls.home.found()
 
     def serve(self, name, *options):
-        return self.stack.start(name, "keystead-mobile-stub", *self.home.app.arguments(), "serve", *options)
+        return self.stack.start(name, "keystead-mobile-stub", *self.home.app.arguments(), "serve", "--no-events", *options)
 
     def refused(self, *options):
         result = self.stack.run("keystead-mobile-stub", *self.home.app.arguments(), "--quiet", "serve", *options, check=False)
@@ -50,7 +50,7 @@ class ServeTest(unittest.TestCase):
     def test_it_listens_on_loopback_alone_unless_told_what_that_gives_away(self):
         for listen in ("0.0.0.0:0", "[::]:0", "192.0.2.1:0"):
             self.assertIn("--reachable-by-others-without-tls", self.refused("--listen", listen))
-        for listen in ("localhost:0", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ""):
+        for listen in ("not a name:0", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ""):
             self.assertIn("--listen", self.refused("--listen", listen))
         process = self.serve("everywhere", "--listen", "0.0.0.0:0", "--reachable-by-others-without-tls", "--public-address",
                              "127.0.0.1:18080")
@@ -93,6 +93,13 @@ class ServeTest(unittest.TestCase):
         result = self.stack.run("keystead-mobile-stub", *self.home.app.arguments(), "--quiet", "serve", "--token-file", path, check=False)
         self.assertEqual(result.returncode, 1)
         self.assertIn("others may read", result.stderr)
+
+    def test_with_events_it_says_what_watch_says(self):
+        process = self.stack.start("eventful", "keystead-mobile-stub", *self.home.app.arguments(), "serve")
+        wait_until(lambda: {"serving", "membership"} <= {line["event"] for line in self.said(process)}, "address and home")
+        [serving] = [line for line in self.said(process) if line["event"] == "serving"]
+        self.assertEqual(self.status(serving["port"], serving["url"].split("#token=")[1]), 200)
+        self.assertEqual(process.terminate(), 0)
 
     def test_a_taken_port_is_said(self):
         process = self.serve("first")

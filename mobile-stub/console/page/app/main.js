@@ -5,9 +5,11 @@ import { Model } from "./model.js";
 import { Router } from "./router.js";
 import { begin, forget, token } from "./session.js";
 import { watchLink } from "./link.js";
+import { attack } from "./views/attack.js";
 import { home } from "./views/home.js";
 import { members } from "./views/members.js";
 import { locked } from "./views/locked.js";
+import { others } from "./views/others.js";
 
 const main = document.getElementById("view");
 const tabs = document.getElementById("tabs");
@@ -28,7 +30,7 @@ function lock() {
 
 function open() {
   const model = new Model();
-  const router = new Router([home, members], main, tabs, { model });
+  const router = new Router([home, others, attack, members], main, tabs, { model });
   watchLink(model, document.getElementById("link"), document.getElementById("banner"));
   router.start();
   tell("open");

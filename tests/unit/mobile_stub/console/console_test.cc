@@ -130,6 +130,19 @@ TEST_F(ConsoleTest, WhatIsServedIsDescribedAndWhatIsDescribedIsServed) {
   EXPECT_EQ(served, described);
 }
 
+TEST_F(ConsoleTest, NothingIsArmedThatMightMeetAnotherHome) {
+  Serve();  // nothing was paired: whose records would it be?
+  json attack = {
+      {"equipment", "nobody"}, {"kind", "drop"}, {"listener", "front"}, {"topic_prefix", "telemetry/"}};
+  EXPECT_EQ(browser_->PostJson("/api/v1/attacks", attack).status, 409);
+  for (const char* prefix : {"tele", "key", "tls13", "registry/", "/"}) {
+    attack["topic_prefix"] = prefix;
+    EXPECT_EQ(browser_->PostJson("/api/v1/attacks", attack).status, 400) << prefix;
+  }
+  attack["topic_prefix"] = "tls";
+  EXPECT_EQ(browser_->PostJson("/api/v1/attacks", attack).status, 404);
+}
+
 TEST_F(ConsoleTest, NobodyIsAnsweredWithoutTheToken) {
   ServeHome();
   Browser stranger(console_->port(), "");

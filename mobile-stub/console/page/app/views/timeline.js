@@ -8,7 +8,7 @@ const SHOWN = 60;
 function details(alarm) {
   const facts = [["what", alarm.detail], ["topic", alarm.topic], ["stream", alarm.stream && shortId(alarm.stream)],
     ["epoch", alarm.topic && String(alarm.epoch)], ["sequence", alarm.stream && String(alarm.sequence)], ["peer", alarm.peer]];
-  return h("dl", {}, facts.filter(([, value]) => value).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return h("dl", {}, facts.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
 function entry(alarm) {
