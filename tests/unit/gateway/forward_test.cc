@@ -201,7 +201,7 @@ TEST_F(GatewayTest, StopForwardsWhatItCan) {
   upstream_.busy = true;
   witness.AwaitDurable(Send(*device, 1, 0, 99));
   upstream_.busy = false;
-  Stop(absl::Seconds(5));
+  Stop(absl::Minutes(1));
   ExpectWhole(upstream_.In(home_.id(), Telemetry(1)), 100);
 }
 
