@@ -1,4 +1,4 @@
-"""Debian's Prometheus in a Stack: scrapes what it is told, on loopback, and answers queries."""
+"""Debian's Prometheus in a Stack: scrapes what it is told, on loopback, and answers queries; or one that runs elsewhere, asked."""
 
 import json
 import pathlib
@@ -59,51 +59,14 @@ def parse(text):
     return families
 
 
-class Prometheus:
-    def __init__(self, stack, targets):
-        """`targets`: job → [process of the stack that serves metrics]."""
-        folder = pathlib.Path(stack.path("prometheus"))
-        folder.mkdir()
-        jobs = "".join(
-            f"  - job_name: {job}\n    static_configs:\n" + "".join(
-                f"      - targets: ['{process.address('metrics')}']\n        labels: {{name: {process.name}}}\n" for process in processes)
-            for job, processes in targets.items())
-        config = folder / "prometheus.yml"
-        config.write_text(f"global:\n  scrape_interval: {int(SCRAPE_SECONDS * 1000)}ms\n  evaluation_interval: 1s\n"
-                          f"rule_files:\n  - {RULES}\nscrape_configs:\n{jobs}")
-        with open(folder / "log", "wb") as log:
-            self.popen = subprocess.Popen(
-                dies_with_parent(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
-                                  "--web.listen-address=127.0.0.1:0", "--log.level=warn"]),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
-        self.log = folder / "log"
-        stack.on_close(self.close)
-        self.port = None
-        wait_until(self._ready, lambda: f"Prometheus to be ready\n{self.log.read_text(errors='replace')}", 60)
+class Api:
+    """What a Prometheus at HOST:PORT answers."""
 
-    def _ready(self):
-        if self.popen.poll() is not None:
-            raise Failure(f"Prometheus ended with {self.popen.returncode}\n{self.log.read_text(errors='replace')}")
-        found = listening(self.popen.pid)
-        if not found:
-            return False
-        self.port = found[0][1]
-        try:
-            return "Ready" in get(f"http://127.0.0.1:{self.port}/-/ready")
-        except OSError:
-            return False
-
-    def close(self):
-        if self.popen.poll() is None:
-            self.popen.terminate()
-            try:
-                self.popen.wait(20)
-            except subprocess.TimeoutExpired:
-                self.popen.kill()
-                self.popen.wait()
+    def __init__(self, host):
+        self.host = host
 
     def api(self, path, **fields):
-        answer = json.loads(get(f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(fields, doseq=True)}"))
+        answer = json.loads(get(f"http://{self.host}/api/v1/{path}?{urllib.parse.urlencode(fields, doseq=True)}"))
         if answer["status"] != "success":
             raise Failure(f"{path} {fields}: {answer}")
         return answer["data"]
@@ -129,3 +92,47 @@ class Prometheus:
             return number is not None and predicate(number)
         wait_until(look, lambda: f"{what or expression}; last {seen}", patience)
         return seen[0]
+
+
+class Prometheus(Api):
+    def __init__(self, stack, targets):
+        """`targets`: job → [process of the stack that serves metrics]."""
+        super().__init__(None)
+        folder = pathlib.Path(stack.path("prometheus"))
+        folder.mkdir()
+        jobs = "".join(
+            f"  - job_name: {job}\n    static_configs:\n" + "".join(
+                f"      - targets: ['{process.address('metrics')}']\n        labels: {{name: {process.name}}}\n" for process in processes)
+            for job, processes in targets.items())
+        config = folder / "prometheus.yml"
+        config.write_text(f"global:\n  scrape_interval: {int(SCRAPE_SECONDS * 1000)}ms\n  evaluation_interval: 1s\n"
+                          f"rule_files:\n  - {RULES}\nscrape_configs:\n{jobs}")
+        with open(folder / "log", "wb") as log:
+            self.popen = subprocess.Popen(
+                dies_with_parent(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}",
+                                  "--web.listen-address=127.0.0.1:0", "--log.level=warn"]),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder)
+        self.log = folder / "log"
+        stack.on_close(self.close)
+        wait_until(self._ready, lambda: f"Prometheus to be ready\n{self.log.read_text(errors='replace')}", 60)
+
+    def _ready(self):
+        if self.popen.poll() is not None:
+            raise Failure(f"Prometheus ended with {self.popen.returncode}\n{self.log.read_text(errors='replace')}")
+        found = listening(self.popen.pid)
+        if not found:
+            return False
+        self.host = f"127.0.0.1:{found[0][1]}"
+        try:
+            return "Ready" in get(f"http://{self.host}/-/ready")
+        except OSError:
+            return False
+
+    def close(self):
+        if self.popen.poll() is None:
+            self.popen.terminate()
+            try:
+                self.popen.wait(20)
+            except subprocess.TimeoutExpired:
+                self.popen.kill()
+                self.popen.wait()
