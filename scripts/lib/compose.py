@@ -19,7 +19,6 @@ from home import App, Watch
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEFAULT_PROJECT = "keystead"
-CONTROL_FILES = ("docker-compose.yml", "docker/control.yml")
 UP_SECONDS = 420
 DIRECT = "direct"  # a home's way to the backend on which nobody ends TLS
 
@@ -53,11 +52,11 @@ def compose_command():
 class Project:
     """One compose project by name; the containers of its services, found by the labels that both Composes set."""
 
-    def __init__(self, name=DEFAULT_PROJECT, files=("docker-compose.yml",), env=None):
+    def __init__(self, name=DEFAULT_PROJECT, env=None, profiles=()):
         self.name = name
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="keystead-compose-"))
         self.env = {**os.environ, "COMPOSE_PROJECT_NAME": name, **(env or {})}
-        self._files = [word for file in files for word in ("-f", str(ROOT / file))]
+        self._options = ["-f", str(ROOT / "docker-compose.yml"), *(word for profile in profiles for word in ("--profile", profile))]
         self._compose = compose_command()
         self.processes = {}  # service → Container, as the demonstration's stages want it
 
@@ -76,7 +75,7 @@ class Project:
         log = self.folder / "compose.log"
         with open(log, "ab") as output:
             try:
-                result = subprocess.run([*self._compose, *self._files, "-p", self.name, *map(str, words)], stdin=subprocess.DEVNULL,
+                result = subprocess.run([*self._compose, *self._options, "-p", self.name, *map(str, words)], stdin=subprocess.DEVNULL,
                                         stdout=output, stderr=subprocess.STDOUT, timeout=patience, check=False, env=self.env, cwd=ROOT)
             except subprocess.TimeoutExpired as error:
                 raise Failure(f"no end within {patience} s: compose {' '.join(words)}; see {log}") from error
@@ -112,30 +111,36 @@ class Project:
 
 
 class Images:
-    """The two images under a tag of their own: from programs that are built, or from source in a container."""
+    """Images under a tag of their own: from programs that are built and Debian's packages, or from source in a container."""
 
-    def __init__(self, project, tag):
+    # Variable of docker-compose.yml → target of the Dockerfile, preset of the programs in it.
+    ALL = {"RUNTIME": ("runtime", "release"), "SETUP": ("setup", "release"), "PROMETHEUS": ("prometheus", "release"),
+           "CONTROL": ("runtime", "mutants"), "CONTROL_SETUP": ("setup", "mutants")}
+
+    def __init__(self, project, tag, control):
         self.project = project
-        self.names = {target: f"localhost/keystead-{target}:{tag}" for target in ("runtime", "setup")}
+        self.names = {variable: f"localhost/keystead-{variable.lower().replace('_', '-')}:{tag}" for variable, (_, preset) in self.ALL.items()
+                      if control or preset != "mutants"}
 
     def env(self):
-        return {f"KEYSTEAD_{target.upper()}_IMAGE": name for target, name in self.names.items()}
+        return {f"KEYSTEAD_{variable}_IMAGE": name for variable, name in self.names.items()}
 
-    def from_programs(self, bins):
-        staged = self.project.folder / f"staged-{pathlib.Path(bins).parent.name}"
-        subprocess.run([ROOT / "docker/stage", bins, staged], check=True, timeout=300)
-        for target, name in self.names.items():
-            self.project.docker("build", "--quiet", "--file", ROOT / "docker/Dockerfile.staged", "--target", target, "--tag", name, staged,
+    def from_programs(self, bins, control_bins=None):
+        staged = {"release": self.project.folder / "staged", "mutants": self.project.folder / "staged-control"}
+        for source, folder in ((bins, staged["release"]), ("--prometheus", staged["release"]), (control_bins, staged["mutants"])):
+            if source:
+                subprocess.run([ROOT / "docker/stage", source, folder], check=True, timeout=300)
+        for variable, name in self.names.items():
+            target, preset = self.ALL[variable]
+            self.project.docker("build", "--quiet", "--file", ROOT / "docker/Dockerfile.staged", "--target", target, "--tag", name, staged[preset],
                                 patience=300)
 
-    def from_source(self, preset="release"):
-        """What it says goes where ours goes: it takes ten minutes and more."""
-        for target, name in self.names.items():
+    def from_source(self):
+        """What it says goes where ours goes: it takes ten minutes and more, and the control as long again."""
+        for variable, name in self.names.items():
+            target, preset = self.ALL[variable]
             subprocess.run(["docker", "build", "--network", "host", "--build-arg", f"PRESET={preset}", "--target", target, "--tag", name, "."],
                            cwd=ROOT, check=True, timeout=3 * 3600)
-
-    def are_there(self):
-        return all(self.project.docker("image", "inspect", name, check=False).returncode == 0 for name in self.names.values())
 
     def remove(self):
         for name in self.names.values():
@@ -227,6 +232,13 @@ class Container:
     def copy_out(self, path):
         """The files below `path`, as a tar archive: also from a container without a shell."""
         return self.project.docker("cp", f"{self.id}:{path}", "-", text=False, patience=120).stdout
+
+    def published(self, port):
+        """HOST:PORT on this machine."""
+        found = self.project.docker("port", self.id, f"{port}/tcp", check=False).stdout.split()
+        if not found:
+            raise Failure(f"{self.name} publishes no port {port}: does it run?")
+        return found[0]
 
     def read(self, path):
         """One file's content."""
@@ -333,7 +345,7 @@ class Phone(App):
 
 
 class Box(product.Infra):
-    """The controls of one piece of equipment, from inside it: nobody else can reach them."""
+    """The controls of one piece of equipment, from inside it and with its owner's keys."""
 
     BOXES = "equipment.keystead.example"
 

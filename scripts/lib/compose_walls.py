@@ -2,6 +2,7 @@
 
 Looked at from inside each container's own network and process namespace, not read off the configuration."""
 
+import concurrent.futures
 import hashlib
 import io
 import json
@@ -16,9 +17,26 @@ ZONES = {
     "home-globex": ("globex-router", "globex-hub", "globex-gateway", "globex-cuff", "globex-meter", "globex-phone"),
     "internet": ("acme-router", "globex-router", "balancer"),
     "cloud": ("balancer", "backend"),
+    "metrics": ("backend", "prometheus"),
+    "control": ("control-backend", "control-gateway", "control-meter", "acme-phone"),
+    "window-acme": ("acme-phone",),
+    "window-globex": ("globex-phone",),
+    "window-metrics": ("prometheus",),
 }
-LISTENERS = {"backend": (7443,), "balancer": (7443, 7444, 7445), "gateway": (7443,), "hub": (7443,), "router": (7443, 7444, 7445)}
-PORTS = range(7440, 7446)
+BY_PROFILE = ("prometheus", "control-backend", "control-gateway", "control-meter")
+# By the last part of a name: each port, and how the networks are called in which it is there; "" in each of its own.
+LISTENERS = {
+    "backend": {7443: "cloud", 9464: "metrics"},
+    "balancer": {7440: "internet", 7443: "", 7444: "", 7445: ""},
+    "gateway": {7443: ""},
+    "hub": {7440: "", 7443: ""},
+    "router": {7440: "home", 7443: "", 7444: "", 7445: "", 7446: ""},
+    "phone": {8080: "window"},
+    "prometheus": {9090: "window"},
+    "control-backend": {7443: ""},
+}
+PORTS = (*range(7440, 7448), 8080, 9090, 9464)
+LOOKS = 10  # at once: a look waits most of its time for addresses that never answer
 # Tries every "who address port" read, all at once; says which were accepted. Perl, because Debian's base has it and nothing
 # else that can open connections by the hundred.
 SCAN = r"""
@@ -55,17 +73,19 @@ print "foreign answered\n" if gethostbyname "nobody.example.com";
 """
 
 
-def everybody():
-    return sorted({name for zone in ZONES.values() for name in zone})
+def everybody(services):
+    """Of these, and of all that belong to no profile, those that run for good."""
+    return sorted({name for zone in ZONES.values() for name in zone if name in services or name not in BY_PROFILE})
 
 
 def listeners(name):
-    return LISTENERS.get(name.rsplit("-", 1)[-1], ())
+    return LISTENERS.get(name, LISTENERS.get(name.rsplit("-", 1)[-1], {}))
 
 
-def may_reach(name):
+def may_reach(name, names):
     """(who, port) that `name` may reach: listeners in a network in which it stands."""
-    return {(other, port) for zone in ZONES.values() if name in zone for other in zone for port in listeners(other)}
+    return {(other, port) for zone, inside in ZONES.items() if name in inside for other in inside if other in names
+            for port, where in listeners(other).items() if zone.startswith(where)}
 
 
 class Inspector:
@@ -101,19 +121,26 @@ def walls(demo):
     screen.stage("The walls between the networks", "From inside every container: each address and port of every other one is tried, and "
                  "what the kernel grants its program is read. Nothing here is believed because the configuration says so.")
     inspector = Inspector(project)
-    names = everybody()
+    names = everybody(project.services())
     containers = {name: project.container(name) for name in names}
     about = inspected(project, containers)
     targets = "".join(f"{name} {address} {port}\n" for name in names for address in addresses(about[name]) for port in PORTS)
-    seen = dict(zip(names, demo.pool.map(lambda name: inspector.look(containers[name], targets), names)))
+    with concurrent.futures.ThreadPoolExecutor(LOOKS) as pool:
+        seen = dict(zip(names, pool.map(lambda name: inspector.look(containers[name], targets), names)))
     reached = {name: {(what.split()[0], int(what.split()[1])) for kind, what in lines if kind == "reached"} for name, lines in seen.items()}
-    wrong = {name: reached[name] ^ may_reach(name) for name in names if reached[name] != may_reach(name)}
+    wrong = {name: strange for name in names if (strange := reached[name] ^ may_reach(name, names))}
     tried = targets.count("\n")
     demo.checks.check("walls.reach", not wrong, f"each of {len(names)} containers reaches, of {tried} addresses and ports, the listeners "
                       f"of its own networks and nothing else {dict(list(wrong.items())[:2]) or ''}")
-    cloud = [(name, who) for name in names for who, _ in reached[name] if who == "backend" and name not in ("backend", "balancer")]
+    cloud = [(name, who) for name in names for who, port in reached[name] if (who, port) == ("backend", 7443) and name not in ("backend", "balancer")]
     demo.checks.check("walls.cloud", not cloud and ("backend", 7443) in reached["balancer"],
                       f"nobody but the balancer reaches the backend, which it does {cloud or ''}")
+    private = {("backend", 9464): {"backend", "prometheus"}, ("prometheus", 9090): {"prometheus"},
+               **{(f"{home}-phone", 8080): {f"{home}-phone"} for home in ("acme", "globex")}}
+    strangers = [(name, *what) for what, own in private.items() for name in names if name not in own and what in reached[name]]
+    unseen = [what for what, own in private.items() if what[0] in names and what not in reached[what[0]]]
+    demo.checks.check("walls.windows", not strangers and not unseen, "the owners' pages, the backend's numbers and Prometheus are reached by no "
+                      f"other container, though they are there; the balancer, which stands beside the backend, reads no numbers {strangers + unseen or ''}")
     probes(demo, containers, addresses(about["backend"])[0])
     kernel(demo, seen, about)
     keys(demo, containers, about)
@@ -167,7 +194,10 @@ def limits(host):
 def keys(demo, containers, about):
     """No private key is in two containers; no authority's is in any. Environment and command lines hold none."""
     owners, authorities, told = {}, [], []
-    for name, content in zip(containers, demo.pool.map(lambda container: container.copy_out("/keys"), containers.values())):
+    keyless = {"prometheus"}
+    volumes = {name: container for name, container in containers.items() if name not in keyless}
+    told += [name for name in keyless & set(about) if any("keys" in mount["Destination"] or "authorities" in mount["Name"] for mount in about[name]["Mounts"])]
+    for name, content in zip(volumes, demo.pool.map(lambda container: container.copy_out("/keys"), volumes.values())):
         with tarfile.open(fileobj=io.BytesIO(content)) as archive:
             for member in archive.getmembers():
                 if not member.isfile():
@@ -179,9 +209,10 @@ def keys(demo, containers, about):
                     authorities.append(f"{name}:{member.name}")
                 if b"PRIVATE KEY" in content and member.mode & 0o077:
                     authorities.append(f"{name}:{member.name} is open to others")
+    for name in containers:
         said = json.dumps(about[name]["Config"])
         told += [name] if "PRIVATE KEY" in said or "KSRK1" in said else []
     shared = [places for places in owners.values() if len(places) > 1]
-    demo.checks.check("walls.keys", len(owners) >= len(containers) and not shared and not authorities and not told,
+    demo.checks.check("walls.keys", len(owners) >= len(volumes) and not shared and not authorities and not told,
                       f"{len(owners)} private keys, each in one container; no authority's in any; none in an environment or on a command line "
                       f"{(shared + authorities + told)[:2] or ''}")

@@ -14,6 +14,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "scripts/lib")]
 
 import compose
+import compose_metrics
+import compose_page
 import compose_search
 import compose_walls
 import demo_agree
@@ -81,11 +83,11 @@ class Demo:
     mutant = None
     thorough = False
 
-    def __init__(self, screen, checks, project, control):
+    def __init__(self, screen, checks, project):
         self.screen = screen
         self.checks = checks
         self.project = self.stack = project
-        self.control = control
+        self.control = None  # the text that the unprotected control's meter measures, where that runs
         self.world = None
         self.homes = {}
         self.watches = {}
@@ -99,16 +101,13 @@ class Demo:
         self.pool = concurrent.futures.ThreadPoolExecutor(4)
 
 
-def everybody():
-    """Services that run for good."""
-    return compose_walls.everybody()
-
-
 def attach(demo):
     """To containers that run."""
     project = demo.project
     demo.world = World(project)
     project.container("backend")
+    if "control-backend" in project.services():
+        demo.control = compose_search.planted_text(project.container("control-meter"))
     demo.homes = {name: Home(project, name, devices) for name, devices in DEVICES.items()}
     for home in demo.homes.values():
         demo.watches[home.name] = home.app.watch()
@@ -193,7 +192,8 @@ def leave(demo):
 
 
 def run(demo, arguments):
-    stages = [("begin", begin), ("walls", compose_walls.walls), ("readings", demo_stages.readings), ("command", demo_stages.command)]
+    stages = [("begin", begin), ("walls", compose_walls.walls), ("readings", demo_stages.readings),
+              ("page", compose_page.owners_pages), ("metrics", compose_metrics.metrics), ("command", demo_stages.command)]
     attacks = not arguments.no_attacks
     stages += [("wires", demo_battle.wires)] if attacks else []
     # Only now, and with it new keys for everybody: the equipment then knows two epochs to put records of one in the place of.
@@ -201,23 +201,6 @@ def run(demo, arguments):
     stages += [("balancers", demo_battle.balancers), ("agree", demo_agree.agree)] if attacks else []
     stages += [("secrecy", compose_search.secrecy), ("leave", leave)]
     run_stages(demo, stages)
-
-
-def start_control(screen, project):
-    """The containers with their sealing switched off, beside those that run."""
-    control = compose.Project(f"{project}-control", compose.CONTROL_FILES)
-    images = compose.Images(control, "control")
-    control.env.update(images.env())
-    bins = ROOT / "build/mutants/bin"
-    if not images.are_there():
-        screen.line(f"building the images of the unprotected control from {bins if bins.is_dir() else 'source: ten minutes and more'}")
-        if bins.is_dir():
-            images.from_programs(bins)
-        else:
-            images.from_source("mutants")
-    screen.line("starting the unprotected control: a minute")
-    control.compose("up", "-d", "--no-build", "acme-phone", patience=compose.UP_SECONDS)
-    return control
 
 
 def conclude(screen, checks, injections, seconds):
@@ -238,8 +221,6 @@ def conclude(screen, checks, injections, seconds):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/demo --compose")
     parser.add_argument("--project", default=compose.DEFAULT_PROJECT, help="the Compose project whose containers run")
-    parser.add_argument("--control", action="store_true", help="start that one, and end it afterwards")
-    parser.add_argument("--control-project", help="one that runs with its sealing switched off, to show that the search can see")
     parser.add_argument("--no-attacks", action="store_true", help="only looks: walls, readings, a command, the search")
     arguments = parser.parse_args()
     trouble = compose.engine_says()
@@ -247,21 +228,19 @@ def main():
         sys.exit(f"error: no container engine: {trouble}")
     screen, started = Screen(), time.monotonic()
     project = compose.Project(arguments.project)
-    control = compose.Project(arguments.control_project, compose.CONTROL_FILES) if arguments.control_project else None
     try:
-        if arguments.control:
-            control = start_control(screen, arguments.project)
-        it = Demo(screen, Assertions(screen), project, control)
+        it = Demo(screen, Assertions(screen), project)
         run(it, arguments)
         if it.injections:
             summary(it)
-        return conclude(screen, it.checks, it.injections, time.monotonic() - started)
+        code = conclude(screen, it.checks, it.injections, time.monotonic() - started)
+        screen.line()
+        screen.line("The containers go on running. Open:")
+        for name, address in compose_page.addresses(project):
+            screen.line(f"  {name:13} {address}")
+        return code
     finally:
         project.close()
-        if control and arguments.control:
-            control.compose("down", "-v", "-t", "5", patience=180, check=False)
-        if control:
-            control.close()
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests/e2e"), str(ROOT / "scripts/lib")]
 
 import compose
+import compose_page
+import compose_walls
 import demo_compose
 import harness
 from demo_report import Assertions, Screen
@@ -34,30 +36,25 @@ class Trial:
         self.screen = Screen()
         self.checks = Assertions(self.screen)
         name = f"keystead-test-{os.getpid()}"
-        self.project = compose.Project(name)
-        self.images = compose.Images(self.project, name)
-        self.project.env.update(self.images.env())
-        os.environ.update(self.images.env())
-        self.control = None
-        self.control_images = None
-        if arguments.control:
-            self.control = compose.Project(f"{name}-control", compose.CONTROL_FILES)
-            self.control_images = compose.Images(self.control, f"{name}-control")
-            self.control.env.update(self.control_images.env())
+        profiles = ("metrics", "control") if arguments.control or not arguments.prebuilt else ("metrics",)
+        self.project = compose.Project(name, profiles=profiles)
+        self.images = compose.Images(self.project, name, "control" in profiles)
+        # Ports that are free, so that others may run beside it.
+        ports = {f"KEYSTEAD_{what}_PORT": "" for what in ("ACME_PAGE", "GLOBEX_PAGE", "PROMETHEUS")}
+        self.project.env.update(self.images.env() | ports)
+        os.environ.update(self.images.env() | ports)
 
     def build(self):
         if self.arguments.prebuilt:
             self.screen.stage("Images", f"Stripped programs of {self.arguments.prebuilt} and the libraries that they load.")
-            self.images.from_programs(self.arguments.prebuilt)
+            self.images.from_programs(self.arguments.prebuilt, self.arguments.control)
         else:
             self.screen.stage("Images", "Everything is built from source in a container: ten minutes and more.")
             self.images.from_source()
-        for target, name in self.images.names.items():
+        for what, name in self.images.names.items():
             size = int(self.project.docker("image", "inspect", "--format", "{{.Size}}", name).stdout)
-            self.screen.say(f"{target}: {size / 1e6:.0f} MB")
+            self.screen.say(f"{what.lower().replace('_', '-')}: {size / 1e6:.0f} MB")
         no_keys_in_layers(self)
-        if self.control:
-            self.control_images.from_programs(self.arguments.control)
 
     def up(self):
         self.screen.stage("Up", "Each container starts when those that it needs say that they serve; the homes are made by their labels.")
@@ -65,29 +62,19 @@ class Trial:
         self.project.compose("up", "-d", "--no-build", patience=compose.UP_SECONDS)
         harness.wait_until(lambda: not sick(self.project), lambda: f"everybody to be healthy: {sick(self.project)}", 60)
         self.checks.check("up.healthy", True, f"{len(self.project.services())} containers run after {time.monotonic() - started:.0f} s")
-        if self.control:
-            self.control.compose("up", "-d", "--no-build", "acme-phone", patience=compose.UP_SECONDS)
 
     def play(self):
         """The demonstration as its user starts it."""
         words = [sys.executable, "-B", ROOT / "scripts/lib/demo_compose.py", "--project", self.project.name]
-        if self.control:
-            words += ["--control-project", self.control.name]
         code = subprocess.run(words, env={**self.project.env}, timeout=900, check=False).returncode
         self.checks.check("demo", code == 0, "the demonstration found everything as expected" if code == 0 else f"the demonstration ended with {code}")
-        if self.control:
-            self.control.compose("down", "-v", "-t", "5", patience=180)
 
     def end(self):
         """Whatever became of it: nothing stays."""
-        left = []
-        for project, images in ((self.project, self.images), (self.control, self.control_images)):
-            if project is None:
-                continue
-            project.compose("--profile", "demo", "down", "-v", "-t", "5", "--remove-orphans", patience=240, check=False)
-            images.remove()
-            left += remains(project)
-            project.close()
+        self.project.compose("--profile", "demo", "down", "-v", "-t", "5", "--remove-orphans", patience=240, check=False)
+        self.images.remove()
+        left = list(remains(self.project))
+        self.project.close()
         return left
 
 
@@ -99,13 +86,13 @@ def remains(project):
 
 def sick(project):
     """Services that should run and do not, or are not healthy."""
-    return [name for name in demo_compose.everybody() if not project.container(name).healthy()]
+    return [name for name in compose_walls.everybody(project.services(everything=True)) if not project.container(name).healthy()]
 
 
 def no_keys_in_layers(trial):
     """Whoever gets an image gets no key with it. The search first finds one: a library of Debian's base tests itself with it."""
     own, base = {}, {}
-    for name in trial.images.names.values():
+    for name in (name for variable, name in trial.images.names.items() if not variable.startswith("CONTROL")):  # which are the same but for the build
         count = len(json.loads(trial.project.docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", name).stdout))
         with tarfile.open(fileobj=io.BytesIO(trial.project.docker("save", name, text=False, patience=180).stdout)) as image:
             layers = json.load(image.extractfile("manifest.json"))[0]["Layers"]
@@ -123,15 +110,16 @@ def killed_once(trial):
     """Each container dies as by a power cut, comes back, and the readings of both homes go on."""
     screen, checks, project = trial.screen, trial.checks, trial.project
     screen.stage("Each container is killed once", "SIGKILL, then started again; new readings of every device must reach its owner's phone.")
-    demo = demo_compose.Demo(screen, checks, project, None)
+    demo = demo_compose.Demo(screen, checks, project)
     project.forget()
     demo_compose.attach(demo)
     demo_compose.new_readings(demo, 60)
+    pages = {home: compose_page.Page(project, home) for home in demo.homes}
     phones = [home.phone for home in demo.homes.values()]
     known = holes(phones)
     lame = []
     # The phones first: what they show from then on is what all the others are judged by.
-    names = sorted(demo_compose.everybody(), key=lambda name: (not name.endswith("-phone"), name))
+    names = sorted(compose_walls.everybody(project.services(everything=True)), key=lambda name: (not name.endswith("-phone"), name))
     for name in names:
         started = time.monotonic()
         container = project.container(name)
@@ -157,6 +145,10 @@ def killed_once(trial):
     checks.check("kill.nothing_lost", not missing and not twice, f"no record is missing at a phone, and none came twice {(missing + twice)[:2] or ''}")
     answers = [line for line in demo.homes["acme"].app.send("bulb", "off") if line["event"] == "answer"]
     checks.check("kill.still_obeys", answers and answers[0]["result"] == "done", "the bulb did what the phone said, and signed its answer")
+    new = {home: compose_page.Page(project, home) for home in pages}
+    checks.check("kill.page_goes_on", all(page.api("GET", "home")["devices"] and page.token == pages[home].token for home, page in new.items()),
+                 "an open page goes on after its phone was killed: the token is the same")
+    compose_page.attack(demo)
 
 
 def holes(phones):
@@ -180,7 +172,7 @@ def main():
                                      "once, still right, the demonstration, down. Everything has a name of its own and is gone at the end. Exits "
                                      f"with 0, 1, or {SKIPPED} where no container engine can be reached.")
     parser.add_argument("--prebuilt", metavar="DIR", help="images from the programs there (Debian 12) instead of a build in a container")
-    parser.add_argument("--control", metavar="DIR", help="programs of the preset mutants: the search then also runs over an unprotected product")
+    parser.add_argument("--control", metavar="DIR", help="with --prebuilt: programs of the preset mutants, for the unprotected control")
     arguments = parser.parse_args()
     trouble = compose.engine_says()
     if trouble:
