@@ -11,7 +11,7 @@ try {
   await home.do("pair");
   await home.do("control");
   const { url } = await home.do("serve");
-  const page = await openPage(browser, url, { viewport: { width: 1180, height: 940 } });
+  const page = await openPage(browser, url, { viewport: { width: 1280, height: 960 } });
   await page.goto(new URL("/#/others", url).href);
   await page.getByLabel("Whose reading").selectOption({ label: "living-room" });
   const row = page.locator("li.holder", { has: page.getByRole("heading", { name: "The gateway's disk", exact: true }) });
