@@ -87,6 +87,7 @@ absl::StatusOr<InstantiationId> InstantiationOf(const RemoteOptions& remote) {
 }
 
 std::string WhyNot(const RemoteOptions& remote, const absl::Status& status) {
+  if (remote.control && absl::IsNotFound(status)) return "it does not run, or has made no home yet";
   switch (status.code()) {
     case absl::StatusCode::kUnavailable:
     case absl::StatusCode::kDeadlineExceeded:

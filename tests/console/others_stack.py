@@ -69,6 +69,11 @@ class OthersDesk(Desk):
         self.seen.world.wires.process.kill()
         return {}
 
+    def end_control(self):
+        """The control's gateway is gone."""
+        self.unprotected.home.gateway.process.kill()
+        return {}
+
     def injected(self, attack):
         """(stream, sequence) and digests of what an attack of the WAN's balancer did, as the equipment itself logged it."""
         return {"injections": self.seen.world.wan.injections(attack)}

@@ -143,3 +143,14 @@ test("nobody is kept out: axe-core finds no serious problem, light and dark, wid
     await page.context().close();
   }
 });
+
+test("a control that does not run is said to be away, and how it is started", async () => {
+  const page = await openView();
+  await ours(page, "The gateway's disk").locator("article.copy").first().waitFor();
+  const note = page.getByText(/^The unprotected control is not shown: control's gateway: nobody answers at .* docker compose --profile control up/);
+  assert.equal(await note.isVisible(), false);
+  await home.do("end_control");
+  await note.waitFor();
+  assertCalm(page);
+  await page.context().close();
+});

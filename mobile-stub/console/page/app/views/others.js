@@ -94,13 +94,20 @@ export const others = {
     const failure = h("p", { class: "error", role: "alert" });
     const pick = h("select", { "aria-label": "Whose reading" }, h("option", { value: "" }, "The newest reading of all"));
     const pin = h("button", { type: "button", class: "button quiet", "aria-pressed": "false" });
+    const noControlText = h("span", {});
+    const noControl = h("p", { class: "note", hidden: true }, icon("cross"), noControlText);
     const controls = h("div", { class: "row follow", hidden: true }, pick, pin);
     main.append(h("div", { class: "heading" }, h("h1", {}, "What others see"), said),
       h("p", { class: "lead" }, "The same record at the same moment, asked of each process that has it. Equipment, gateway and cloud carry it; none of them can read it."),
-      controls, failure, owner.element, rows);
+      controls, failure, owner.element, noControl, rows);
 
-    const draw = (look) => keyed(rows, rowsOf(look, remotes), (row) => row.kind, () => h("li", { class: "holder" }),
-      (element, row) => holderRow(element, row, look));
+    const draw = (look) => {
+      const away = look.holders.filter((holder) => holder.control && holder.error !== "");
+      noControl.hidden = away.length === 0;
+      setText(noControlText, `The unprotected control is not shown: ${away.map((holder) => `${holder.name}: ${holder.error}`).join(". ")}. Beside containers it is started by docker compose --profile control up -d.`);
+      keyed(rows, rowsOf(look, remotes), (row) => row.kind, () => h("li", { class: "holder" }),
+        (element, row) => holderRow(element, row, look));
+    };
     const tell = () => {
       setAttribute(pin, "aria-pressed", String(held !== null));
       setText(pin, held === null ? "Hold this one" : "Follow the newest");
