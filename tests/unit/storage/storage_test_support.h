@@ -65,23 +65,26 @@ class StoreTest : public testing::Test {
       EXPECT_TRUE(store
                       .Submit(MakeTask(
                           0,
-                          [this](Transaction&) {
-                            held_.Notify();
-                            go_.WaitForNotification();
+                          [state = state_](Transaction&) {
+                            state->held.Notify();
+                            state->go.WaitForNotification();
                             return absl::OkStatus();
                           },
                           [](const absl::Status&) {}, Durability::kBuffered))
                       .ok());
-      held_.WaitForNotification();
+      state_->held.WaitForNotification();
     }
     ~Hold() {
-      if (!go_.HasBeenNotified()) go_.Notify();
+      if (!state_->go.HasBeenNotified()) state_->go.Notify();
     }
-    void Release() { go_.Notify(); }
+    void Release() { state_->go.Notify(); }
 
    private:
-    absl::Notification held_;
-    absl::Notification go_;
+    struct State {  // the writer may still look at it when this has gone
+      absl::Notification held;
+      absl::Notification go;
+    };
+    const std::shared_ptr<State> state_ = std::make_shared<State>();
   };
 
   std::string directory_;
