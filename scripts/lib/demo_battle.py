@@ -248,7 +248,7 @@ class Fight:
             injection.refused_reason = raw.get("refused_reason", "")
 
 
-def settle(demo, fights, commands):
+def settle(demo, fights, commands, patience=8):
     """Waits until each injected record is accounted for, or too long."""
     for fight in fights:
         fight.look_again()
@@ -270,6 +270,6 @@ def settle(demo, fights, commands):
                     left = left or not answered
         return not left
     try:
-        harness.wait_until(nobody_left, "every injection to be accounted for", 8)
+        harness.wait_until(nobody_left, "every injection to be accounted for", patience)
     except harness.Failure:
         pass

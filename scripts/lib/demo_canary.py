@@ -70,32 +70,41 @@ class Search:
 
     def in_memory(self, pid, where):
         """All that process `pid` holds in private or anonymous memory, its stacks and heaps."""
-        hits = set()
-        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
-            maps = file.read().splitlines()
-        with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
-            for line in maps:
-                fields = line.split(None, 5)
-                name = fields[5] if len(fields) > 5 else ""
-                if "r" not in fields[1] or name.startswith(("[vvar", "[vdso", "[vsyscall")):
-                    continue
-                if "w" not in fields[1] and name:
-                    continue  # the program's own text: nothing gets there at run time
-                begin, end = (int(part, 16) for part in fields[0].split("-"))
+        hits, rest = set(), b""
+        for follows, data in pages(pid):
+            if not follows:
                 rest = b""
-                while begin < end:
-                    try:
-                        data = os.pread(memory.fileno(), min(len(ZEROS), end - begin), begin)
-                    except OSError:
-                        break  # given back meanwhile, or never touched
-                    if not data:
-                        break
-                    if data == ZEROS:  # most of what threads reserve as stacks was never used
-                        begin += len(data)
-                        rest = b""
-                        continue
-                    hits |= self.in_bytes(rest + data, where)
-                    self.bytes -= len(rest)
-                    rest = data[-self.overlap:]
-                    begin += len(data)
+            hits |= self.in_bytes(rest + data, where)
+            self.bytes -= len(rest)
+            rest = data[-self.overlap:] if self.overlap else b""
         return hits
+
+
+def pages(pid):
+    """(whether it follows on what came before, data), piece by piece, of what process `pid` holds in private or anonymous memory;
+    what was never used is left out."""
+    with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+        maps = file.read().splitlines()
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            fields = line.split(None, 5)
+            name = fields[5] if len(fields) > 5 else ""
+            if "r" not in fields[1] or name.startswith(("[vvar", "[vdso", "[vsyscall")):
+                continue
+            if "w" not in fields[1] and name:
+                continue  # the program's own text: nothing gets there at run time
+            begin, end = (int(part, 16) for part in fields[0].split("-"))
+            follows = False
+            while begin < end:
+                try:
+                    data = os.pread(memory.fileno(), min(len(ZEROS), end - begin), begin)
+                except OSError:
+                    break  # given back meanwhile, or never touched
+                if not data:
+                    break
+                begin += len(data)
+                if data == ZEROS:  # most of what threads reserve as stacks was never used
+                    follows = False
+                    continue
+                yield follows, data
+                follows = True

@@ -26,19 +26,20 @@ def sent_in(lines, process=None):
 
 
 class Commands:
-    """Keeps a few commands to the bulb under way, so that there is something to attack."""
+    """Keeps a few commands to one device that can be switched under way, so that there is something to attack."""
 
     _numbers = itertools.count(1)
 
-    def __init__(self, demo, home, at_once=6):
+    def __init__(self, demo, home, at_once=6, device="bulb"):
         self.demo = demo
         self.home = demo.homes[home]
         self.watch = demo.watches[home]
         self.at_once = at_once
+        self.device = device
         self.timeout = 1
         self.running = []
         self.all = []
-        self.bulb = self.home.devices["bulb"].process
+        self.bulb = self.home.devices[device].process
 
     def keep_going(self, waited):
         """`waited`: for so many seconds nothing came of it. Then the machine has other work: fewer at once, with more time each."""
@@ -49,7 +50,7 @@ class Commands:
         while len(self.running) < self.at_once:
             number = next(self._numbers)
             process = self.home.app.stack.start(
-                f"send-{number}", "keystead-mobile-stub", *self.home.app.arguments(), "send", "bulb",
+                f"send-{number}", "keystead-mobile-stub", *self.home.app.arguments(), "send", self.device,
                 "on" if number % 2 else "off", "--timeout", self.timeout, "--force", ports=False)
             self.running.append(process)
             self.all.append(process)
@@ -83,7 +84,7 @@ class Commands:
             return None
         done = self.bulb.log.find("command_done", lambda entry: entry["command"] == sent.command)
         answers = {(entry["stream"], entry["sequence"]): entry["answer"]["result"]
-                   for entry in self.watch.records("answer", "bulb")
+                   for entry in self.watch.records("answer", self.device)
                    if entry["answer"]["command"] == sent.command and entry["confirmed"]}
         unanswered = sent.process is not None and sent.process.popen.returncode not in (0, None) and \
             "did not answer in time" in sent.process.error_text()
@@ -97,14 +98,14 @@ class Commands:
             return False
         done, answers, unanswered = outcome
         if done > 1:
-            injection.verdict, injection.by, injection.why = "twice", "bulb", f"did it {done} times"
+            injection.verdict, injection.by, injection.why = "twice", self.device, f"did it {done} times"
             return True
         # A repeat that gets past the reader meets the counter: the device says "replayed", signed, and does nothing.
         if injection.kind in HARMLESS and done == 1 and answers.count("done") == 1 and set(answers) <= {"done", "replayed"}:
-            injection.verdict, injection.by, injection.why = "harmless", "bulb", "did it once; its signed answer names this command"
+            injection.verdict, injection.by, injection.why = "harmless", self.device, "did it once; its signed answer names this command"
             return True
         if done == 0 and answers and "done" not in answers:
-            injection.verdict, injection.by, injection.why = "noticed", "bulb", f"not done, and says so, signed: {answers[0]}"
+            injection.verdict, injection.by, injection.why = "noticed", self.device, f"not done, and says so, signed: {answers[0]}"
             return True
         if done == 0 and unanswered:
             injection.verdict, injection.by = "noticed", f"{self.home.name}'s phone"

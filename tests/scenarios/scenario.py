@@ -1,0 +1,282 @@
+"""A scenario's file: its shape, what must agree within it, and with the reference that stands beside it."""
+
+import pathlib
+import re
+
+import yaml
+
+import boundary
+import shapes
+from shapes import Flag, ListOf, MapOf, Number, Record, Text
+
+HERE = pathlib.Path(__file__).resolve().parent
+FILES = HERE / "files"
+REFERENCE = HERE / "reference"
+MUTANTS = HERE.parents[1] / "core/base/mutants.cc"
+
+PROGRAMS = {"keystead-backend": "BE", "keystead-gateway": "GW", "keystead-device-sim": "DEV", "keystead-mobile-stub": "APP",
+            "keystead-infra-sim": None}
+# What an adversary may be given of a process; wiring.py knows where each lies.
+GRANTS = ("store", "certificate", "key", "log", "memory", "keystore")
+# Without being given anything: what a built-in assertion of every scenario is called behind the scenario's id.
+BUILT_IN = ("B6", "end")
+LAYERS = ("hardware", "platform", "software")
+
+ID = r"(S[1-7]b?|C[1-3])"
+PROCESS = Record(
+    {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
+     "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
+    {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
+     "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
+     "is": Text()})
+ASSERTION = Record(
+    {"id": Text(pattern=ID + r"\.([0-9]+[a-z]?|B6|end)"), "says": Text(), "polarity": Text("positive", "negative"),
+     "outcomes": MapOf(ListOf(Text("DEV", "GW", "BE", "APP", "APP3"), 1), at_least=1)},
+    {"expected": Text(), "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
+     "not_applicable": Record({"rule": Text(), "inputs": Text(), "reason": Text()})})
+SHAPE = Record({
+    "scenario": Text(pattern=ID), "family": Text("local", "remote", "call-out"), "title": Text(), "about": Text(), "seed": Number(0, 2**31),
+    "roles": MapOf(Record({"plays": Text("manufacturer", "customer", "cloud provider", "network provider", "third party",
+                                         "operating system developer"), "is": Text()}), at_least=1),
+    "tenants": MapOf(Text(), key=r"[a-z0-9.-]+", at_least=1),
+    "products": MapOf(Record({"tenant": Text(), "owner": Text(), "provider": Text(), "carriers": ListOf(Text())}), at_least=1),
+    "processes": MapOf(PROCESS, at_least=1),
+    "links": MapOf(Record({"from": ListOf(Text(), 1), "to": Text()}, {"through": ListOf(Text()), "meets": Text("this", "any carrier")}), at_least=1),
+    "adversaries": MapOf(Record({"is": Text(), "stands": Text("local", "remote", "network")},
+                                {"positions": ListOf(Text()), "files": MapOf(ListOf(Text(*GRANTS), 1))}), at_least=1),
+    "assertions": ListOf(ASSERTION, 1),
+    "mutants": MapOf(Record({"fails": ListOf(Text(), 1), "because": Text()}), at_least=1),
+    "not_shown": ListOf(Text(), 1),
+})
+ENDS = ("not_run", "not_testable_here", "not_applicable")  # an assertion that does not run says why, in one of these
+
+
+def known_mutants():
+    return set(re.findall(r'\{"([a-z_]+)", Mutant::', MUTANTS.read_text(encoding="utf-8")))
+
+
+def reference_assertions(scenario):
+    """The numbered assertions that the reference has for a scenario, by id."""
+    text = (REFERENCE / "scenarios.md").read_text(encoding="utf-8")
+    return list(dict.fromkeys(re.findall(rf"^\s*\* ({scenario}\.[0-9]+) ", text, re.MULTILINE)))
+
+
+def outcomes():
+    """Outcome id → its entry in the reference."""
+    with open(REFERENCE / "outcomes.yaml", encoding="utf-8") as file:
+        return {entry["id"]: entry for entry in yaml.safe_load(file)["outcomes"]}
+
+
+class Scenario:
+    """A file that was read and found good. All fields are as in the file; see SHAPE."""
+
+    def __init__(self, path, value):
+        self.path = path
+        self.id = value["scenario"]
+        self.value = value
+        self.processes = value["processes"]
+        self.products = value["products"]
+        self.links = value["links"]
+        self.assertions = value["assertions"]
+        self.mutants = value["mutants"]
+        self.columns = boundary.columns(self.processes)
+
+    def assertion(self, name):
+        return next(one for one in self.assertions if one["id"] == name)
+
+    def runnable(self):
+        return [one for one in self.assertions if not any(end in one for end in ENDS)]
+
+    def cells(self, assertion):
+        return [(outcome, component) for outcome, components in assertion["outcomes"].items() for component in components]
+
+    def link_of(self, caller):
+        return next((name for name, link in self.links.items() if caller in link["from"]), None)
+
+    def order(self):
+        """Processes so that each comes after all it calls."""
+        done, order = set(), []
+
+        def add(name):
+            if name not in done:
+                done.add(name)
+                for called in sorted(calls(self.value, name)):
+                    add(called)
+                order.append(name)
+        for name in self.processes:
+            add(name)
+        return order
+
+
+def calls(value, name):
+    """Whom a process connects to, over all links."""
+    found = set()
+    for link in value["links"].values():
+        way = [*link.get("through", []), link["to"]]
+        if name in link["from"]:
+            found.add(way[0])
+        for here, there in zip(way, way[1:]):
+            if here == name:
+                found.add(there)
+    return found
+
+
+def load(path):
+    """A Scenario; SchemaError with everything that is wrong."""
+    value, reading = shapes.load(path, SHAPE)
+    shapes.done(reading)
+    for check in (check_roles, check_processes, check_products, check_links, check_adversaries, check_assertions, check_reference,
+                  check_mutants):
+        check(value, reading)
+    shapes.done(reading)
+    return Scenario(path, value)
+
+
+def all_files():
+    return sorted(FILES.glob("*.yaml"))
+
+
+def find(scenario):
+    return FILES / f"{scenario}.yaml"
+
+
+def check_roles(value, reading):
+    for name, role in value["tenants"].items():
+        if role not in value["roles"]:
+            reading.wrong_at(("tenants", name), f"tenants.{name}: {role} is none of the roles")
+    for name, process in value["processes"].items():
+        for layer, role in process["responsible"].items():
+            if role not in value["roles"]:
+                reading.wrong_at(("processes", name, "responsible", layer), f"{name}: {role}, responsible for its {layer}, is none of the roles")
+
+
+def check_processes(value, reading):
+    for name, process in value["processes"].items():
+        def wrong(text, *where, name=name):
+            reading.wrong_at(("processes", name, *where), f"{name} {text}")
+        is_equipment = process["program"] == "keystead-infra-sim"
+        if is_equipment != ("form" in process):
+            wrong("needs a form (relay or balancer)" if is_equipment else "has a form, which only keystead-infra-sim has")
+        if process["in_product"] != ("component" in process):
+            wrong("needs a component: the report has a column for what is in the product" if process["in_product"] else
+                  "has a component, but the report has no column for what is out of the product")
+        if (process["program"] == "keystead-device-sim") != ("kind" in process):
+            wrong("needs a kind" if "kind" not in process else "has a kind, which only devices have")
+        if process["program"] in ("keystead-device-sim", "keystead-mobile-stub", "keystead-gateway"):
+            if process.get("product") not in value["products"]:
+                wrong(f"belongs to product {process.get('product')!r}; known are {', '.join(value['products'])}", "product")
+    for name, why in boundary.contradictions(value["processes"]).items():
+        says = "in" if value["processes"][name]["in_product"] else "out of"
+        reading.wrong_at(("processes", name, "in_product"), f"{name} is said to be {says} the product, but the boundary rule says {why}")
+
+
+def check_products(value, reading):
+    processes = value["processes"]
+    for name, product in value["products"].items():
+        def wrong(key, text, name=name):
+            reading.wrong_at(("products", name, key), f"product {name}: {text}")
+        if product["tenant"] not in value["tenants"]:
+            wrong("tenant", f"{product['tenant']} is none of the tenants")
+        owner = processes.get(product["owner"])
+        if owner is None or owner["program"] != "keystead-mobile-stub" or owner["product"] != name:
+            wrong("owner", f"its owner {product['owner']} is no app of this product")
+        if processes.get(product["provider"], {}).get("program") != "keystead-backend":
+            wrong("provider", f"its provider {product['provider']} is no backend")
+        for carrier in product["carriers"]:
+            if processes.get(carrier, {}).get("program") not in ("keystead-gateway", "keystead-infra-sim"):
+                wrong("carriers", f"its carrier {carrier} is no gateway and no equipment")
+
+
+def check_links(value, reading):
+    processes = value["processes"]
+    callers = {}
+    for name, link in value["links"].items():
+        for other in [*link["from"], link["to"], *link.get("through", [])]:
+            if other not in processes:
+                reading.wrong_at(("links", name), f"link {name}: {other} is none of the processes")
+        for equipment in link.get("through", []):
+            if "form" not in processes.get(equipment, {}):
+                reading.wrong_at(("links", name, "through"), f"link {name} goes through {equipment}, which is no equipment")
+        for caller in link["from"]:
+            if caller in callers:
+                reading.wrong_at(("links", name, "from"), f"link {name}: {caller} already calls over {callers[caller]}; each has one next hop")
+            callers[caller] = name
+    for name, process in processes.items():
+        needs_hop = process["program"] not in ("keystead-backend", "keystead-infra-sim")
+        if needs_hop and name not in callers:
+            reading.wrong_at(("processes", name), f"{name} has no link that comes from it")
+    for name in processes:
+        if name in reached(value, name):
+            reading.wrong_at(("processes", name), f"the links lead from {name} back to {name}")
+
+
+def reached(value, name):
+    found, new = set(), calls(value, name)
+    while new:
+        found |= new
+        new = {further for one in new for further in calls(value, one)} - found
+    return found
+
+
+def check_adversaries(value, reading):
+    processes = value["processes"]
+    for name, adversary in value["adversaries"].items():
+        for position in adversary.get("positions", []):
+            if "form" not in processes.get(position, {}):
+                reading.wrong_at(("adversaries", name, "positions"), f"{name}: position {position} is no equipment of this scenario")
+        for process in adversary.get("files", {}):
+            where = ("adversaries", name, "files", process)
+            if process not in processes:
+                reading.wrong_at(where, f"{name} is granted files of {process}, which is none of the processes")
+            elif adversary["stands"] == "network":
+                reading.wrong_at(where, f"{name} stands in the network and is granted files of {process}: whoever carries has no files of others")
+            elif processes[process]["managed"] != adversary["stands"]:
+                reading.wrong_at(where, f"{name} stands {adversary['stands']} and is granted files of {process}, which is managed "
+                                        f"{processes[process]['managed']}")
+
+
+def check_assertions(value, reading):
+    known = outcomes()
+    columns = boundary.columns(value["processes"])
+    seen = set()
+    for at, one in enumerate(value["assertions"]):
+        def wrong(text, *keys, at=at, name=one["id"]):
+            reading.wrong_at(("assertions", at, *keys), f"{name}: {text}")
+        if one["id"] in seen:
+            wrong("stands there twice", "id")
+        seen.add(one["id"])
+        if not one["id"].startswith(value["scenario"] + "."):
+            wrong(f"is no assertion of {value['scenario']}", "id")
+        ends = [end for end in ENDS if end in one]
+        if len(ends) + ("expected" in one) != 1:
+            wrong("wanted either expected, or one of " + ", ".join(ENDS))
+        for outcome, components in one["outcomes"].items():
+            if outcome not in known:
+                wrong(f"{outcome} is none of the reference's outcomes", "outcomes", outcome)
+                continue
+            for component in components:
+                if component not in columns:
+                    wrong(f"{component} has no column here: nothing of that kind is in the product", "outcomes", outcome)
+                elif component not in (*known[outcome]["components"], "APP3"):
+                    wrong(f"the reference asks {outcome} of {', '.join(known[outcome]['components'])} only, not of {component}", "outcomes", outcome)
+
+
+def check_reference(value, reading):
+    there = {one["id"] for one in value["assertions"]}
+    for name in reference_assertions(value["scenario"]):
+        if not any(re.fullmatch(re.escape(name) + "[a-z]?", one) for one in there):
+            reading.wrong_at(("assertions",), f"the reference's {name} is missing")
+    for name in BUILT_IN:
+        if f"{value['scenario']}.{name}" not in there:
+            reading.wrong_at(("assertions",), f"{value['scenario']}.{name} is missing, which every scenario has")
+
+
+def check_mutants(value, reading):
+    known = known_mutants()
+    can_fail = {one["id"] for one in value["assertions"] if "expected" in one}
+    for name, mutant in value["mutants"].items():
+        if name not in known:
+            reading.wrong_at(("mutants", name), f"{name} is no mutant; known are {', '.join(sorted(known))}")
+        for failing in mutant["fails"]:
+            if failing not in can_fail:
+                reading.wrong_at(("mutants", name, "fails"), f"{name}: {failing} is no assertion that runs")

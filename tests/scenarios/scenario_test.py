@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""The scenarios' files are good, and each thing that could be wrong in one is noticed."""
+
+import copy
+import pathlib
+import re
+import tempfile
+import unittest
+
+import yaml
+
+import driver
+import scenario
+import shapes
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+def load(value):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "changed.yaml")
+        path.write_text(yaml.safe_dump(value, sort_keys=False), encoding="utf-8")
+        return scenario.load(path)
+
+
+class FilesTest(unittest.TestCase):
+    def test_every_file_is_good_and_has_a_function_for_every_assertion_that_runs(self):
+        files = scenario.all_files()
+        self.assertGreaterEqual(len(files), 2)
+        for path in files:
+            one = scenario.load(path)
+            self.assertEqual(one.id, path.stem)
+            driver.check_registered(one)
+
+    def test_every_file_and_mutant_has_an_entry_and_one_of_each_family_runs_by_default(self):
+        entries = re.findall(r"^scenario\((\w+)( LONG)? MUTANTS ([\w ]+)\)", (HERE / "CMakeLists.txt").read_text(encoding="utf-8"), re.M)
+        found = {name: (bool(long), mutants.split()) for name, long, mutants in entries}
+        files = {path.stem: scenario.load(path) for path in scenario.all_files()}
+        self.assertEqual(set(found), set(files))
+        families = [files[name].value["family"] for name, (long, _) in found.items() if not long]
+        self.assertEqual(sorted(families), sorted({one.value["family"] for one in files.values()}))
+        for name, (_, mutants) in found.items():
+            self.assertEqual(sorted(mutants), sorted(files[name].mutants))
+
+    def test_the_reference_is_whole(self):
+        self.assertEqual(scenario.reference_assertions("S2"), [f"S2.{number}" for number in range(1, 9)])
+        self.assertEqual(scenario.reference_assertions("C1"), [f"C1.{number}" for number in range(1, 6)])
+        self.assertEqual(scenario.reference_assertions("S3b"), [f"S3b.{number}" for number in range(1, 9)])
+        self.assertEqual(len([one for one in scenario.outcomes().values() if "feature" not in one]), 17)
+        self.assertIn("no_sealing", scenario.known_mutants())
+
+
+class WrongTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.good = yaml.safe_load(scenario.find("S2").read_text(encoding="utf-8"))
+        load(cls.good)
+
+    def wrong(self, change, *texts):
+        value = copy.deepcopy(self.good)
+        change(value)
+        with self.assertRaises(shapes.SchemaError) as caught:
+            load(value)
+        for text in texts:
+            self.assertIn(text, str(caught.exception))
+        self.assertTrue(all(line > 1 for line, _ in caught.exception.problems), "a problem stands where it is")
+
+    def test_a_claim_about_the_boundary_that_the_rule_contradicts(self):
+        def claim(value):
+            value["processes"]["hub-a"].update(in_product=True, component="GW")
+        self.wrong(claim, "hub-a is said to be in the product, but the boundary rule says out: needed, but a general thing")
+
+    def test_a_column_for_what_is_out_of_the_product(self):
+        self.wrong(lambda v: v["processes"]["hub-a"].update(component="GW"), "has no column")
+        self.wrong(lambda v: v["assertions"][0]["outcomes"].update({"DP.3": ["GW"]}), "S2.B6: GW has no column here")
+
+    def test_an_outcome_or_component_that_the_reference_does_not_know(self):
+        self.wrong(lambda v: v["assertions"][0]["outcomes"].update({"DP.9": ["DEV"]}), "DP.9 is none of the reference's outcomes")
+        self.wrong(lambda v: v["assertions"][0]["outcomes"].update({"IAC.2b": ["APP"]}), "asks IAC.2b of DEV, GW, BE only")
+
+    def test_an_assertion_of_the_reference_that_is_left_out(self):
+        self.wrong(lambda v: v["assertions"].__delitem__(slice(1, 2)), "the reference's S2.1 is missing")
+        self.wrong(lambda v: v["assertions"].__delitem__(slice(0, 1)), "S2.B6 is missing, which every scenario has")
+
+    def test_an_assertion_that_neither_runs_nor_says_why(self):
+        self.wrong(lambda v: v["assertions"][1].pop("expected"), "S2.1: wanted either expected, or one of not_run")
+        self.wrong(lambda v: v["assertions"][1].update(not_run="later"), "S2.1: wanted either expected, or one of not_run")
+        self.wrong(lambda v: v["assertions"][1].update(id="S2.B6"), "stands there twice")
+
+    def test_a_grant_that_the_control_of_the_process_forbids(self):
+        files = {"registry": ["store"]}
+        self.wrong(lambda v: v["adversaries"]["adv-hub"].update(files=files), "stands local and is granted files of registry, which is managed remote")
+        self.wrong(lambda v: v["adversaries"]["adv-hub"].update(stands="network"), "whoever carries has no files of others")
+        self.wrong(lambda v: v["adversaries"]["adv-hub"].update(positions=["hub-a"]), "position hub-a is no equipment")
+
+    def test_links_that_lead_nowhere_or_in_a_circle(self):
+        self.wrong(lambda v: v["links"].pop("app-a"), "mobile has no link that comes from it")
+        self.wrong(lambda v: v["links"]["app-a"].update(to="nobody"), "nobody is none of the processes")
+        self.wrong(lambda v: v["links"]["app-a"].update(through=["hub-b"]), "which is no equipment")
+        self.wrong(lambda v: v["links"].update(back={"from": ["registry"], "to": "hub-a"}), "back to hub-a")
+        self.wrong(lambda v: v["links"].update(twice={"from": ["mobile"], "to": "hub-a"}), "each has one next hop")
+
+    def test_a_mutant_that_is_none_or_names_what_cannot_fail(self):
+        self.wrong(lambda v: v["mutants"].update(no_such={"fails": ["S2.1"], "because": "so"}), "no_such is no mutant; known are")
+        self.wrong(lambda v: v["mutants"]["no_sealing"].update(fails=["S2.7"]), "S2.7 is no assertion that runs")
+
+    def test_a_role_that_nobody_has(self):
+        self.wrong(lambda v: v["processes"]["hub-a"]["responsible"].update(software="nobody"), "responsible for its software, is none of the roles")
+        self.wrong(lambda v: v["processes"]["hub-a"]["responsible"].pop("platform"), "says nothing of platform")
+
+    def test_a_scenario_that_shows_everything(self):
+        self.wrong(lambda v: v.update(not_shown=[]), "wanted at least 1")
+
+
+if __name__ == "__main__":
+    unittest.main()

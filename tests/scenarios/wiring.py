@@ -1,0 +1,253 @@
+"""A scenario's file as running processes: certificates, equipment, backends, gateways, devices and apps of tests/e2e, connected as
+its links say, with everybody joined."""
+
+import pathlib
+import secrets
+
+import paths  # noqa: F401  (first: the others are found through it)
+import product
+from demo_canary import Search, pages
+from grants import Adversary
+from harness import wait_until
+from home import App, Device
+from product import Balancer, Hop, Infra, Pki
+
+DOMAIN = "keystead.example"
+
+
+class Canary:
+    """A text that a device measures. Equipment is told its first half as what to look for, so that the second half in its memory
+    can only have come there by reading."""
+
+    def __init__(self):
+        self.told = "canary-" + secrets.token_hex(8)
+        self.untold = secrets.token_hex(12)
+        self.text = f"{self.told}-{self.untold}"
+
+
+class Product:
+    """One customer's product: who belongs to it. The fields are those of tests/e2e's Home, so that what drives one drives both."""
+
+    def __init__(self, name, tenant, backend):
+        self.name = name
+        self.tenant = tenant
+        self.backend = backend
+        self.gateway = None
+        self.gateways = {}
+        self.app = None
+        self.watch = None
+        self.devices = {}
+        self.couriers = []
+        self.instantiation = None
+
+
+class Wired:
+    """Running processes of one scenario. `say`: told what happens; `patience`: seconds for one step."""
+
+    def __init__(self, scenario, stack, canary, say=lambda text: None):
+        self.scenario = scenario
+        self.stack = stack
+        self.canary = canary
+        self.say = say
+        self.tenants = {name: name if "." in name else f"{name}.{DOMAIN}" for name in scenario.value["tenants"]}
+        self.pki = Pki(stack, list(self.tenants.values()))
+        self.hops = {}       # backend or gateway → Hop
+        self.equipment = {}  # name → Infra
+        self.apps, self.devices, self.watches = {}, {}, {}
+        self.products = {name: Product(name, self.tenants[one["tenant"]], one["provider"]) for name, one in scenario.products.items()}
+        self._courier_leaves = {}
+        self._start_infrastructure()
+
+    def _start_infrastructure(self):
+        for name in self.scenario.order():
+            process = self.scenario.processes[name]
+            if process["program"] == "keystead-backend":
+                self.hops[name] = product.start_backend(self.stack, self.pki, name, "--enrollment", self.pki.tenants)
+            elif process["program"] == "keystead-infra-sim":
+                self._start_equipment(name, process)
+            elif process["program"] == "keystead-gateway":
+                owner = self.products[process["product"]]
+                self.hops[name] = product.start_gateway(self.stack, self.pki, owner.tenant, name, self.next_hop(name), "--label-out",
+                                                        self.stack.path(f"{name}.label"))
+                owner.gateways[name] = self.hops[name]
+                if not process.get("spare"):
+                    owner.gateway = self.hops[name]
+        self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
+
+    def courier(self, equipment, tenant):
+        """The certificate with which a balancer carries for a tenant."""
+        key = (equipment, tenant)
+        if key not in self._courier_leaves:
+            self._courier_leaves[key] = self.pki.leaf(tenant, "gateway", equipment, "--server")
+        return self._courier_leaves[key]
+
+    def tenants_of(self, link):
+        return list(dict.fromkeys(self.products[self.scenario.processes[name]["product"]].tenant for name in link["from"]))
+
+    def next_step(self, name, link, after):
+        """The Hop that equipment `after` (None: the caller) meets next on this link."""
+        way = [*link.get("through", []), link["to"]]
+        at = 0 if after is None else way.index(after) + 1
+        process, port = way[at], name
+        met = next(one for one in way[at:] if self.scenario.processes[one].get("form") != "relay")  # a relay shows what is behind it
+        ends_at = self.hops[met] if met == link["to"] else self.shown_by(met, link)
+        if process == link["to"]:
+            return self.hops[process]
+        return Hop(self.equipment[process].process, port, ends_at.spiffe, ends_at.roots)
+
+    def shown_by(self, equipment, link):
+        """Whose identity a balancer shows on this link, as something with spiffe, chain, key, roots."""
+        if self.scenario.processes[link["to"]]["program"] == "keystead-backend":
+            leaf = self.pki.provider_leaf(equipment)
+            leaf.roots = self.pki.provider_roots
+        else:
+            [tenant] = self.tenants_of(link)
+            leaf = self.courier(equipment, tenant)
+            leaf.roots = self.pki.roots(tenant)
+        return leaf
+
+    def next_hop(self, caller):
+        """Whom a caller connects to."""
+        name = self.scenario.link_of(caller)
+        link = self.scenario.links[name]
+        hop = self.next_step(name, link, None)
+        if link.get("meets") == "any carrier":
+            hop = Hop(hop.process, hop.port, f"{hop.spiffe.rsplit('/', 1)[0]}/*", hop.roots)
+        return hop
+
+    def _start_equipment(self, name, process):
+        links = {key: link for key, link in self.scenario.links.items() if name in link.get("through", [])}
+        relays, balancers = {}, []
+        for key, link in links.items():
+            onward = self.next_step(key, link, name)
+            if process["form"] == "relay":
+                relays[key] = onward.address
+            else:
+                shown = self.shown_by(name, link)
+                to_backend = self.scenario.processes[link["to"]]["program"] == "keystead-backend"
+                roots = self.pki.admission if to_backend else self.pki.roots(self.tenants_of(link)[0])
+                balancers.append(Balancer(key, shown, roots, {tenant: (self.courier(name, tenant), onward) for tenant in self.tenants_of(link)}))
+        self.equipment[name] = Infra(self.stack, self.pki, name, balancers, relays, canaries=[self.canary.told],
+                                     admin_tenant=next(iter(self.tenants.values())))
+
+    def join(self):
+        """Everybody becomes a member of its product, and the owners watch."""
+        for name, owner in self.products.items():
+            entry = self.scenario.products[name]
+            owner.app = self.apps[entry["owner"]] = App(self.stack, self.pki, owner.tenant, entry["owner"], self.next_hop(entry["owner"]))
+            founded_at = self.hops[entry["provider"]]
+            labels = [self.stack.path(f"{gateway}.label") for gateway in owner.gateways]
+            if labels:
+                wait_until(lambda labels=labels: all(pathlib.Path(label).exists() for label in labels), "the gateways' labels")
+                owner.instantiation = self._paired(owner.app.pair(labels, hop=founded_at))["instantiation"]
+            for carrier in entry["carriers"]:
+                if "form" in self.scenario.processes[carrier]:
+                    owner.couriers.append(self.courier(carrier, owner.tenant).spiffe)
+                    owner.app.add_courier(owner.couriers[-1], hop=founded_at)
+            self._start_devices(owner)
+            paired = self._paired(owner.app.pair([device.wait_label() for device in owner.devices.values()], hop=founded_at))
+            owner.instantiation = paired["instantiation"]
+            for device in owner.devices.values():
+                device.wait_joined()
+            self.say(f"product {name}: {', '.join(sorted(owner.devices))} joined in epoch {paired['epoch']}")
+        for name, owner in self.products.items():
+            owner.watch = self.watches[name] = owner.app.watch()
+        for owner in self.products.values():
+            for device in owner.devices:
+                owner.watch.wait_readings(device, 1, 40)
+        return self
+
+    @staticmethod
+    def _paired(lines):
+        return next(line for line in lines if line["event"] == "paired")
+
+    def _start_devices(self, owner):
+        for name, process in self.scenario.processes.items():
+            if process["program"] != "keystead-device-sim" or process["product"] != owner.name:
+                continue
+            kind, options = process["kind"], ["--interval", process.get("interval", 0.3)]
+            if kind == "planted":
+                path = pathlib.Path(self.stack.path(f"{name}.csv"))
+                path.write_text(f"{self.canary.text}\n" + "".join(f"{20 + row % 7}.5\n" for row in range(1000)), encoding="ascii")
+                kind, options = None, [*options, "--replay", path, "--column", self.canary.text, "--rate", "20"]
+            owner.devices[name] = self.devices[name] = Device(self.stack, self.pki, owner.tenant, name, kind, self.next_hop(name), *options)
+
+    def process(self, name):
+        """The harness's Process of a declared one; of an app, its `watch`."""
+        if name in self.apps:
+            return self.apps[name].watching.process
+        if name in self.devices:
+            return self.devices[name].process
+        return self.equipment[name].process if name in self.equipment else self.hops[name].process
+
+    def state_of(self, name):
+        """Where a process keeps what it keeps; None for equipment, which keeps nothing on a disk."""
+        if name in self.apps:
+            return self.apps[name].state
+        if name in self.devices:
+            return self.stack.path(f"{name}-state")
+        return self.stack.path(name) if name in self.hops else None
+
+    def logs_of(self, name):
+        process = self.process(name)
+        return [path for path in (process.log.path, process.output, process.errors) if path.exists()]
+
+    def paths(self, name, what):
+        """Where of a process lies what an adversary may be granted, or what writes it."""
+        if what == "store":
+            return [self.state_of(name)] if self.state_of(name) else []
+        if what == "keystore":
+            return [self.stack.path(f"{name}.keys")]
+        if what == "log":
+            return self.logs_of(name)
+        if what == "memory":
+            return lambda target: dump(self.process(name).popen.pid, target / "memory")
+        leaves = [leaf for (equipment, _), leaf in self._courier_leaves.items() if equipment == name]
+        if name in self.devices or name in self.apps:
+            leaves = [(self.devices.get(name) or self.apps[name]).leaf]
+        command = self.process(name).command
+        paths = [leaf.chain if what == "certificate" else leaf.key for leaf in leaves]
+        option = "--tls-chain" if what == "certificate" else "--tls-key"
+        return paths or [command[command.index(option) + 1]]
+
+    def adversary(self, name):
+        return Adversary(name, self.scenario.value["adversaries"][name], self.stack.path("adversaries"), self.paths, self.equipment)
+
+    def look_for_canary(self, name, measured, memory=True):
+        """B6 at one place: its files, its logs, its memory, and what passed it. Adds to a Measurement."""
+        search = Search({"planted text": self.canary.untold})
+        hits = set()
+        if self.state_of(name):
+            hits |= search.in_files(self.state_of(name), "files")
+        for path in self.logs_of(name):
+            hits |= search.in_files(path, "logs")
+        if memory:
+            hits |= search.in_memory(self.process(name).popen.pid, "memory")
+        if name in self.equipment:
+            hits |= {("what passed", "planted text", sighting["form"]) for sighting in self.equipment[name].seen(1).get("sightings", [])}
+        measured.add(name, search.bytes, hits)
+
+    def end(self):
+        """Asks everybody to end, those who send first; names whoever did not, or ended otherwise than with 0."""
+        first = [device.process for device in self.devices.values()] + [watch.process for watch in self.watches.values()]
+        stubborn = self.stack.stop(processes=first)
+        stubborn += self.stack.stop(processes=[self.hops[name].process for owner in self.products.values() for name in owner.gateways])
+        stubborn += self.stack.stop()
+        return stubborn
+
+
+def dump(pid, path):
+    """All that a process holds in memory, as one file, with a gap where it does not go on."""
+    with open(path, "wb") as file:
+        for follows, data in pages(pid):
+            file.write(data if follows else b"\0" * 64 + data)
+
+
+def repoint(infra, upstreams):
+    """The relay with other upstreams (listener → address), on the ports it had: what a new cable or another route does."""
+    for at, word in enumerate(infra.process.command):
+        for listener, upstream in upstreams.items():
+            if word.startswith(f"name={listener},"):
+                fields = [field for field in word.split(",") if not field.startswith("upstream=")]
+                infra.process.command[at] = ",".join([*fields, f"upstream={upstream}"])
+    infra.reboot()
