@@ -3,11 +3,11 @@
 
 import paths  # noqa: F401
 import demo_battle
-from demo_attacks import HARMLESS
 from demo_commands import Commands
 from registry import expect
 
-PATIENCE = 30  # seconds until what is swallowed must have been called missing
+SPOILT = ("open_failed", "malformed", "signature_invalid", "conflict")
+PATIENCE = 20  # seconds until what is swallowed must have been called missing
 
 
 class Battle:
@@ -73,24 +73,35 @@ def describe(fight):
     return [{"attack": one.name(), "listener": one.hop, "direction": one.direction, "topic": one.topic, "stream": one.genuine[0],
              "sequence": one.genuine[1], "placed": list(one.placed) if one.placed else None, "original_sha256": one.original_sha256,
              "injected_sha256": one.injected_sha256, "verdict": one.verdict or "open", "by": one.by, "why": one.why,
+             "delivered": fight.demo.evidence.delivered[one.genuine],
              "known": "" if one.verdict else fight.demo.evidence.about(one)} for one in fight.injections]
+
+
+def taken_although_changed(one, evidence):
+    """What a reader took in the place of a record whose bytes were changed, without a word about that very record. That its
+    sender's next checkpoint does not fit comes later: an application has the value by then."""
+    changed = one.kind in ("modify", "truncate") and one.target in ("cose_ciphertext", "cose_tag") and one.verdict != "refused"
+    return changed and evidence.delivered[one.genuine] > 0 and not any(kind in SPOILT for _, kind in evidence.alarms.get(one.placed, ()))
 
 
 def judge(run, name, fights):
     """NotMet unless everything planned was made and is accounted for; (text, the file with all of it)."""
-    file = run.keep(f"{name}.json", [line for fight in fights for line in describe(fight)])
     planned = sum(len(fight.plan) for fight in fights)
     made = [one for fight in fights for one in fight.injections]
+    run.new_readings()  # what comes a second time may come late; and everybody still serves
+    seen = demo_battle.gather(fights[0].demo)
+    for one in made:
+        if any(seen.delivered[place] > 1 for place in (one.genuine, one.placed) if place):
+            one.verdict, one.why = "twice", "delivered more than once"
+    twice = [one for one in made if one.verdict == "twice"]
+    file = run.keep(f"{name}.json", [line for fight in fights for line in describe(fight)])
     not_made = [text for fight in fights for text in fight.not_made]
     expect(not not_made and len(made) >= planned, f"{len(made)} of {planned} attacks were made; not: {', '.join(not_made)}", [file])
-    twice = [one for one in made if one.verdict == "twice"]
     expect(not twice, f"taken twice: {', '.join(map(str, twice[:3]))}", [file])
     silent = [one for one in made if one.verdict not in ("refused", "noticed", "harmless")]
     expect(not silent, f"{len(silent)} of {len(made)} remained without an answer: {', '.join(map(str, silent[:3]))}", [file])
-    delivered = fights[0].demo.evidence.delivered
-    spoilt = [one for one in made if one.kind not in HARMLESS and one.placed and one.placed == one.genuine and delivered[one.genuine] and
-              one.verdict == "noticed" and one.why == "open_failed" and delivered[one.genuine] > 1]
-    expect(not spoilt, f"delivered although it was spoilt: {', '.join(map(str, spoilt[:3]))}", [file])
+    taken = [one for one in made if taken_although_changed(one, fights[0].demo.evidence)]
+    expect(not taken, f"delivered although they were changed: {', '.join(map(str, taken[:3]))}", [file])
     count = {verdict: sum(1 for one in made if one.verdict == verdict) for verdict in ("refused", "noticed", "harmless")}
     return (f"{len(made)} injected = {count['refused']} refused by the next hop, which logged it + {count['noticed']} noticed by the reader "
             f"at exactly that record + {count['harmless']} without effect"), file

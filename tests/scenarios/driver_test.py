@@ -51,6 +51,11 @@ class ConcludeTest(unittest.TestCase):
             found, reason = driver.not_running(self.scenario.assertion(name), self.writer)
             self.assertEqual(found, verdict)
             self.assertTrue(reason)
+        one = {**self.scenario.assertion("S2.7"), "not_applicable": {"rule": "a backend that processes", "inputs": "the backend is blind",
+                                                                     "reason": "there is nothing to search"}}
+        del one["not_run"]
+        self.assertEqual(driver.not_running(one, self.writer), (
+            "NOT_APPLICABLE", "rule: a backend that processes; here: the backend is blind; there is nothing to search"))
 
     def test_a_scenario_that_cannot_be_set_up_is_an_error_in_every_assertion_that_runs(self):
         with tempfile.TemporaryDirectory() as empty:

@@ -65,6 +65,8 @@ def run(arguments):
                                 lambda *verdict: print(report.verdict_line(*verdict), flush=True))
     seconds = time.monotonic() - started
     passed, wrong = driver.as_expected(scenario, results, arguments.mutant)
+    if driver.identity(scenario, bins, paths.ROOT, arguments.mutant)[1] != digests:
+        passed, wrong = False, ["the programs were replaced while the scenario ran: run it again", *wrong]
     writer.end(passed)
     report.junit(scenario, results, seconds, out / "junit.xml", arguments.mutant, wrong)
     print(report.summary(scenario, results))

@@ -63,9 +63,7 @@ def fight_on(run, name, fights, commands=None):
 
 def fight_readings(run, name, hop):
     adversary, box, listener, direction, next_hop = HOPS[hop]
-    result = fight_on(run, name, [Fight(Battle(run), run.adversary(adversary).position(box), listener, direction, "telemetry/", WAYS, next_hop)])
-    run.new_readings()
-    return result
+    return fight_on(run, name, [Fight(Battle(run), run.adversary(adversary).position(box), listener, direction, "telemetry/", WAYS, next_hop)])
 
 
 @assertion("C1.1a")
