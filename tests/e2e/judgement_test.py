@@ -115,6 +115,7 @@ class CommandTest(unittest.TestCase):
     def judged(self, kind, done=0, answers=(), exit_code=0, error=""):
         process = types.SimpleNamespace(popen=types.SimpleNamespace(returncode=exit_code), error_text=lambda: error)
         commands = Commands.__new__(Commands)
+        commands.device = "bulb"
         commands.all = []
         commands.demo = types.SimpleNamespace(commands=[Sent(OTHER, "other", None), Sent(STREAM, "mine", process)])
         commands.home = types.SimpleNamespace(name="acme")
