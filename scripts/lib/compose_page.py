@@ -193,13 +193,18 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/page", description="Prints the addresses of the pages of a running Compose project. Whoever has "
                                      "an owner's address may do what the owner may.")
     parser.add_argument("--project", default=compose.DEFAULT_PROJECT)
-    project = compose.Project(parser.parse_args().project)
+    name = parser.parse_args().project
+    trouble = compose.engine_says()
+    if trouble:
+        sys.exit(f"error: no container engine: {trouble}")
+    project = compose.Project(name)
     try:
         found = addresses(project)
         for name, address in found:
             print(f"{name:13} {address}")
         if not found:
-            sys.exit(f"error: project {project.name} runs no phone: docker compose up first")
+            sys.exit(f"error: project {project.name} runs no phone yet: if `docker compose up` is still building or starting, wait until "
+                     "it says that acme-phone has started")
     except Failure as failure:
         sys.exit(f"error: {failure}")
     finally:

@@ -221,7 +221,7 @@ def conclude(screen, checks, injections, seconds):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/demo --compose")
     parser.add_argument("--project", default=compose.DEFAULT_PROJECT, help="the Compose project whose containers run")
-    parser.add_argument("--no-attacks", action="store_true", help="only looks: walls, readings, a command, the search")
+    parser.add_argument("--no-attacks", action="store_true", help="no attacks: walls, readings, pages, Prometheus, a command, a lamp that joins and leaves, the search")
     arguments = parser.parse_args()
     trouble = compose.engine_says()
     if trouble:
