@@ -46,7 +46,7 @@ async function hold(page) {
   await page.locator("section.owner", { hasText: "living-room" }).waitFor();
   await ours(page, "The gateway's disk").locator("article.copy[data-tone=live]").first().waitFor();
   await page.getByRole("button", { name: "Hold this one" }).click();
-  await page.getByText(/^holds one record/).waitFor();
+  await page.getByText(/^stays at one record/).waitFor();
 }
 
 test("every holder has the record whose digest the owner's app opened, and none shows what it says", async () => {
@@ -78,7 +78,7 @@ test("the planted text is in no row of the home whose sealing is on", async () =
   await page.locator("section.owner", { hasText: "planted" }).waitFor();
   await ours(page, "The gateway's disk").locator("article.copy[data-tone=live]").first().waitFor();
   await page.getByRole("button", { name: "Hold this one" }).click();
-  await page.getByText(/^holds one record/).waitFor();
+  await page.getByText(/^stays at one record/).waitFor();
   for (const title of ROWS) {
     const row = ours(page, title);
     await row.locator("article.copy").first().waitFor();

@@ -18,7 +18,7 @@ try {
   await row.locator("article.copy[data-tone=live]").first().waitFor();
   await row.locator(".side.control article.copy").first().waitFor();
   await page.getByRole("button", { name: "Hold this one" }).click();
-  await page.getByText(/^holds one record/).waitFor();
+  await page.getByText(/^stays at one record/).waitFor();
   // One of the five rows, so that it is legible; the others are there when one opens the page.
   await page.evaluate((title) => {
     for (const other of document.querySelectorAll("li.holder")) other.hidden = other.querySelector("h2").textContent !== title;

@@ -1,7 +1,7 @@
 // Bytes as people look at them: offset, hex, text; regions by colour and by name, changed bytes marked.
 
 import { h, setText } from "./dom.js";
-import { REGIONS } from "./sealed.js";
+import { REGIONS, UNSEALED } from "./sealed.js";
 
 const WIDTH = 16;
 const LINES = 16;  // shown at first
@@ -59,11 +59,12 @@ export function hexDump(bytes, { label, regions = null, changed = [], size = byt
   return h("div", { class: "bytes" }, box, more);
 }
 
-/** What the colours mean, for the regions that there are. */
-export function legend(regions) {
+/** What the colours mean, for the regions that there are; `control`: in a build whose sealing is off. */
+export function legend(regions, control) {
+  const words = control ? { ...REGIONS, ...UNSEALED } : REGIONS;
   const names = [...new Set(regions.map((region) => region.name))];
   return h("ul", { class: "legend" }, names.map((name) => {
     const size = regions.filter((region) => region.name === name).reduce((sum, region) => sum + region.end - region.begin, 0);
-    return h("li", {}, h("span", { class: `region ${name}` }, REGIONS[name].title), ` ${size} B · ${REGIONS[name].says}`);
+    return h("li", {}, h("span", { class: `region ${name}` }, words[name].title), ` ${size} B · ${words[name].says}`);
   }));
 }

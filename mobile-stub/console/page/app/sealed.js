@@ -73,6 +73,12 @@ export const REGIONS = {
   head: { title: "CBOR", says: "lengths and counts" },
 };
 
+/** The same regions where nothing is sealed. */
+export const UNSEALED = {
+  ciphertext: { title: "Readings", says: "in plain text: sealing is off" },
+  tag: { title: "Tag", says: "checked by nobody: sealing is off" },
+};
+
 export function bytesOf(hex) {
   const out = new Uint8Array(hex.length / 2);
   for (let i = 0; i < out.length; ++i) out[i] = parseInt(hex.substr(2 * i, 2), 16);

@@ -9,15 +9,16 @@ import { timeline } from "./timeline.js";
 const EVERY = 700;  // ms
 
 class Hop {
-  constructor(listener, send) {
+  constructor(equipment, listener, send) {
     const groups = listener.ends_tls ? ON_RECORDS : ON_TLS;
     this.topic = h("select", { "aria-label": `What ${listener.name} attacks` }, TOPICS.map(([value, says]) => h("option", { value }, says)));
     const act = (attack) => send({ kind: attack.kind, target: attack.target, delay_ms: attack.delay_ms ?? 0, listener: listener.name,
       topic_prefix: listener.ends_tls ? this.topic.value : "tls", count: 1 });
     const button = (attack) => h("button", { type: "button", class: "button quiet small", onclick: () => act(attack) }, attack.says);
-    this.element = h("li", { class: "card hop", "aria-label": listener.name },
+    this.element = h("li", { class: "card hop", "aria-label": `${equipment}: ${listener.name}` },
       h("header", {}, h("div", { class: "naming" }, h("h3", {}, listener.name),
-        h("p", {}, listener.ends_tls ? "a balancer with valid certificates" : "a relay without any"),
+        h("p", {}, equipment),
+        h("p", {}, listener.ends_tls ? "a balancer with valid certificates" : "a relay without certificates: it sees TLS records only"),
         h("p", {}, `next: ${listener.next_hops.join(", ")}`)), listener.ends_tls ? this.topic : null),
       groups.map((group) => h("fieldset", {}, h("legend", {}, group.title), h("div", { class: "row" }, group.attacks.map(button)))));
   }
@@ -26,7 +27,7 @@ class Hop {
 function emptyText(report) {
   if (report === null) return "Asking …";
   if (report.equipment.length === 0) {
-    return "Not connected: nothing here can attack. Start keystead-infra-sim with --control-listen on the way between device, gateway and cloud, and this console with --infra name=…,address=…,server=…,chain=…,key=…,roots=….";
+    return "Not connected: nothing here can attack. Start keystead-infra-sim with --control-listen on the way between device, gateway and cloud, and this console with --infra (mobile-stub/console/README.md, Use)";
   }
   return "";
 }
@@ -57,7 +58,7 @@ export const attack = {
         (one) => h("p", { class: "note" }, icon("cross"), h("span", {}, `${one.name}: ${one.error}`)));
       const all = report.equipment.flatMap((one) => one.listeners.map((listener) => ({ equipment: one.name, listener })));
       keyed(hops, all, (one) => `${one.equipment} ${one.listener.name}`,
-        (one) => new Hop(one.listener, (request) => send({ ...request, equipment: one.equipment })).element);
+        (one) => new Hop(one.equipment, one.listener, (request) => send({ ...request, equipment: one.equipment })).element);
       story.draw(report, names());
     };
     const look = async () => {

@@ -44,7 +44,7 @@ function outcome(injection, attack, hops) {
 }
 
 function whatText(injection, names) {
-  if (injection.stream === "") return `${injection.direction === "up" ? "towards the cloud" : "towards the reader"}, record ${injection.sequence} of its connection`;
+  if (injection.stream === "") return `record ${injection.sequence} of the connection ${injection.direction === "up" ? "towards the cloud" : "towards the reader"}`;
   const who = names.get(injection.sender) ?? shortId(injection.sender);
   return `${injection.topic.split("/")[0]} of ${who}, record ${injection.sequence} of stream ${shortId(injection.stream)}`;
 }
@@ -52,15 +52,17 @@ function whatText(injection, names) {
 function injectionItem(injection, attack, hops, names) {
   const end = outcome(injection, attack, hops);
   return h("li", { "data-tone": end.tone },
-    h("p", {}, h("span", { class: "step" }, "Injected"), ` ${injection.at_us > 0 ? `${clock(injection.at_us)} ` : ""}into ${whatText(injection, names)}`,
-      injection.detail === "" ? null : h("small", {}, ` (${injection.detail})`)),
+    h("p", {}, h("span", { class: "step" }, attack.kind === "read" ? "Read" : "Injected"),
+      ` ${injection.at_us > 0 ? `${clock(injection.at_us)} ` : ""}${attack.kind === "read" ? "" : "into "}${whatText(injection, names)}`,
+      injection.detail === "" || attack.kind === "read" ? null : h("small", {}, ` (${injection.detail})`)),
     injection.stream === "" ? null : h("a", { class: "bytes-link", href: addressOf(injection) }, "See its bytes on the way"),
     h("p", { class: "end" }, icon(end.picture), h("span", {}, end.text, end.detail === "" ? null : h("small", {}, ` (${end.detail})`))));
 }
 
 function stateOf(attack) {
   if (attack.injected === 0) return attack.armed ? ["pending", "armed: waits for a record"] : ["", "disarmed: nothing was attacked"];
-  return attack.armed ? ["pending", `armed, injected ${attack.injected}`] : ["live", `injected ${attack.injected}`];
+  const did = attack.kind === "read" ? "looked at" : "injected";
+  return attack.armed ? ["pending", `armed, ${did} ${attack.injected}`] : ["live", `${did} ${attack.injected}`];
 }
 
 function update(element, attack, hops, names) {

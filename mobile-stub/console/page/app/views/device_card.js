@@ -59,7 +59,7 @@ class ChannelRow {
     if (range === null || duration < 1e6) return setText(this.range, "");
     const number = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
     const what = range.low === range.high ? number(range.low) : `${number(range.low)} – ${number(range.high)}`;
-    setText(this.range, this.channel.name === "on" ? lasting(duration) : `${what} in ${lasting(duration)}`);
+    setText(this.range, this.channel.name === "on" ? `last ${lasting(duration)}` : `${what} over the last ${lasting(duration)}`);
   }
 }
 

@@ -53,9 +53,9 @@ const FORMS = { passed: "As it came in", sent: "As it went on", disk: "As it lie
   withheld: "Withheld", tls: "As it passed" };
 
 /** What entropy is reckoned over: the sealed part, where it can be told from the rest. */
-function entropyLine(bytes, regions, form) {
+function entropyLine(bytes, regions, form, control) {
   const sealed = regions?.find((region) => region.name === "ciphertext");
-  if (sealed !== undefined) return entropyText(bytes.subarray(sealed.begin, sealed.end), "ciphertext");
+  if (sealed !== undefined) return entropyText(bytes.subarray(sealed.begin, sealed.end), control ? "plain text" : "ciphertext");
   return entropyText(bytes, form === "tls" ? "the TLS record" : "what lies there");
 }
 
@@ -72,17 +72,17 @@ function copyCard(copy, look, control) {
     copy.header === null ? null : outerFields(copy.header),
     bytes.length === 0 ? null : hexDump(bytes, { label: `Bytes ${FORMS[copy.form].toLowerCase()}, ${copy.by}`, regions, changed, size: copy.size }),
     count === 0 ? null : h("p", { class: "error" }, `${count} ${count === 1 ? "byte differs" : "bytes differ"} from ${genuine.is}`),
-    regions === null ? null : legend(regions),
-    bytes.length === 0 ? null : h("p", { class: "entropy" }, entropyLine(bytes, regions, copy.form)),
+    regions === null ? null : legend(regions, control),
+    bytes.length === 0 ? null : h("p", { class: "entropy" }, entropyLine(bytes, regions, copy.form, control)),
     h("p", { class: "ids" }, bytes.length === 0 ? "" : `SHA-256 ${copy.sha256}`));
 }
 
 function nothing(row) {
   if (row.troubles.length > 0) return h("p", { class: "note" }, icon("cross"), h("span", {}, row.troubles.join(". ")));
   if (row.asked) {
-    return h("p", { class: "nothing" }, `Nobody who was asked shows this here. If it is to be seen: start ${row.connect}, and this console with --observe name=…,address=…,server=…,chain=…,key=…,roots=….`);
+    return h("p", { class: "nothing" }, `Nobody who was asked shows this here. If it is to be seen: start ${row.connect}, and this console with --observe (mobile-stub/console/README.md, Use)`);
   }
-  return h("p", { class: "nothing" }, `Not connected. Start ${row.connect}, and this console with --observe name=…,address=…,server=…,chain=…,key=…,roots=….`);
+  return h("p", { class: "nothing" }, `Not connected. Start ${row.connect}, and this console with --observe (mobile-stub/console/README.md, Use)`);
 }
 
 /** Draws the row anew when something in it is new: an open dump, a selection and a reader's place stay otherwise. */

@@ -1,5 +1,5 @@
 // What others see: one record, as its owner sees it and as every process between has it, asked of each of them at one moment.
-// "#/others" follows the newest reading; "#/others/topic,sender,epoch,stream,sequence" holds one record, also one that never opened.
+// "#/others" follows the newest reading; "#/others/topic,sender,epoch,stream,sequence" stays at one record, also one that never opened.
 
 import { configuredOthers, lookAtOthers } from "../api_others.js";
 import { h, icon, keyed, setAttribute, setText } from "../dom.js";
@@ -113,7 +113,7 @@ export const others = {
       setText(pin, held === null ? "Hold this one" : "Follow the newest");
       pin.disabled = shown === null;
       if (shown === null) setText(said, "No reading has come yet.");
-      else setText(said, held === null ? `follows the newest reading · looked ${clock(model.nowUs())}` : `holds one record${shown.sees.takenUs > 0 ? `, taken ${clock(shown.sees.takenUs)}` : ""}`);
+      else setText(said, held === null ? `shows the newest reading · looked ${clock(model.nowUs())}` : `stays at one record${shown.sees.takenUs > 0 ? `, taken ${clock(shown.sees.takenUs)}` : ""}`);
     };
 
     const ask = async () => {
