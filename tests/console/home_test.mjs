@@ -35,7 +35,7 @@ test("live values of a real home appear and move", async () => {
   await until(page, ([name, before]) => {
     const one = [...document.querySelectorAll("article.device")].find((each) => each.querySelector("h2").textContent === name);
     const latest = one.querySelector(".channel").dataset.taken;
-    return BigInt(latest) > BigInt(before) && / in \d+ s$/.test(one.querySelector(".range").textContent);
+    return BigInt(latest) > BigInt(before) && / over the last \d+ s$/.test(one.querySelector(".range").textContent);
   }, ["living-room", taken]);
   assert.equal(await page.getByRole("status").filter({ hasText: "Connected" }).count(), 1);
   assertCalm(page);

@@ -13,7 +13,7 @@ try {
   const { url } = await home.do("serve");
   const page = await openPage(browser, url, { viewport: { width: 1280, height: 960 } });
   await page.goto(new URL("/#/others", url).href);
-  await page.getByLabel("Whose reading").selectOption({ label: "living-room" });
+  await page.getByLabel("Whose reading").selectOption({ label: "planted" });
   const row = page.locator("li.holder", { has: page.getByRole("heading", { name: "The gateway's disk", exact: true }) });
   await row.locator("article.copy[data-tone=live]").first().waitFor();
   await row.locator(".side.control article.copy").first().waitFor();

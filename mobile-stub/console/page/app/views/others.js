@@ -87,6 +87,7 @@ export const others = {
   mount(main, { model }) {
     let held = placeInAddress();
     let shown = null;  // {place, sees, look}
+    let stale = false;  // what is shown is of a device chosen before
     let remotes = [];
     const owner = ownerCard();
     const rows = h("ol", { class: "holders" });
@@ -111,12 +112,13 @@ export const others = {
     const tell = () => {
       setAttribute(pin, "aria-pressed", String(held !== null));
       setText(pin, held === null ? "Hold this one" : "Follow the newest");
-      pin.disabled = shown === null;
+      pin.disabled = shown === null || stale;
       if (shown === null) setText(said, "No reading has come yet.");
       else setText(said, held === null ? `shows the newest reading · looked ${clock(model.nowUs())}` : `stays at one record${shown.sees.takenUs > 0 ? `, taken ${clock(shown.sees.takenUs)}` : ""}`);
     };
 
     const ask = async () => {
+      const chosen = pick.value;
       const newest = held === null ? newestReading(model, pick.value) : null;
       const place = held ?? (newest === null ? null
         : { topic: newest.channel.topic, sender: newest.device.member, epoch: newest.channel.epoch, stream: newest.channel.stream, sequence: newest.channel.sequence });
@@ -126,6 +128,7 @@ export const others = {
       const look = await lookAtOthers(place);
       if (looking.ended || (held !== null && held !== place)) return undefined;
       shown = { place, sees, look };
+      stale = pick.value !== chosen;
       owner.show(place, sees, look.opened_sha256);
       draw(look);
       return tell();
@@ -141,6 +144,8 @@ export const others = {
     });
     pick.addEventListener("change", () => {
       if (held !== null) pin.click();
+      stale = true;
+      tell();
     });
     const moved = () => {
       held = placeInAddress() ?? held;
