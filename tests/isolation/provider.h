@@ -28,6 +28,8 @@ class Provider {
  public:
   explicit Provider(const std::string& mutant = "");
   ~Provider();
+  // How often somebody who looks after things was asked to come again, since the last call: an event each.
+  static size_t TakeWaits();
 
   using Channel = std::shared_ptr<grpc::Channel>;
   BackendProcess& backend() { return *backend_; }
