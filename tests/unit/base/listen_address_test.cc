@@ -2,9 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netdb.h>
 #include <unistd.h>
 
 #include <array>
+#include <set>
 #include <string>
 
 namespace keystead {
@@ -33,15 +35,32 @@ TEST(ListenAddressTest, IsReadByNumber) {
   }
 }
 
+// As the resolver of this machine says it of the machine's own name, whatever that is.
 TEST(ListenAddressTest, ANameIsLookedUp) {
   std::array<char, 256> name = {};
   ASSERT_EQ(gethostname(name.data(), name.size() - 1), 0);
+  addrinfo wanted{};
+  wanted.ai_flags = AI_PASSIVE;
+  wanted.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  const bool is_known = getaddrinfo(name.data(), nullptr, &wanted, &list) == 0;
+  std::set<std::string> addresses;
+  for (const addrinfo* one = list; one != nullptr; one = one->ai_next) {
+    std::array<char, NI_MAXHOST> text = {};
+    ASSERT_EQ(
+        getnameinfo(one->ai_addr, one->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST), 0);
+    addresses.insert(text.data());
+  }
+  if (is_known) freeaddrinfo(list);
   const auto read = ParseListenAddress(std::string(name.data()) + ":80");
-  if (!read.ok()) GTEST_SKIP() << "this machine's own name has not one address: " << read.status();
-  EXPECT_TRUE(ParseListenAddress(read->address.find(':') == std::string::npos ? read->address + ":80"
-                                                                              : "[" + read->address + "]:80")
-                  .ok());
-  EXPECT_EQ(read->port, 80);
+  if (addresses.size() == 1) {
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(read->address, *addresses.begin());
+    EXPECT_EQ(read->port, 80);
+  } else {
+    EXPECT_THAT(std::string(read.status().message()),
+                HasSubstr(is_known ? "several addresses" : "no such name"));
+  }
 }
 
 TEST(ListenAddressTest, WhatIsWrongIsSaidWithWhatWasGiven) {
