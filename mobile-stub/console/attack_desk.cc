@@ -4,14 +4,13 @@
 #include <grpcpp/client_context.h>
 
 #include <algorithm>
-#include <functional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/blocking_counter.h"
 #include "core/base/status.h"
 #include "core/transport/status_mapping.h"
 #include "keystead/v1/infra.grpc.pb.h"
+#include "mobile-stub/console/ask_all.h"
 
 namespace keystead::console {
 namespace {
@@ -44,35 +43,8 @@ struct AttackDesk::Peer {
 namespace {
 
 template <class Request, class Response>
-using Method = void (v1::InfraControl::StubInterface::async_interface::*)(grpc::ClientContext*,
-                                                                          const Request*, Response*,
-                                                                          std::function<void(grpc::Status)>);
-
-// One question to one piece of equipment.
-template <class Request, class Response>
-struct Question {
-  v1::InfraControl::Stub* to = nullptr;
-  Request request;
-  Response response;
-  absl::Status status;
-  grpc::ClientContext context;
-};
-
-// All at once, so that whoever is silent holds nobody up; all have ended when it returns.
-template <class Request, class Response>
-void Ask(std::deque<Question<Request, Response>>& questions, Method<Request, Response> method,
-         absl::Time deadline) {
-  absl::BlockingCounter left(static_cast<int>(questions.size()));
-  for (auto& question : questions) {
-    question.context.set_deadline(absl::ToChronoTime(deadline));
-    (question.to->async()->*method)(&question.context, &question.request, &question.response,
-                                    [&question, &left](const grpc::Status& status) {
-                                      question.status = FromGrpc(status);
-                                      left.DecrementCount();
-                                    });
-  }
-  left.Wait();
-}
+using Questions = std::deque<Question<v1::InfraControl, Request, Response>>;
+using Methods = v1::InfraControl::StubInterface::async_interface;
 
 }  // namespace
 
@@ -123,10 +95,10 @@ absl::StatusOr<uint64_t> AttackDesk::Arm(const std::string& remote, const v1::Ar
 }
 
 absl::Status AttackDesk::DisarmAll() {
-  std::deque<Question<v1::DisarmRequest, v1::DisarmResponse>> questions;
+  Questions<v1::DisarmRequest, v1::DisarmResponse> questions;
   for (const auto& peer : peers_) questions.emplace_back().to = peer->stub.get();
-  Ask<v1::DisarmRequest, v1::DisarmResponse>(
-      questions, &v1::InfraControl::StubInterface::async_interface::Disarm, absl::Now() + kPatience);
+  AskAll<v1::InfraControl, v1::DisarmRequest, v1::DisarmResponse>(questions, &Methods::Disarm,
+                                                                  absl::Now() + kPatience);
   absl::Status first;
   for (const auto& question : questions) first.Update(question.status);
   return first;
@@ -214,21 +186,20 @@ json PeerJson(const RemoteOptions& of, const absl::Status& status, const v1::Lis
 }  // namespace
 
 void AttackDesk::AskForInjections(const std::set<std::string>& answering, absl::Time deadline) {
-  using Asked = Question<v1::InjectionsRequest, v1::InjectionsResponse>;
-  std::deque<Asked> questions;
+  Questions<v1::InjectionsRequest, v1::InjectionsResponse> questions;
   std::vector<std::pair<std::string, uint64_t>> of;
   {
     absl::MutexLock lock(&mutex_);
     for (const Attack& attack : attacks_) {
       if (!answering.contains(attack.remote)) continue;
-      Asked& question = questions.emplace_back();
+      auto& question = questions.emplace_back();
       question.to = Find(attack.remote)->stub.get();
       question.request.set_attack(attack.number);
       of.emplace_back(attack.remote, attack.number);
     }
   }
-  Ask<v1::InjectionsRequest, v1::InjectionsResponse>(
-      questions, &v1::InfraControl::StubInterface::async_interface::Injections, deadline);
+  AskAll<v1::InfraControl, v1::InjectionsRequest, v1::InjectionsResponse>(questions, &Methods::Injections,
+                                                                          deadline);
   absl::MutexLock lock(&mutex_);
   for (size_t i = 0; i < questions.size(); ++i) {
     const auto at = std::ranges::find_if(attacks_, [&](const Attack& attack) {
@@ -246,10 +217,10 @@ void AttackDesk::AskForInjections(const std::set<std::string>& answering, absl::
 json AttackDesk::Report() {
   absl::MutexLock asking(&asking_);
   const absl::Time deadline = absl::Now() + kPatience;  // for all of it
-  std::deque<Question<v1::ListenersRequest, v1::ListenersResponse>> questions;
+  Questions<v1::ListenersRequest, v1::ListenersResponse> questions;
   for (const auto& peer : peers_) questions.emplace_back().to = peer->stub.get();
-  Ask<v1::ListenersRequest, v1::ListenersResponse>(
-      questions, &v1::InfraControl::StubInterface::async_interface::Listeners, deadline);
+  AskAll<v1::InfraControl, v1::ListenersRequest, v1::ListenersResponse>(questions, &Methods::Listeners,
+                                                                        deadline);
   json equipment = json::array();
   std::set<std::string> answering;
   std::set<std::pair<std::string, uint64_t>> armed;

@@ -1,12 +1,10 @@
 #include "mobile-stub/console/others.h"
 
 #include <grpcpp/channel.h>
-#include <grpcpp/client_context.h>
 
-#include "absl/synchronization/blocking_counter.h"
 #include "core/base/status.h"
-#include "core/transport/status_mapping.h"
 #include "keystead/v1/observer.grpc.pb.h"
+#include "mobile-stub/console/ask_all.h"
 
 namespace keystead::console {
 namespace {
@@ -47,32 +45,24 @@ Others::Others(std::vector<RemoteOptions> remotes) : remotes_(std::move(remotes)
 Others::~Others() = default;
 
 std::vector<Others::Answer> Others::Look(const v1::HeldRequest& request, absl::Duration patience) {
-  struct Call {
-    grpc::ClientContext context;
-    v1::HeldRequest request;
-  };
-  std::vector<Answer> answers(remotes_.size());
-  std::vector<Call> calls(remotes_.size());
+  std::deque<Question<v1::Observer, v1::HeldRequest, v1::HeldResponse>> questions;
   absl::MutexLock lock(&looking_);
-  absl::BlockingCounter left(static_cast<int>(remotes_.size()));
   for (size_t i = 0; i < remotes_.size(); ++i) {
-    Answer& answer = answers[i];
-    answer.of = &remotes_[i];
+    auto& question = questions.emplace_back();
     absl::StatusOr<v1::HeldRequest> to = RequestTo(remotes_[i], request);
-    if (!to.ok()) {
-      answer.status = to.status();
-      left.DecrementCount();
-      continue;
-    }
-    calls[i].request = *std::move(to);
-    calls[i].context.set_deadline(absl::ToChronoTime(absl::Now() + patience));
-    peers_[i]->stub->async()->Held(&calls[i].context, &calls[i].request, &answer.held,
-                                   [&answer, &left](const grpc::Status& status) {
-                                     answer.status = FromGrpc(status);
-                                     left.DecrementCount();
-                                   });
+    question.status = to.status();
+    if (!to.ok()) continue;
+    question.request = *std::move(to);
+    question.to = peers_[i]->stub.get();
   }
-  left.Wait();
+  AskAll<v1::Observer, v1::HeldRequest, v1::HeldResponse>(
+      questions, &v1::Observer::StubInterface::async_interface::Held, absl::Now() + patience);
+  std::vector<Answer> answers(remotes_.size());
+  for (size_t i = 0; i < remotes_.size(); ++i) {
+    answers[i].of = &remotes_[i];
+    answers[i].status = questions[i].status;
+    answers[i].held = std::move(questions[i].response);
+  }
   return answers;
 }
 
