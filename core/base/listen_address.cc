@@ -6,6 +6,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <memory>
 #include <set>
 
@@ -52,24 +53,28 @@ absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text) {
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) return wrong(kForm);
   std::string host(text.substr(0, colon));
-  const absl::StatusOr<int> port = ParsePort(text.substr(colon + 1));
+  const std::string port_text(text.substr(colon + 1));
+  const absl::StatusOr<int> port = ParsePort(port_text);
   const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (in_brackets) host = host.substr(1, host.size() - 2);
   if (!port.ok() || host.empty() || (!in_brackets && host.find(':') != std::string::npos))
     return wrong(kForm);
   if (host == "localhost") host = "127.0.0.1";
   addrinfo wanted{};
-  wanted.ai_flags = in_brackets ? AI_NUMERICHOST : AI_PASSIVE;
+  wanted.ai_flags = AI_NUMERICSERV | (in_brackets ? AI_NUMERICHOST : AI_PASSIVE);
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
-  if (getaddrinfo(host.c_str(), nullptr, &wanted, &list) != 0)
+  if (getaddrinfo(host.c_str(), port_text.c_str(), &wanted, &list) != 0)
     return wrong("this address is not one by number, and no such name is known here");
   const Addresses found(list, &freeaddrinfo);
   std::set<std::string> numbers;
   for (const addrinfo* one = found.get(); one != nullptr; one = one->ai_next) numbers.insert(ByNumber(*one));
   if (numbers.size() != 1 || numbers.begin()->empty())
     return wrong("this name has several addresses: give the one to listen on");
-  return ListenAddress{*numbers.begin(), *port, IsLoopback(*found)};
+  ListenAddress out{.address = *numbers.begin(), .port = *port, .is_loopback = IsLoopback(*found)};
+  std::memcpy(&out.socket_address, found->ai_addr, found->ai_addrlen);
+  out.socket_address_size = found->ai_addrlen;
+  return out;
 }
 
 }  // namespace keystead

@@ -1,6 +1,8 @@
 // Where a server listens: an address and a port, as an operator writes them.
 #pragma once
 
+#include <sys/socket.h>
+
 #include <string>
 #include <string_view>
 
@@ -9,8 +11,10 @@
 namespace keystead {
 
 struct ListenAddress {
-  std::string address;       // by number: "127.0.0.1", "::1"
-  int port = 0;              // 0: the system chooses
+  std::string address;                   // by number: "127.0.0.1", "::1"
+  int port = 0;                          // 0: the system chooses
+  sockaddr_storage socket_address = {};  // the same, with the port, for bind()
+  socklen_t socket_address_size = 0;
   bool is_loopback = false;  // 127.0.0.0/8 (RFC 1122 section 3.2.1.3) or ::1 (RFC 4291 section 2.5.3)
 };
 

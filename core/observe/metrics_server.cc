@@ -1,6 +1,5 @@
 #include "core/observe/metrics_server.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -40,16 +39,6 @@ struct Bound {
   bool is_loopback = false;
 };
 
-absl::StatusOr<addrinfo*> SocketAddress(const ListenAddress& from) {
-  addrinfo wanted{};
-  wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  wanted.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (getaddrinfo(from.address.c_str(), std::to_string(from.port).c_str(), &wanted, &found) != 0)
-    return absl::InternalError(absl::StrCat("metrics: not an address: ", from.address));
-  return found;
-}
-
 absl::StatusOr<Bound> Bind(const MetricsServerOptions& options) {
   const absl::StatusOr<ListenAddress> listen_on = ParseListenAddress(options.listen);
   if (!listen_on.ok())
@@ -65,14 +54,13 @@ absl::StatusOr<Bound> Bind(const MetricsServerOptions& options) {
         absl::StrCat("metrics: cannot listen on ", options.listen, ": ", std::strerror(errno),
                      "; choose another address or port (port 0 lets the system choose)"));
   };
-  KS_ASSIGN_OR_RETURN(addrinfo* const found, SocketAddress(*listen_on));
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> address(found, &freeaddrinfo);
+  const auto& address = reinterpret_cast<const sockaddr&>(listen_on->socket_address);
   Bound out;
   out.is_loopback = listen_on->is_loopback;
-  out.socket = FileDescriptor(socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  out.socket = FileDescriptor(socket(address.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int one = 1;
   if (!out.socket || setsockopt(out.socket.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
-      bind(out.socket.get(), address->ai_addr, address->ai_addrlen) != 0 ||
+      bind(out.socket.get(), &address, listen_on->socket_address_size) != 0 ||
       listen(out.socket.get(), kBacklog) != 0)
     return failed();
   sockaddr_storage bound{};
