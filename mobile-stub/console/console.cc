@@ -124,7 +124,8 @@ absl::Status Console::BeginToRead() {
                   {"founded", engine_.state().HasOwner()},
                   {"can_found", options_.recovery != nullptr},
                   {"recovery_place", options_.recovery_place},
-                  {"transport", engine_.transport().str()}});
+                  {"transport", engine_.transport().str()},
+                  {"next_hop", engine_.next_hop_id()}});
   return absl::OkStatus();
 }
 
