@@ -39,6 +39,7 @@ class Commands:
         self.timeout = 1
         self.running = []
         self.all = []
+        self._said = {}  # process that has ended → what it sent
         self.bulb = self.home.devices[device].process
 
     def keep_going(self, waited):
@@ -61,13 +62,13 @@ class Commands:
 
     def _ended(self):
         for process in self.all:
-            if not process.ended():
-                continue
-            try:
-                lines = [json.loads(line) for line in process.output.read_text().splitlines()]
-            except (OSError, ValueError):
-                continue
-            yield from sent_in(lines, process)
+            if process not in self._said and process.ended():
+                try:
+                    lines = [json.loads(line) for line in process.output.read_text().splitlines()]
+                except (OSError, ValueError):
+                    continue
+                self._said[process] = list(sent_in(lines, process))
+            yield from self._said.get(process, ())
 
     def given_up(self):
         """Streams of commands that had not left the phone when their time was over, as their senders say."""

@@ -1,6 +1,8 @@
 """Attacks by equipment at which an adversary stands, on single records, each accounted for: the demonstration's machinery
 (scripts/lib/demo_battle.py) on the processes of a scenario."""
 
+import random
+
 import paths  # noqa: F401
 import demo_battle
 from demo_commands import Commands
@@ -8,6 +10,7 @@ from registry import expect
 
 SPOILT = ("open_failed", "malformed", "signature_invalid", "conflict")
 PATIENCE = 20  # seconds until what is swallowed must have been called missing
+WAVE = 100  # attacks at once: what is noticed of them has a line of its own in every log, which rations lines
 
 
 class Battle:
@@ -37,8 +40,9 @@ class Fight(demo_battle.Fight):
         self.demo = battle
         self.hop = listener
         self.box = box
-        self.plan = [{"kind": kind, "target": target, "listener": listener, "direction": direction, "topic": topic, "seed": battle.seed,
-                      "delay_ms": {"delay": 200, "drop": 200}.get(kind)} for kind, target in ways]
+        self.plan = [{"kind": kind, "target": target, "listener": listener, "direction": direction, "topic": topic,
+                      "seed": battle.seed + len(battle.injections) + number, "delay_ms": {"delay": 200, "drop": 200}.get(kind)}
+                     for number, (kind, target) in enumerate(ways)]
         self.commands = commands
         self.next_hop = next_hop
         self.title = f"{listener}, {topic[:-1]} {direction}"
@@ -47,6 +51,14 @@ class Fight(demo_battle.Fight):
     def finish(self):
         self.not_made = super().finish()
         return self.not_made
+
+    def raw(self):
+        """Asked for attack by attack: all of a long run would not fit into one answer."""
+        return [raw for number in self.numbers for raw in self.box.injections(number)]
+
+    def look_again(self):
+        if not all(one.verdict for one in self.injections):
+            super().look_again()
 
     def verdicts(self):
         """kind → verdict → how many."""
@@ -57,8 +69,8 @@ class Fight(demo_battle.Fight):
         return table
 
 
-def fight_out(fights, commands=None):
-    """Makes all of them at once and waits until every injection is accounted for."""
+def fight_out(fights, commands=None, before=()):
+    """Makes all of them at once and waits until every injection is accounted for. `before`: fights of which records may come by again."""
     for fight in fights:
         fight.arm()
     for fight in fights:
@@ -66,7 +78,27 @@ def fight_out(fights, commands=None):
     if commands is not None:
         commands.finish()
     battle = fights[0].demo
-    demo_battle.settle(battle, fights, commands, PATIENCE)
+    demo_battle.settle(battle, [*before, *fights], commands, PATIENCE)
+
+
+def waves(ways, least, seed):
+    """Every way once; then, until `least` attacks are planned, as many at once as can be told apart, drawn at random."""
+    yield ways
+    draw, planned = random.Random(seed), len(ways)
+    while planned < least:
+        wave = draw.choices(ways, k=min(WAVE, least - planned))
+        planned += len(wave)
+        yield wave
+
+
+def fight_in_waves(run, ways, make, commands=None):
+    """All fights of one hop, one after another; `make`: a Fight of some ways."""
+    fights = []
+    for wave in waves(ways, run.manipulations, run.seed):
+        fight = make(wave)
+        fight_out([fight], commands, fights)
+        fights.append(fight)
+    return fights
 
 
 def describe(fight):

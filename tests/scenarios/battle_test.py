@@ -66,5 +66,20 @@ class JudgeTest(unittest.TestCase):
         self.refused(None, Seen(0), planned=1, not_made=["replay"], says="not: replay")
 
 
+class WavesTest(unittest.TestCase):
+    WAYS = [("read", None), ("modify", "cose_tag"), ("replay", None)]
+
+    def test_without_a_number_every_way_is_tried_once(self):
+        self.assertEqual(list(battle.waves(self.WAYS, 0, 1)), [self.WAYS])
+
+    def test_as_many_as_asked_for_are_drawn_the_same_for_the_same_seed_and_never_too_many_at_once(self):
+        drawn = list(battle.waves(self.WAYS, 2000, 1))
+        self.assertEqual(sum(map(len, drawn)), 2000)
+        self.assertLessEqual(max(map(len, drawn)), battle.WAVE)
+        self.assertEqual({way for wave in drawn[1:] for way in wave}, set(self.WAYS))
+        self.assertEqual(drawn, list(battle.waves(self.WAYS, 2000, 1)))
+        self.assertNotEqual(drawn, list(battle.waves(self.WAYS, 2000, 2)))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -23,8 +23,9 @@ def reason(process):
 
 
 def columns(processes):
-    """The components that a report must have a column for; `processes`: name → mapping."""
-    return sorted({process["component"] for process in processes.values() if in_product(process)})
+    """The components that a report must have a column for; `processes`: name → mapping. One that lacks its component, which is
+    a mistake in a file, has none."""
+    return sorted({process["component"] for process in processes.values() if in_product(process) and "component" in process})
 
 
 def contradictions(processes):

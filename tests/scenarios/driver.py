@@ -50,12 +50,13 @@ def new_readings(wired, count=2, patience=40):
 class Run:
     """What an assertion is given."""
 
-    def __init__(self, scenario, stack, wired, control, writer, seed):
+    def __init__(self, scenario, stack, wired, control, writer, manipulations=0):
         self.scenario = scenario
         self.stack = stack
         self.wired = wired
         self.control = control
-        self.seed = seed
+        self.seed = scenario.value["seed"]
+        self.manipulations = manipulations  # at least so many on each hop that is attacked record by record
         self.ended_on_purpose = set()  # names of processes that an assertion killed
         self._writer = writer
         self._adversaries = {}
@@ -112,8 +113,9 @@ def not_running(assertion, writer):
     return verdict, reason
 
 
-def play(scenario, writer, bins, control_bins, mutant=None, keep=False, say=lambda text: None, tell=lambda *verdict: None):
-    """Runs it; (assertion id → (verdict, text), where the run's files were kept). `tell` hears each verdict as it falls."""
+def play(scenario, writer, bins, control_bins, mutant=None, keep=False, say=lambda text: None, tell=lambda *verdict: None, manipulations=0):
+    """Runs it; (assertion id → (verdict, text), where the run's files were kept). `tell` hears each verdict as it falls;
+    `manipulations`: at least so many on each hop that is attacked record by record."""
     results = {}
 
     def take(assertion, verdict):
@@ -128,7 +130,7 @@ def play(scenario, writer, bins, control_bins, mutant=None, keep=False, say=lamb
         with Stack(scenario.id.lower(), keep=keep, mutant=mutant, bins=bins) as stack:
             folder = stack.folder if keep else None
             wired = Wired(scenario, stack, Canary(), say).join()
-            run = Run(scenario, stack, wired, control, writer, scenario.value["seed"])
+            run = Run(scenario, stack, wired, control, writer, manipulations)
             for assertion in sorted(scenario.runnable(), key=lambda one: one["id"].endswith(".end")):
                 function = registry.FUNCTIONS[assertion["id"]]
                 started = time.monotonic()

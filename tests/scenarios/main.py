@@ -62,7 +62,7 @@ def run(arguments):
     def say(text):
         print(f"   {time.monotonic() - started:5.1f} s  {text}", flush=True)
     results, kept = driver.play(scenario, writer, bins, arguments.control_bins, arguments.mutant, arguments.keep, say,
-                                lambda *verdict: print(report.verdict_line(*verdict), flush=True))
+                                lambda *verdict: print(report.verdict_line(*verdict), flush=True), arguments.manipulations)
     seconds = time.monotonic() - started
     passed, wrong = driver.as_expected(scenario, results, arguments.mutant)
     if driver.identity(scenario, bins, paths.ROOT, arguments.mutant)[1] != digests:
@@ -90,6 +90,7 @@ def main():
     verb.add_argument("--mutant")
     verb.add_argument("--keep", action="store_true")
     verb.add_argument("--out")
+    verb.add_argument("--manipulations", type=int, default=0)
     verb.add_argument("--control-bins", default=os.environ.get("KEYSTEAD_CONTROL_BIN_DIR") or paths.ROOT / "build/mutants/bin")
     arguments = parser.parse_args()
     if arguments.verb == "list":

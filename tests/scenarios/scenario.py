@@ -27,6 +27,7 @@ PROCESS = Record(
     {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
      "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
+     "stranger": Flag(),
      "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
      "is": Text()})
 ASSERTION = Record(
@@ -162,6 +163,8 @@ def check_processes(value, reading):
                   "has a component, but the report has no column for what is out of the product")
         if (process["program"] == "keystead-device-sim") != ("kind" in process):
             wrong("needs a kind" if "kind" not in process else "has a kind, which only devices have")
+        if process.get("stranger") and process["program"] != "keystead-mobile-stub":
+            wrong("is a stranger, which only an app can be", "stranger")
         if process["program"] in ("keystead-device-sim", "keystead-mobile-stub", "keystead-gateway"):
             if process.get("product") not in value["products"]:
                 wrong(f"belongs to product {process.get('product')!r}; known are {', '.join(value['products'])}", "product")

@@ -70,6 +70,13 @@ class WrongTest(unittest.TestCase):
             value["processes"]["hub-a"].update(in_product=True, component="GW")
         self.wrong(claim, "hub-a is said to be in the product, but the boundary rule says out: needed, but a general thing")
 
+    def test_one_that_is_in_the_product_after_all_and_has_no_column(self):
+        self.wrong(lambda v: v["processes"]["hub-a"].update(application_layer_access=True),
+                   "hub-a is said to be out of the product, but the boundary rule says in: needed, and it can read application data")
+
+    def test_a_stranger_that_is_no_app(self):
+        self.wrong(lambda v: v["processes"]["hub-a"].update(stranger=True), "is a stranger, which only an app can be")
+
     def test_a_column_for_what_is_out_of_the_product(self):
         self.wrong(lambda v: v["processes"]["hub-a"].update(component="GW"), "has no column")
         self.wrong(lambda v: v["assertions"][0]["outcomes"].update({"DP.3": ["GW"]}), "S2.B6: GW has no column here")

@@ -10,6 +10,7 @@ from demo_canary import Search, pages
 from grants import Adversary
 from harness import wait_until
 from home import App, Device
+from stranger import Stranger
 from product import Balancer, Hop, Infra, Pki
 
 DOMAIN = "keystead.example"
@@ -53,7 +54,7 @@ class Wired:
         self.pki = Pki(stack, list(self.tenants.values()))
         self.hops = {}       # backend or gateway → Hop
         self.equipment = {}  # name → Infra
-        self.apps, self.devices, self.watches = {}, {}, {}
+        self.apps, self.devices, self.watches, self.strangers = {}, {}, {}, {}
         self.products = {name: Product(name, self.tenants[one["tenant"]], one["provider"]) for name, one in scenario.products.items()}
         self._courier_leaves = {}
         self._start_infrastructure()
@@ -72,6 +73,9 @@ class Wired:
                 owner.gateways[name] = self.hops[name]
                 if not process.get("spare"):
                     owner.gateway = self.hops[name]
+        for name, process in self.scenario.processes.items():
+            if process.get("stranger"):
+                self.strangers[name] = Stranger(self.stack, self.pki, self.products[process["product"]].tenant, name)
         self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
 
     def courier(self, equipment, tenant):
@@ -182,6 +186,8 @@ class Wired:
 
     def state_of(self, name):
         """Where a process keeps what it keeps; None for equipment, which keeps nothing on a disk."""
+        if name in self.strangers:
+            return self.strangers[name].answers
         if name in self.apps:
             return self.apps[name].state
         if name in self.devices:
@@ -219,9 +225,10 @@ class Wired:
         hits = set()
         if self.state_of(name):
             hits |= search.in_files(self.state_of(name), "files")
-        for path in self.logs_of(name):
+        runs = name not in self.strangers
+        for path in self.logs_of(name) if runs else ():
             hits |= search.in_files(path, "logs")
-        if memory:
+        if memory and runs:
             hits |= search.in_memory(self.process(name).popen.pid, "memory")
         if name in self.equipment:
             hits |= {("what passed", "planted text", sighting["form"]) for sighting in self.equipment[name].seen(1).get("sightings", [])}

@@ -3,11 +3,14 @@
 import boundary
 from registry import assertion, expect
 
+SCENARIOS = ("S2", "S4", "C1")
+
 
 def blind(scenario):
-    """Who cannot show the text even where nothing is sealed: a relay, around whose records others' TLS lies, and a spare that
-    nothing passes yet."""
-    return {name for name, process in scenario.processes.items() if process.get("form") == "relay" or process.get("spare")}
+    """Who cannot show the text even where nothing is sealed: a relay, around whose records others' TLS lies, a spare that
+    nothing passes yet, and a stranger, to whom nobody answers."""
+    return {name for name, process in scenario.processes.items()
+            if process.get("form") == "relay" or process.get("spare") or process.get("stranger")}
 
 
 def measure(wired):
@@ -27,7 +30,7 @@ def measure_unprotected(wired):
     return measured
 
 
-@assertion(*(f"{scenario}.B6" for scenario in ("S2", "C1")))
+@assertion(*(f"{scenario}.B6" for scenario in SCENARIOS))
 def nobody_reads_who_must_not(run):
     processes = run.scenario.processes
     measured = measure(run.wired)
@@ -44,7 +47,7 @@ def nobody_reads_who_must_not(run):
             f"{', '.join(sorted(run.control.measured.readers() & set(places)))}"), [file]
 
 
-@assertion(*(f"{scenario}.end" for scenario in ("S2", "C1")))
+@assertion(*(f"{scenario}.end" for scenario in SCENARIOS))
 def everybody_ends(run):
     stubborn = run.wired.end()
     codes = {name: process.popen.returncode for name, process in run.stack.processes.items() if not name.startswith("send-")}

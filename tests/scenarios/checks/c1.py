@@ -3,7 +3,7 @@
 import base64
 import time
 
-from battle import Battle, Fight, fight_out, judge
+from battle import Battle, Fight, fight_in_waves, judge
 from demo_attacks import Injection
 from harness import Failure, wait_until
 from registry import assertion, expect
@@ -53,8 +53,8 @@ def cells(fights):
     return table
 
 
-def fight_on(run, name, fights, commands=None):
-    fight_out(fights, commands)
+def fight_on(run, name, make, commands=None):
+    fights = fight_in_waves(run, WAYS, make, commands)
     text, file = judge(run, name, fights)
     table = cells(fights)
     expect(all(table.get(kind) for kind in CLASSES), f"not every kind of attack was made: {table}", [file])
@@ -63,7 +63,8 @@ def fight_on(run, name, fights, commands=None):
 
 def fight_readings(run, name, hop):
     adversary, box, listener, direction, next_hop = HOPS[hop]
-    return fight_on(run, name, [Fight(Battle(run), run.adversary(adversary).position(box), listener, direction, "telemetry/", WAYS, next_hop)])
+    battle, equipment = Battle(run), run.adversary(adversary).position(box)
+    return fight_on(run, name, lambda ways: Fight(battle, equipment, listener, direction, "telemetry/", ways, next_hop))
 
 
 @assertion("C1.1a")
@@ -86,7 +87,7 @@ def commands_to_the_device(run):
     battle = Battle(run)
     commands = battle.commands_to("acme", "bulb")
     box = run.adversary("adv-lan").position("lan-balancers")
-    result = fight_on(run, "C1.1d", [Fight(battle, box, "acme-device-gateway", "down", "command/", WAYS, None, commands)], commands)
+    result = fight_on(run, "C1.1d", lambda ways: Fight(battle, box, "acme-device-gateway", "down", "command/", ways, None, commands), commands)
     answer = next(line for line in run.wired.products["acme"].app.send("bulb", "on") if line["event"] == "answer")
     expect(answer["result"] == "done", f"the next good command is answered {answer['result']}")
     done = [(entry["signer"], entry["counter"]) for entry in run.wired.devices["bulb"].process.log.find("command_done")]

@@ -1,0 +1,83 @@
+"""Another developer's app: a client that is not ours (curl) with a valid certificate of the tenant, and nothing that an owner granted."""
+
+import pathlib
+import struct
+import subprocess
+
+import paths  # noqa: F401
+
+SECONDS = 4  # a stream that is served goes on for ever
+
+
+class Answer:
+    """What a call came to: `code` is grpc-status, None while the call was still being served when its time was over."""
+
+    def __init__(self, code, said, messages):
+        self.code, self.said, self.messages = code, said, messages
+
+    def __str__(self):
+        return f"grpc-status {self.code} {self.said!r}, {len(self.messages)} messages"
+
+
+class Stranger:
+    """Everything that it is told is kept in `answers`."""
+
+    def __init__(self, stack, pki, tenant, name):
+        self.leaf = pki.leaf(tenant, "app", name)
+        self.answers = pathlib.Path(stack.path(f"{name}-answers"))
+        self.answers.mkdir()
+
+    def call(self, hop, method, message):
+        """One gRPC call with one request (gRPC over HTTP/2: the trailers say what became of it)."""
+        at = self.answers / f"{len(list(self.answers.iterdir())):03}"
+        at.mkdir()
+        (at / "request").write_bytes(struct.pack(">BI", 0, len(message)) + message)
+        command = ["curl", "--silent", "--show-error", "--http2", "--insecure", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "--max-time", SECONDS,
+                   "--cert", self.leaf.chain, "--key", self.leaf.key, "--header", "content-type: application/grpc", "--header", "te: trailers",
+                   "--data-binary", f"@{at / 'request'}", "--dump-header", at / "headers", "--output", at / "answer",
+                   f"https://{hop.address}/keystead.v1.{method}"]
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=SECONDS + 20, check=False)
+        headers = dict(line.split(": ", 1) for line in read(at / "headers").decode("latin-1").splitlines() if ": " in line)
+        code = int(headers["grpc-status"]) if "grpc-status" in headers else None
+        return Answer(code, headers.get("grpc-message", result.stderr.strip()), list(messages(read(at / "answer"))))
+
+
+def read(path):
+    return path.read_bytes() if path.exists() else b""
+
+
+def messages(data):
+    """Each whole message of a gRPC body."""
+    while len(data) >= 5:
+        size = struct.unpack(">I", data[1:5])[0]
+        if len(data) < 5 + size:
+            return
+        yield data[5:5 + size]
+        data = data[5 + size:]
+
+
+def varint(number):
+    out = b""
+    while number > 0x7f:
+        out += bytes([number & 0x7f | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, value):
+    """One field of a protobuf message: bytes, text or a whole number."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def subscription(tenant, instantiation, topics):
+    """A SubscribeRequest from the beginning of each topic."""
+    return field(1, tenant) + field(2, instantiation) + b"".join(field(3, field(1, topic)) for topic in topics)
+
+
+def publication(tenant, instantiation, topic, sender, epoch, stream, cose):
+    """A PublishRequest with one group of one record."""
+    header = (field(1, tenant) + field(2, instantiation) + field(3, topic) + field(4, sender) + field(5, epoch) + field(6, stream))
+    return field(1, field(1, header) + field(2, field(1, 1) + field(2, cose)))
