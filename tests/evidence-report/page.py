@@ -119,7 +119,7 @@ def outcome_part(report, outcome):
     maps = "; ".join(f"{scheme} {', '.join(map(str, refs)) if isinstance(refs, list) else refs}" for scheme, refs in entry.get("map", {}).items())
     cells = "".join(cell_part(report, outcome, column) for column in report.asked(outcome))
     return (f'<section class="outcome" id="outcome-{text(outcome)}" aria-labelledby="head-outcome-{text(outcome)}">'
-            f'<h3 id="head-outcome-{text(outcome)}"><span class="id">{text(outcome)}</span> {text(entry["capability"])}</h3><p>{text(entry["asks"])}.</p>'
+            f'<h3 id="head-outcome-{text(outcome)}"><span class="id">{text(outcome)}</span> {text(entry["capability"])}</h3><p>{text(entry["asks"][0].upper() + entry["asks"][1:])}.</p>'
             + (f'<p class="soft">A simulator\'s limits:</p>{limits}' if limits else "")
             + f'<div class="cells">{cells}</div><p class="soft">See also: {text(maps)}.</p></section>')
 
