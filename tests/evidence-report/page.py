@@ -5,7 +5,7 @@ import hashlib
 
 import places
 from scenario_part import scenario_part
-from words import MEANING, VERDICT, badge, code, items, link, marks, table, text
+from words import MEANING, VERDICT, badge, code, items, link, marks, said, table, text
 
 UNSHOWN = ("NOT_RUN", "NOT_TESTABLE_HERE", "NOT_APPLICABLE", "PARTIAL")
 FAILED = ("NOT_MET", "ERROR")
@@ -26,7 +26,7 @@ def failures(report):
         for name, verdict in run.verdicts().items():
             if verdict in FAILED:
                 entry = run.entry(name)
-                rows.append([link(name, text(name)), badge(verdict), text(run.scenario.assertion(name)["says"]), text(entry["observed"] or entry["reason"])])
+                rows.append([link(name, text(name)), badge(verdict), text(run.scenario.assertion(name)["says"]), said(entry["observed"] or entry["reason"])])
     if not rows:
         return ""
     return "<h3>What failed</h3>" + table("Assertions that failed", ["Assertion", "Verdict", "It says", "Observed"], rows)
@@ -37,7 +37,7 @@ def assertions_without(report):
     for run in report.real.values():
         for name, verdict in run.verdicts().items():
             if verdict in UNSHOWN:
-                rows.append([link(name, text(name)), badge(verdict), text(run.scenario.assertion(name)["says"]), text(run.entry(name)["reason"])])
+                rows.append([link(name, text(name)), badge(verdict), text(run.scenario.assertion(name)["says"]), said(run.entry(name)["reason"])])
     return table("Assertions that could not be shown", ["Assertion", "Verdict", "It says", "Why not"], rows) if rows else ""
 
 
@@ -53,7 +53,9 @@ def outcomes_without(report):
         columns = report.asked(outcome)
         if all(report.cells[(outcome, column)].verdict == "NOT_RUN" for column in columns):
             reasons = list(dict.fromkeys(reason for column in columns for reason in report.cells[(outcome, column)].reasons))
-            rows.append([link(f"outcome-{outcome}", text(outcome)), text(entry["asks"]), text("; ".join(reasons))])
+            nobody = all(reason == f"no scenario that exists asks it of {column}" for reason, column in zip(reasons, columns)) and len(reasons) == len(columns)
+            why = "no scenario that exists asks it" if nobody else "; ".join(reasons)
+            rows.append([link(f"outcome-{outcome}", text(outcome)), text(entry["asks"]), said(why)])
     return ("<h3>Outcomes nothing here shows</h3>" + table("Outcomes that no run in this report asks", ["Outcome", "Asks", "Why"], rows)) if rows else ""
 
 

@@ -42,6 +42,11 @@ def link(target, content):
     return f'<a href="#{text(target)}">{content}</a>'
 
 
+def said(value):
+    """What evidence says: it may be one word as long as it likes."""
+    return f'<span class="said">{text(value)}</span>'
+
+
 def code(value):
     return f"<code>{text(value)}</code>"
 
