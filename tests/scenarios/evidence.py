@@ -4,6 +4,7 @@ The first lines say what runs and that every assertion is NOT_RUN; a later line 
 takes the place of an earlier one. Each line is written with one call and synced, so that a run that is killed leaves what it knew.
 Files that a line names lie beside it, with their SHA-256."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -52,7 +53,8 @@ class Writer:
         self.started = time.monotonic()
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._line({"line": "run", "scenario": scenario.id, "file": pathlib.Path(scenario.path).name, "file_sha256": sha256_of(scenario.path),
-                    "programs": programs or {}, "title": scenario.value["title"], "columns": scenario.columns})
+                    "programs": programs or {}, "title": scenario.value["title"], "columns": scenario.columns,
+                    "began": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")})
         for assertion in scenario.assertions:
             self._verdict(assertion, "NOT_RUN", "", "the run has not come to it", [])
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Evidence is on the disk before the next assertion begins: whoever kills a run finds whole lines, and NOT_RUN for the rest."""
 
+import datetime
 import json
 import pathlib
 import signal
@@ -40,6 +41,8 @@ class WriterTest(unittest.TestCase):
         self.assertEqual({entry["verdict"] for entry in results.cells.values()}, {"NOT_RUN"})
         self.assertIsNone(results.ended)
         self.assertEqual(results.run["file_sha256"], evidence.sha256_of(scenario.find("S2")))
+        began = datetime.datetime.fromisoformat(results.run["began"])
+        self.assertEqual(began.utcoffset(), datetime.timedelta(0), "the time has no zone, or another one")
 
     def test_a_later_line_takes_the_place_of_an_earlier_one(self):
         writer = self.writer()

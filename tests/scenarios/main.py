@@ -4,6 +4,7 @@
 import argparse
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +42,8 @@ def list_all():
 
 def run(arguments):
     scenario = load(arguments.scenario)
+    if arguments.mutant and arguments.html:
+        sys.exit("error: a mutant alone has no page: run it with --out, and name its folder to scripts/scenario report beside that of the real build")
     if arguments.mutant and arguments.mutant not in scenario.mutants:
         sys.exit(f"error: {scenario.id} names no assertion for the mutant {arguments.mutant}; it does for {', '.join(scenario.mutants)}")
     bins = pathlib.Path(arguments.control_bins) if arguments.mutant else harness.bin_dir()
@@ -78,7 +81,9 @@ def run(arguments):
     if passed:
         print(f"{scenario.id}: as expected" + (f": {arguments.mutant} was noticed by exactly {', '.join(scenario.mutants[arguments.mutant]['fails'])}"
                                                if arguments.mutant else ""))
-    return 0 if passed else 1
+    reported = not arguments.html or subprocess.run([sys.executable, "-B", paths.ROOT / "tests/evidence-report/make_report.py", out, "--html", arguments.html],
+                                                    check=False).returncode == 0
+    return 0 if passed and reported else 1
 
 
 def main():
@@ -91,6 +96,7 @@ def main():
     verb.add_argument("--keep", action="store_true")
     verb.add_argument("--out")
     verb.add_argument("--manipulations", type=int, default=0)
+    verb.add_argument("--html")
     verb.add_argument("--control-bins", default=os.environ.get("KEYSTEAD_CONTROL_BIN_DIR") or paths.ROOT / "build/mutants/bin")
     arguments = parser.parse_args()
     if arguments.verb == "list":

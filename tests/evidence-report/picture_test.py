@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""A picture holds every process, apart by boundary, and marks where adversaries stand, whatever the scenario."""
+
+import copy
+import re
+import unittest
+
+import places  # noqa: F401
+import picture
+import scenario as scenarios
+
+
+def drawn(scenario):
+    """Every node that a picture has."""
+    lanes = picture.nodes_of(scenario, picture.ranks(scenario))
+    bands = picture.lay_out(lanes)
+    return [(node, lane) for lane, columns in lanes.items() for nodes in columns.values() for node in nodes], bands
+
+
+def with_many(count):
+    """S2 with so many further sensors of product A."""
+    original = scenarios.load(scenarios.find("S2"))
+    value = copy.deepcopy(original.value)
+    for at in range(count):
+        value["processes"][f"sensor-{at}"] = dict(value["processes"]["probe-a"])
+        value["links"]["bulbs-a"]["from"].append(f"sensor-{at}")
+    return scenarios.Scenario(original.path, value)
+
+
+class PictureTest(unittest.TestCase):
+    def test_every_process_of_every_scenario_is_drawn_once(self):
+        for path in scenarios.all_files():
+            scenario = scenarios.load(path)
+            names = [name for node, _ in drawn(scenario)[0] for name in node.names]
+            self.assertEqual(sorted(names), sorted(scenario.processes), path.name)
+
+    def test_no_two_nodes_and_no_two_boundaries_overlap(self):
+        for path in scenarios.all_files():
+            nodes, bands = drawn(scenarios.load(path))
+            boxes = [(node.x, node.y, node.x + picture.WIDTH, node.y + node.height) for node, _ in nodes]
+            boxes_of_bands = [(left, top, right, top + deep) for _, top, deep, left, right in bands]
+            for kind in (boxes, boxes_of_bands):
+                for at, one in enumerate(kind):
+                    for other in kind[at + 1:]:
+                        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+                        self.assertTrue(apart, f"{path.name}: {one} and {other}")
+
+    def test_what_is_in_the_product_stands_within_its_boundary_and_nothing_else_does(self):
+        for path in scenarios.all_files():
+            scenario = scenarios.load(path)
+            nodes, bands = drawn(scenario)
+            for node, _ in nodes:
+                inside = [lane for lane, top, deep, left, right in bands if left <= node.x and node.x + picture.WIDTH <= right and top <= node.y < top + deep]
+                self.assertEqual(len(inside), 1, node.names)
+                self.assertEqual(inside[0] is not None, scenario.processes[node.names[0]]["in_product"], node.names)
+
+    def test_adversaries_are_marked_where_they_stand_and_what_they_take(self):
+        svg = picture.draw(scenarios.load(scenarios.find("S2")))
+        self.assertEqual(svg.count("adv-hub is here"), 2)
+        self.assertEqual(svg.count("adv-hub has files"), 3)
+
+    def test_callers_stand_left_of_whom_they_call(self):
+        for path in scenarios.all_files():
+            scenario = scenarios.load(path)
+            rank = picture.ranks(scenario)
+            for name in scenario.processes:
+                for called in scenarios.calls(scenario.value, name):
+                    self.assertLess(rank[name], rank[called], f"{path.name}: {name} → {called}")
+
+    def test_many_of_a_kind_are_one_node(self):
+        scenario = with_many(47)
+        nodes, _ = drawn(scenario)
+        self.assertIn("48 × planted", [node.title for node, _ in nodes])
+        self.assertLess(len(nodes), 14)
+        self.assertEqual(sorted(name for node, _ in nodes for name in node.names), sorted(scenario.processes))
+
+    def test_no_way_runs_through_a_process(self):
+        for path in scenarios.all_files():
+            scenario = scenarios.load(path)
+            nodes, bands = drawn(scenario)
+            where = {name: node for node, _ in nodes for name in node.names}
+            for way in picture.ways(scenario, where, bands):
+                points = [tuple(map(float, pair)) for pair in re.findall(r"(-?[\d.]+) (-?[\d.]+)", way)]
+                for (x1, y1), (x2, y2) in zip(points, points[1:]):
+                    for node, _ in nodes:
+                        crosses = min(x1, x2) < node.x + picture.WIDTH - 1 and max(x1, x2) > node.x + 1 and \
+                            min(y1, y2) < node.y + node.height - 1 and max(y1, y2) > node.y + 1
+                        self.assertFalse(crosses, f"{path.name}: {way} through {node.names}")
+
+
+if __name__ == "__main__":
+    unittest.main()
