@@ -69,8 +69,8 @@ class Fight(demo_battle.Fight):
         return table
 
 
-def fight_out(fights, commands=None, before=()):
-    """Makes all of them at once and waits until every injection is accounted for. `before`: fights of which records may come by again."""
+def fight_out(run, fights, commands=None):
+    """Makes all of them at once and waits until every injection is accounted for. What was spoilt before, on whatever hop, may come by again."""
     for fight in fights:
         fight.arm()
     for fight in fights:
@@ -78,7 +78,8 @@ def fight_out(fights, commands=None, before=()):
     if commands is not None:
         commands.finish()
     battle = fights[0].demo
-    demo_battle.settle(battle, [*before, *fights], commands, PATIENCE)
+    run.fights += fights
+    demo_battle.settle(battle, run.fights, commands, PATIENCE)
 
 
 def waves(ways, least, seed):
@@ -96,7 +97,7 @@ def fight_in_waves(run, ways, make, commands=None):
     fights = []
     for wave in waves(ways, run.manipulations, run.seed):
         fight = make(wave)
-        fight_out([fight], commands, fights)
+        fight_out(run, [fight], commands)
         fights.append(fight)
     return fights
 

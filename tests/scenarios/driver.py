@@ -57,6 +57,7 @@ class Run:
         self.control = control
         self.seed = scenario.value["seed"]
         self.manipulations = manipulations  # at least so many on each hop that is attacked record by record
+        self.fights = []  # all that were fought, whatever assertion they belong to
         self.ended_on_purpose = set()  # names of processes that an assertion killed
         self._writer = writer
         self._adversaries = {}

@@ -62,7 +62,7 @@ def readings_arrive_whole(run):
               Fight(battle, front, "app-a", "down", "telemetry/", READINGS)]
     before = run.wired.apps["mobile"].call("members")
     for fight in fights:  # in turns: a record spoilt twice would ring one alarm
-        fight_out([fight])
+        fight_out(run, [fight])
     text, file = judge(run, "S2.2a", fights)
     expect(run.wired.apps["mobile"].call("members") == before, "the members changed", [file])
     return text, [file]
@@ -73,7 +73,7 @@ def commands_arrive_whole(run):
     battle, front = Battle(run), run.adversary("adv-hub").position("hub-front")
     commands = battle.commands_to("A", "bulb-a")
     fights = [Fight(battle, front, "app-a", "up", "command/", COMMANDS, "hub-a", commands)]
-    fight_out(fights, commands)
+    fight_out(run, fights, commands)
     text, file = judge(run, "S2.2b", fights)
     answer = next(line for line in run.wired.apps["mobile"].send("bulb-a", "on") if line["event"] == "answer")
     expect(answer["result"] == "done", f"the next good command is answered {answer['result']}", [file])

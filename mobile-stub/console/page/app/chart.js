@@ -3,10 +3,27 @@
 
 const PADDING = 3;
 
-function colours(canvas) {
-  const style = getComputedStyle(canvas);
-  return { line: style.getPropertyValue("--chart"), fill: style.getPropertyValue("--chart-fill") };
+// Asking an element for its size or style while others are being changed makes the browser lay out the whole page each time: both are
+// remembered, and told anew when they change.
+let palette = null;
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { palette = null; });
+function colours() {
+  if (palette === null) {
+    const style = getComputedStyle(document.documentElement);
+    palette = { line: style.getPropertyValue("--chart"), fill: style.getPropertyValue("--chart-fill") };
+  }
+  return palette;
 }
+
+const known = new WeakMap();  // canvas → its size, and how to draw what it shows
+const sizes = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) {
+    const canvas = known.get(target);
+    canvas.width = contentRect.width;
+    canvas.height = contentRect.height;
+    canvas.draw();
+  }
+});
 
 /** Least and greatest value; null when there are none. */
 export function rangeOf(points) {
@@ -22,10 +39,18 @@ export function rangeOf(points) {
 
 /** `stepped`: a state that holds until the next reading. A hole in time, or a missing value, is a hole in the line. */
 export function drawLine(canvas, points, stepped) {
-  const ratio = devicePixelRatio || 1;
-  const width = canvas.clientWidth;
-  const height = canvas.clientHeight;
+  if (!known.has(canvas)) {
+    known.set(canvas, { width: 0, height: 0 });
+    sizes.observe(canvas);
+  }
+  const size = known.get(canvas);
+  size.draw = () => paint(canvas, size, points, stepped);
+  size.draw();
+}
+
+function paint(canvas, { width, height }, points, stepped) {
   if (width === 0 || height === 0) return;
+  const ratio = devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * ratio)) canvas.width = Math.round(width * ratio);
   if (canvas.height !== Math.round(height * ratio)) canvas.height = Math.round(height * ratio);
   const pen = canvas.getContext("2d");
@@ -41,7 +66,7 @@ export function drawLine(canvas, points, stepped) {
   const y = (value) => flat ? height / 2
     : height - PADDING - ((value - range.low) / (range.high - range.low)) * (height - 2 * PADDING);
   const runs = split(points, span);
-  const { line, fill } = colours(canvas);
+  const { line, fill } = colours();
 
   pen.fillStyle = fill;
   for (const run of runs) {
