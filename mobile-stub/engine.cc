@@ -31,9 +31,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& option
                                                         transport.str()));
     }
   }
-  std::unique_ptr<Engine> engine(new Engine(std::move(state), std::move(channel), std::move(transport)));
-  engine->next_hop_id_ = options.next_hop_id;
-  return engine;
+  return std::unique_ptr<Engine>(new Engine(std::move(state), std::move(channel), std::move(transport)));
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Over(const std::string& state_folder,

@@ -50,8 +50,6 @@ class Engine {
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
   HopClient hop() const { return HopClient(channel_); }
   const SpiffeId& transport() const { return transport_; }  // only with a hop
-  // Whom it expects there, as in EngineOptions; empty for one made by Over().
-  const std::string& next_hop_id() const { return next_hop_id_; }
   const Clock& clock() const { return Clock::System(); }
   RandomSource& random() const { return RandomSource::System(); }
   const BootId& boot() const { return boot_; }  // of this process, for its own streams
@@ -63,7 +61,6 @@ class Engine {
   AppState state_;
   std::shared_ptr<grpc::Channel> channel_;
   SpiffeId transport_;
-  std::string next_hop_id_;
   BootId boot_ = RandomSource::System().NewId<BootId>();
 };
 

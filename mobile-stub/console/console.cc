@@ -124,8 +124,7 @@ absl::Status Console::BeginToRead() {
                   {"founded", engine_.state().HasOwner()},
                   {"can_found", options_.recovery != nullptr},
                   {"recovery_place", options_.recovery_place},
-                  {"transport", engine_.transport().str()},
-                  {"next_hop", engine_.next_hop_id()}});
+                  {"transport", engine_.transport().str()}});
   return absl::OkStatus();
 }
 

@@ -83,6 +83,7 @@ class Console {
   Console(const mobile::Engine& engine, ConsoleOptions options, SessionToken token);
   HttpResponse Answer(HttpRequest& request);
   void KeepHouse();
+  void TellHome();
 
   const mobile::Engine& engine_;
   const ConsoleOptions options_;

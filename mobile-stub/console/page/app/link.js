@@ -1,15 +1,13 @@
 // How near the truth this page is: its own link to the console, and the console's to the next hop.
 
 import { h, icon, setAttribute } from "./dom.js";
-import { ago, hopText } from "./words.js";
-
-const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+import { ago } from "./words.js";
 
 function describe(model) {
   if (model.link === "lost") return ["cross", "bad", "Console is away"];
   if (model.link === "opening" || model.home === null) return ["wait", "dim", "Opening …"];
   if (!model.home.reading) return ["wait", "dim", "Nothing paired yet"];
-  if (!model.connection.connected) return ["cross", "bad", "Not connected"];
+  if (!model.connection.connected) return ["cross", "bad", "Next hop is away"];
   return ["live", "good", "Connected"];
 }
 
@@ -20,7 +18,7 @@ function warning(model) {
   }
   if (model.home?.reading && model.link === "open" && !model.connection.connected && model.connection.since_us > 0) {
     const late = model.nowUs() - model.connection.since_us > 1.5e6 || model.lastWordUs > 0;
-    if (late) return `${capital(hopText(model.home.next_hop))} cannot be reached; ${word}. Devices keep their readings and hand them over when it is back.`;
+    if (late) return `The next hop is away; ${word}. Devices keep their readings and hand them over when it is back.`;
   }
   return "";
 }

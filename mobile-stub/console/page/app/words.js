@@ -50,20 +50,6 @@ export const LIVENESS = {
   history: { word: "history", meaning: "nothing shows that this was said lately" },
 };
 
-/** Of a value: what speaks for it. */
-export const BELIEF = {
-  confirmed: { word: "confirmed", meaning: "its sender has signed for it" },
-  pending: { word: "pending", meaning: "it opens under the right key; its sender's signature is still to come" },
-  warn: { word: "bad reading", meaning: "its sender says that it could not measure" },
-};
-
-/** Of records: numbers that a device has given, and that did not come. */
-export const MISSING = { word: "missing 7–9", meaning: "the device sent records of these numbers, and nobody handed them over" };
-
-/** Who stands between this app and the devices, by the role in its SPIFFE id. */
-const HOPS = { gateway: "your home's gateway", service: "the cloud" };
-export const hopText = (spiffe) => HOPS[spiffe.split("/")[3]] ?? "what connects it to your devices";
-
 const ALARMS = {
   peer_refused: "A caller was refused",
   issuer_mismatch: "A certificate names a tenant whose authority did not issue it",

@@ -2,11 +2,11 @@
 
 import { h, hasIcon, icon, keyed, setAttribute, setText } from "../dom.js";
 import { drawLine, rangeOf } from "../chart.js";
-import { BELIEF, LIVENESS, ago, channelText, inOrder, kindText, lasting, unitText, valueText } from "../words.js";
+import { LIVENESS, ago, channelText, inOrder, kindText, lasting, unitText, valueText } from "../words.js";
 import { controlsFor } from "./controls.js";
 
 /** A state as a picture and a word: neither colour nor shape alone tells it. */
-export function badge(state, word, title) {
+function badge(state, word, title) {
   return h("span", { class: `badge ${state}`, title }, icon(state), h("span", {}, word));
 }
 
@@ -40,8 +40,9 @@ class ChannelRow {
     setText(this.unit, unitText(channel.unit));
     const liveness = channel.current ? channel.liveness : "history";
     setBadge(this.liveness, liveness, LIVENESS[liveness].word, LIVENESS[liveness].meaning);
-    const belief = channel.quality === "bad" ? "warn" : channel.confirmed ? "confirmed" : "pending";
-    setBadge(this.belief, belief, BELIEF[belief].word, BELIEF[belief].meaning);
+    if (channel.quality === "bad") setBadge(this.belief, "warn", "bad reading", "its sender says that it could not measure");
+    else if (channel.confirmed) setBadge(this.belief, "confirmed", "confirmed", "its sender has signed for it");
+    else setBadge(this.belief, "pending", "pending", "it opens under the right key; its sender's signature is still to come");
     setAttribute(this.element, "data-taken", String(channel.taken_us));
     this.tick(nowUs);
   }

@@ -2,7 +2,6 @@
 
 import { h, icon, keyed, setText } from "../dom.js";
 import { DeviceCard } from "./device_card.js";
-import { glossary } from "./glossary.js";
 import { timeline } from "./timeline.js";
 
 const SEARCH_FROM = 9;  // devices
@@ -35,12 +34,11 @@ export const home = {
     const said = h("p", { class: "summary" });
     const search = h("input", { type: "search", placeholder: "Find a device", "aria-label": "Find a device", hidden: true });
     const grid = h("div", { class: "cards" });
-    const words = glossary();
     const hint = h("p", {}, "");
     const empty = h("div", { class: "empty", hidden: true }, icon("device"), hint,
       h("a", { class: "button", href: "#/members" }, "Join a device by its label"));
     main.append(h("div", { class: "heading" }, h("h1", {}, "Home"), said, search),
-      h("div", { class: "columns" }, h("section", { "aria-label": "Devices" }, grid, empty, words), timeline(model)));
+      h("div", { class: "columns" }, h("section", { "aria-label": "Devices" }, grid, empty), timeline(model)));
 
     // A card out of sight costs nothing: it is brought up to date when it comes into sight.
     const sight = new IntersectionObserver((entries) => {
@@ -65,7 +63,6 @@ export const home = {
       }
       search.hidden = model.devices.size < SEARCH_FROM;
       empty.hidden = model.devices.size > 0;
-      words.hidden = model.devices.size === 0;
       setText(hint, emptyText(model));
     };
     search.addEventListener("input", list);
