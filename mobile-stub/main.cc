@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "core/program/certificate_metrics.h"
 #include "core/program/program.h"
 #include "mobile-stub/verbs.h"
 
@@ -137,8 +138,10 @@ void AddServe(CLI::App& app, ServeOptions& o) {
 absl::Status Dispatch(const Options& o, Program& program) {
   const std::string verb = program.app().get_subcommands().front()->get_name();
   // `watch` and `serve` end by themselves when asked to, and store what they have read.
-  if (verb == "watch" && !o.watch.once) return RunWatch(o.common, o.watch, program);
-  if (verb == "serve") return RunServe(o.common, o.serve, program);
+  if (verb == "serve" || (verb == "watch" && !o.watch.once)) {
+    const CertificateMetrics certificates({{"own", o.common.engine.tls.chain}});
+    return verb == "serve" ? RunServe(o.common, o.serve, program) : RunWatch(o.common, o.watch, program);
+  }
   Interrupter interrupter(&program.termination(), program.name());
   if (verb == "pair") return RunPair(o.common, o.pair, program, interrupter);
   if (verb == "add-courier") return RunAddCourier(o.common, o.courier, interrupter);

@@ -4,7 +4,6 @@
 
 #include <optional>
 
-#include "core/program/certificate_metrics.h"
 #include "mobile-stub/aside.h"
 #include "mobile-stub/command_sender.h"
 #include "mobile-stub/hop_contents.h"
@@ -72,7 +71,6 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
   watch.remember = !options.once;  // a look changes nothing
   std::optional<PendingKeeper> keeper;
   if (!options.once && engine->has_hop()) keeper.emplace(engine.get(), kKeepPendingEvery);
-  const CertificateMetrics certificates({{"own", common.engine.tls.chain}});
   KS_ASSIGN_OR_RETURN(const auto session, WatchSession::Start(*engine, observer, watch));
   KS_RETURN_IF_ERROR(program.AnnouncePorts({}));
   absl::Status status;

@@ -30,6 +30,11 @@ absl::StatusOr<ListenAddress> EndpointOf(const ServeOptions& options) {
   return endpoint;
 }
 
+// Of a SPIFFE id that was found well-formed: only its role stands between two slashes.
+const char* HopInWords(const std::string& next_hop_id) {
+  return next_hop_id.find("/gateway/") != std::string::npos ? "gateway" : "cloud";
+}
+
 std::string InUrl(const std::string& address) {
   return address.find(':') == std::string::npos ? address : absl::StrCat("[", address, "]");
 }
@@ -87,6 +92,7 @@ absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, 
   settings.address = endpoint.address;
   settings.port = endpoint.port;
   settings.host_names = options.host_names;
+  settings.next_hop = HopInWords(common.engine.next_hop_id);
   if (endpoint.is_loopback) settings.host_names.push_back(InUrl(endpoint.address));
   KS_ASSIGN_OR_RETURN(settings.observed, console::ParseRemotes("--observe", options.observed));
   KS_ASSIGN_OR_RETURN(settings.infra, console::ParseRemotes("--infra", options.infra));

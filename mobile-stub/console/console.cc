@@ -124,6 +124,7 @@ absl::Status Console::BeginToRead() {
                   {"founded", engine_.state().HasOwner()},
                   {"can_found", options_.recovery != nullptr},
                   {"recovery_place", options_.recovery_place},
+                  {"next_hop", options_.next_hop},
                   {"transport", engine_.transport().str()}});
   return absl::OkStatus();
 }

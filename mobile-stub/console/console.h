@@ -36,6 +36,8 @@ struct ConsoleOptions {
   mobile::RecoverySink recovery;
   std::string recovery_place;  // for people: "the terminal in which this console runs", or the file's name
   absl::Duration join_patience = absl::Seconds(30);
+  // Whom the app is connected to, for the page's words: the home's "gateway", or the "cloud".
+  std::string next_hop = "cloud";
   mobile::WatchOptions watch;
   mobile::WatchObserver* also = nullptr;  // told of everything as well; not owned
   std::vector<RemoteOptions> observed;    // who may be asked what they hold; empty: nobody
@@ -83,7 +85,6 @@ class Console {
   Console(const mobile::Engine& engine, ConsoleOptions options, SessionToken token);
   HttpResponse Answer(HttpRequest& request);
   void KeepHouse();
-  void TellHome();
 
   const mobile::Engine& engine_;
   const ConsoleOptions options_;

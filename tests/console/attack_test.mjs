@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Home, PHONE, accessibilityProblems, assertCalm, openBrowser, openPage, shoot } from "./harness.mjs";
+import { Home, PHONE, accessibilityProblems, assertCalm, assertFits, openBrowser, openPage, shoot } from "./harness.mjs";
 
 let home;
 let browser;
@@ -116,6 +116,7 @@ test("nobody is kept out: axe-core finds no serious problem, light and dark, wid
     const page = await openView(options);
     await hop(page, "gateway-backend", "relay").waitFor();
     assert.deepEqual(await accessibilityProblems(page), [], `attack, ${name}`);
+    await assertFits(page, `attack, ${name}`);
     await shoot(page, `attack-${name}`);
     assertCalm(page);
     await page.context().close();

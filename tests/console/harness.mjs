@@ -73,9 +73,10 @@ async function load(page, url) {
   }
 }
 
-/** A page of a context of its own. `page.troubles`: what was said in its console, thrown, or refused by its policy. */
-export async function openPage(browser, url, { viewport = WIDE, colorScheme = "light", prepare } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1 });
+/** A page of a context of its own. `page.troubles`: what was said in its console, thrown, or refused by its policy. `prepare`
+    runs in it before its own code, with `given`. */
+export async function openPage(browser, url, { viewport = WIDE, colorScheme = "light", hasTouch = false, prepare, given } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, hasTouch, deviceScaleFactor: 1 });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
   page.troubles = [];
@@ -94,7 +95,7 @@ export async function openPage(browser, url, { viewport = WIDE, colorScheme = "l
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`);
     });
   });
-  if (prepare !== undefined) await page.addInitScript(prepare);
+  if (prepare !== undefined) await page.addInitScript(prepare, given);
   await load(page, url);
   return page;
 }
@@ -104,6 +105,24 @@ export function assertCalm(page) {
   const left = page.troubles.filter((trouble) => !page.expected.some((pattern) => pattern.test(trouble)));
   assert.deepEqual(left, [], "the browser's console is not clean");
   assert.deepEqual(page.elsewhere, [], "the page asked somebody else");
+}
+
+/** To prepare a page with: it is told `given[path]` instead of what the console says; of the events, that as the one step that comes. */
+export function answerWith(given) {
+  const real = globalThis.fetch;
+  globalThis.fetch = async (path, options) => {
+    if (!(path in given)) return real(path, options);
+    const text = JSON.stringify(given[path]);
+    if (path !== "/api/v1/events") return new Response(text, { headers: { "Content-Type": "application/json" } });
+    const event = new TextEncoder().encode(`id: told-1\nevent: changes\ndata: ${text}\n\n`);
+    return new Response(new ReadableStream({ start: (stream) => stream.enqueue(event) }));  // and it stays open
+  };
+}
+
+/** On a phone nobody scrolls sideways. */
+export async function assertFits(page, what) {
+  const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+  assert.ok(wide <= screen, `${what}: ${wide} pixels wide on a screen of ${screen}`);
 }
 
 export async function shoot(page, name) {

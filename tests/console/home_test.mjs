@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { Home, PHONE, accessibilityProblems, assertCalm, card, channel, openBrowser, openPage, shoot, until } from "./harness.mjs";
+import { Home, PHONE, accessibilityProblems, answerWith, assertCalm, assertFits, card, channel, openBrowser, openPage, shoot, until } from "./harness.mjs";
 
 let home;
 let browser;
@@ -127,9 +127,8 @@ test("on a phone nothing is wider than the screen, and what is touched is large 
   for (const view of ["Home", "Members and keys"]) {
     await page.getByRole("link", { name: view }).click();
     await page.getByRole("heading", { name: view, exact: true }).waitFor();
-    const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
-    assert.ok(wide <= screen, `${view}: ${wide} pixels wide on a screen of ${screen}`);
-    const small = await page.locator("button:visible, a.button:visible, nav a:visible").evaluateAll((all) =>
+    await assertFits(page, view);
+    const small = await page.locator("button:visible, a.button:visible, nav a:visible, .glossary summary:visible").evaluateAll((all) =>
       all.map((one) => [one.textContent, one.getBoundingClientRect()]).filter(([, box]) => box.height < 36 || box.width < 36)
         .map(([text, box]) => `${text}: ${box.width} by ${box.height}`));
     assert.deepEqual(small, []);
@@ -149,14 +148,57 @@ test("all can be reached and done by keyboard", async () => {
   await page.context().close();
 });
 
+test("what the words on the cards mean stands on the page, by keyboard and by touch, and no word is left out", async () => {
+  const page = await openPage(browser, url);
+  await channel(page, "living-room", "Temperature").locator(".badge.live").waitFor();
+  const question = page.locator("summary", { hasText: "What do these words mean?" });
+  for (let i = 0; i < 12 && !(await question.evaluate((one) => one === document.activeElement)); ++i) await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  const terms = page.locator(".glossary dt");
+  await terms.first().waitFor({ state: "visible" });
+  const said = await terms.allTextContents();
+  for (const word of ["live", "late", "history", "confirmed", "pending", "missing 4..9"]) assert.ok(said.includes(word), `${word} among ${said}`);
+  for (const meaning of await page.locator(".glossary dd").allTextContents()) assert.match(meaning, /^[A-Z].{30,}\.$/);
+  for (const shown of await page.locator(".device .badge").allTextContents()) assert.ok(said.includes(shown), `${shown} among ${said}`);
+  assert.deepEqual(await accessibilityProblems(page), []);
+  await shoot(page, "home-words");
+  assertCalm(page);
+  await page.context().close();
+
+  const phone = await openPage(browser, url, { viewport: PHONE, hasTouch: true });
+  await phone.locator("summary", { hasText: "What do these words mean?" }).tap();
+  await phone.locator(".glossary dt").first().waitFor({ state: "visible" });
+  await assertFits(phone, "the words");
+  await phone.context().close();
+});
+
+test("whom the console cannot reach is called what its owner calls it", async () => {
+  const page = await openPage(browser, url);
+  const step = await page.evaluate(async () => {
+    const answer = await fetch("/api/v1/home", { headers: { Authorization: `Bearer ${sessionStorage.getItem("keystead-session")}` } });
+    return answer.json();
+  });
+  await page.context().close();
+  assert.equal(step.home.next_hop, "cloud");
+  for (const [next_hop, short, sentence] of [["cloud", "Cloud is away", "The cloud cannot be reached; last word"],
+    ["gateway", "Gateway is away", "Your home's gateway cannot be reached; last word"]]) {
+    const told = { ...step, home: { ...step.home, next_hop }, connection: { connected: false, why: "", since_us: 1 } };
+    const away = await openPage(browser, url, { prepare: answerWith, given: { "/api/v1/events": told } });
+    await away.getByRole("status").filter({ hasText: short }).waitFor();
+    await away.getByRole("alert").filter({ hasText: sentence }).waitFor();
+    assertCalm(away);
+    await away.context().close();
+  }
+});
+
 test("the backend goes away and comes back", async () => {
   const page = await openPage(browser, url);
   const value = channel(page, "living-room", "Temperature");
   await value.locator(".badge.live").waitFor();
   await home.do("kill", { name: "backend" });
-  const banner = page.getByRole("alert").filter({ hasText: "The next hop is away; last word" });
+  const banner = page.getByRole("alert").filter({ hasText: "The cloud cannot be reached; last word" });
   await banner.waitFor();
-  await page.getByRole("status").filter({ hasText: "Next hop is away" }).waitFor();
+  await page.getByRole("status").filter({ hasText: "Cloud is away" }).waitFor();
   await until(page, () => / s ago\./.test(document.getElementById("banner").textContent));
   await shoot(page, "backend-away");
   await home.do("relaunch", { name: "backend" });

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 
 import product
+import prometheus
 from harness import Stack, wait_until
 from home import Home
 from product import ACME, Pki
@@ -100,6 +101,23 @@ class ServeTest(unittest.TestCase):
         [serving] = [line for line in self.said(process) if line["event"] == "serving"]
         self.assertEqual(self.status(serving["port"], serving["url"].split("#token=")[1]), 200)
         self.assertEqual(process.terminate(), 0)
+
+    def test_it_is_measured_as_watch_is(self):
+        """One app, whichever verb of it goes on: the same metrics, the time that its certificate has left among them."""
+        measured = ("--metrics-listen", "127.0.0.1:0")
+        processes = [self.serve("measured", *measured),
+                     self.stack.start("measured-watch", "keystead-mobile-stub", *self.home.app.arguments(), "watch", *measured)]
+
+        def families(process):
+            return prometheus.parse(prometheus.get(f"http://{process.address('metrics')}/metrics"))
+
+        wait_until(lambda: set(families(processes[0])) == set(families(processes[1])),
+                   lambda: f"the same metrics: {set(families(processes[0])) ^ set(families(processes[1]))}")
+        for process in processes:
+            [(labels, left)] = families(process)["keystead_certificate_remaining_seconds"]["samples"]
+            self.assertIn('use="own"', labels)
+            self.assertGreater(left, 3600)
+            self.assertEqual(process.terminate(), 0)
 
     def test_a_taken_port_is_said(self):
         process = self.serve("first")

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "core/base/limits.h"
+#include "core/transport/held_request.h"
 #include "tests/unit/transport/record_log_fixture.h"
 
 namespace keystead::testing {
@@ -150,6 +151,26 @@ TEST_F(HeldRecordsTest, WhatDoesNotOpenHidesNothingBesideIt) {
   const auto itself = seen_by(2, 2);
   ASSERT_THAT(Offsets(itself), ElementsAre(2)) << "it lies there";
   EXPECT_EQ(itself[0].group, nullptr);
+  DamagedStore store(store_.get(), 9);
+  const RecordLog log(&store, options_);
+  const auto newest = HeldRecords(log).Newest(Where(1), 3);
+  ASSERT_TRUE(newest.ok()) << newest.status();
+  ASSERT_THAT(Offsets(*newest), ElementsAre(7, 8, 9));
+  EXPECT_EQ(newest->back().group, nullptr);
+  EXPECT_NE(newest->front().group, nullptr);
+}
+
+TEST_F(HeldRecordsTest, ALookGoesIntoSoManyTopicsAndNoMore) {
+  constexpr int kTopics = static_cast<int>(limits::kMaxHeldTopics) + 6;
+  for (int device = 1; device <= kTopics; ++device) Append(TestHeader(device), {{0, "a"}});
+  const HeldDemand demand{.instantiation = Where(1).instantiation, .last = 1};
+  size_t told = 0;
+  const absl::Status status = ForEachHeld(*log_, Where(1).tenant, demand, [&](const StoredEntry&) {
+    ++told;
+    return true;
+  });
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(told, limits::kMaxHeldTopics);
 }
 
 TEST_F(HeldRecordsTest, MoreThanAMessageCarriesIsNotRead) {

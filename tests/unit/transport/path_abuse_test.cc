@@ -202,6 +202,40 @@ TEST(PathAbuseTest, WhoDoesNotReadItsRefusalsIsNotReadEither) {
   }
 }
 
+// What a request that was stored leaves behind until its acknowledgement is taken is little, but not nothing.
+TEST(PathAbuseTest, WhoDoesNotReadItsAcknowledgementsIsNotReadEither) {
+  TransportServiceOptions service_options;
+  service_options.max_requests_per_call = 8;
+  service_options.max_refusals_per_call = size_t{1} << 30;
+  HopServer server(service_options);
+  const auto stub = v1::Transport::NewStub(server.DialAs(Role::kDevice));
+  grpc::ClientContext context;
+  auto stream = stub->Publish(&context);
+  // Refusals fill what flow control lets pass: from then on no acknowledgement gets through.
+  constexpr uint64_t kStuffing = 40;
+  v1::PublishRequest junk;
+  for (size_t i = 0; i < limits::kMaxGroupsPerRequest; ++i) junk.add_groups("");
+  for (uint64_t i = 0; i < kStuffing; ++i) ASSERT_TRUE(stream->Write(junk));
+  constexpr uint64_t kUnread = 4096;
+  constexpr uint64_t kMore = 200;  // small enough to lie in buffers when the server stops reading
+  v1::PublishRequest request;
+  request.add_groups(*TestGroup(TestHeader(1), {{0, "x"}}));
+  const uint64_t all = kStuffing + kUnread + kMore;
+  for (uint64_t i = kStuffing; i < all; ++i) ASSERT_TRUE(stream->Write(request));
+  const auto taken = [&] { return server.service().GetStats().requests; };
+  while (taken() < kUnread) std::this_thread::yield();
+  for (int i = 0; i < 50; ++i)
+    ASSERT_TRUE(server.store().Commit([](storage::Transaction&) { return absl::OkStatus(); }).ok());
+  EXPECT_LE(taken(), kStuffing + kUnread + service_options.max_requests_per_call);
+  // Who reads them after all is read on.
+  stream->WritesDone();
+  v1::PublishResponse response;
+  uint64_t durable = 0;
+  while (stream->Read(&response)) durable = response.durable_requests();
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(durable, all);
+}
+
 // Also on a call where nothing happens.
 TEST(PathAbuseTest, CallsEndWhenTheCertificateStopsCounting) {
   TransportServiceOptions service_options;

@@ -1,13 +1,19 @@
-// How near the truth this page is: its own link to the console, and the console's to the next hop.
+// How near the truth this page is: its own link to the console, and the console's to whom it reads from.
 
 import { h, icon, setAttribute } from "./dom.js";
 import { ago } from "./words.js";
+
+/** Whom the console is connected to, as its owner calls it. */
+const HOPS = {
+  gateway: { away: "Gateway is away", sentence: "Your home's gateway cannot be reached" },
+  cloud: { away: "Cloud is away", sentence: "The cloud cannot be reached" },
+};
 
 function describe(model) {
   if (model.link === "lost") return ["cross", "bad", "Console is away"];
   if (model.link === "opening" || model.home === null) return ["wait", "dim", "Opening …"];
   if (!model.home.reading) return ["wait", "dim", "Nothing paired yet"];
-  if (!model.connection.connected) return ["cross", "bad", "Next hop is away"];
+  if (!model.connection.connected) return ["cross", "bad", HOPS[model.home.next_hop].away];
   return ["live", "good", "Connected"];
 }
 
@@ -18,7 +24,7 @@ function warning(model) {
   }
   if (model.home?.reading && model.link === "open" && !model.connection.connected && model.connection.since_us > 0) {
     const late = model.nowUs() - model.connection.since_us > 1.5e6 || model.lastWordUs > 0;
-    if (late) return `The next hop is away; ${word}. Devices keep their readings and hand them over when it is back.`;
+    if (late) return `${HOPS[model.home.next_hop].sentence}; ${word}. Devices keep their readings and hand them over when it is back.`;
   }
   return "";
 }

@@ -1,7 +1,10 @@
 // What numbers and states are called.
 
+/** Of a table of words; undefined where it has none. A device may call something "constructor": that is no word of ours. */
+export const wordIn = (table, key) => (Object.hasOwn(table, key) ? table[key] : undefined);
+
 const UNITS = { Cel: "°C", "mm[Hg]": "mmHg", 1: "", "%": "%" };
-export const unitText = (unit) => UNITS[unit] ?? unit;
+export const unitText = (unit) => wordIn(UNITS, unit) ?? unit;
 
 export function valueText(channel) {
   if (channel.value === null) return "–";
@@ -30,25 +33,48 @@ export const clock = (us) => new Date(us / 1000).toLocaleTimeString("en-GB");
 export const shortId = (hex) => hex.slice(0, 8);
 
 const CHANNELS = { on: "State", "soil-moisture": "Soil moisture", "memory-used": "Memory", "disk-used": "Disk" };
-export const channelText = (name) => CHANNELS[name] ?? name.charAt(0).toUpperCase() + name.slice(1);
+export const channelText = (name) => wordIn(CHANNELS, name) ?? name.charAt(0).toUpperCase() + name.slice(1);
 
 /** Of a kind of device, what comes first. */
 const FIRST = { lightbulb: ["on", "brightness", "power"], "blood-pressure": ["systolic", "diastolic", "pulse"], host: ["load"] };
 export function inOrder(kind, channels) {
-  const place = (name) => (FIRST[kind]?.indexOf(name) ?? -1) >= 0 ? FIRST[kind].indexOf(name) : 99;
+  const first = wordIn(FIRST, kind) ?? [];
+  const place = (name) => (first.includes(name) ? first.indexOf(name) : 99);
   return channels.sort((a, b) => place(a.name) - place(b.name));
 }
 
 const KINDS = { lightbulb: "Light bulb", temperature: "Thermometer", "blood-pressure": "Blood pressure monitor",
   "soil-moisture": "Soil sensor", host: "Computer", replay: "Recording" };
-export const kindText = (kind) => KINDS[kind] ?? (kind === "" ? "Device" : kind);
+export const kindText = (kind) => wordIn(KINDS, kind) ?? (kind === "" ? "Device" : kind);
 
 /** Of a stream: how fresh its sender's word is. */
 export const LIVENESS = {
-  live: { word: "live", meaning: "its sender has just answered this console" },
-  late: { word: "late", meaning: "its sender has answered, but not lately" },
-  history: { word: "history", meaning: "nothing shows that this was said lately" },
+  live: { word: "live", meaning: "The device has just answered a question of this page: it is there, now." },
+  late: { word: "late", meaning: "The device has answered before, but not in the last seconds: it may be slow, asleep, or cut off." },
+  history: { word: "history", meaning: "Nothing shows that this was said lately: the device has not answered yet, or somebody shows you old records." },
 };
+
+/** Of a value: how far it may be believed. */
+export const BELIEF = {
+  confirmed: { word: "confirmed", meaning: "The device has signed for this record: it is what the device sent, at its place." },
+  pending: { word: "pending", meaning: "It opened under the right key. The device's signature, which covers it, follows within seconds." },
+  warn: { word: "bad reading", meaning: "The device itself says that it could not measure." },
+};
+
+/** What stands in red on a card, by how it begins. */
+export const FLAGS = {
+  missing: "The device numbers its records, and those with these numbers have not come: they were lost or held back on the way.",
+  lost: "The device itself says, signed, that it had to throw away the records with these numbers.",
+  stale: "The device has signed nothing for too long: it is off, or somebody keeps its words from you.",
+  conflict: "Two different records claim the same number. Only one can be true.",
+  contradicted: "What was read is not what the device has signed for.",
+  "tail unknown": "The device was restarted and cannot say which record was its last before.",
+  "cloned or rolled back": "There are two of this device, or it was put back to an earlier state.",
+  "provider rolled back": "The cloud shows less of it than it has shown before.",
+  "after removal": "It no longer belongs to this home.",
+  waiting: "It has not been seen under the keys of the newest epoch yet.",
+};
+export const flagMeaning = (flag) => FLAGS[Object.keys(FLAGS).find((begin) => flag.startsWith(begin))] ?? null;
 
 const ALARMS = {
   peer_refused: "A caller was refused",
@@ -72,7 +98,7 @@ const ALARMS = {
   join_refused: "A stranger tried to join in a device's name",
   limit_exceeded: "Somebody asked for more than is allowed",
 };
-export const alarmText = (kind) => ALARMS[kind] ?? kind.replaceAll("_", " ");
+export const alarmText = (kind) => wordIn(ALARMS, kind) ?? kind.replaceAll("_", " ");
 
 /** Why a command was not done, in the device's own words. */
 export const RESULTS = {

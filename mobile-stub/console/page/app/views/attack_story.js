@@ -2,7 +2,7 @@
 
 import { attackText } from "../attack_words.js";
 import { h, icon, keyed } from "../dom.js";
-import { alarmText, clock, shortId } from "../words.js";
+import { alarmText, clock, shortId, wordIn } from "../words.js";
 import { addressOf } from "./others.js";
 
 const NOTICED = { missing: "Records are missing", duplicate: "The same record came twice, and was taken once" };
@@ -28,7 +28,7 @@ function outcome(injection, attack, hops) {
   }
   const alarm = injection.notices.find((notice) => notice.kind !== "duplicate") ?? injection.notices[0];
   if (alarm !== undefined) {
-    return { picture: "confirmed", tone: "live", text: `Noticed by your app at ${clock(alarm.at_us)}: ${NOTICED[alarm.kind] ?? alarmText(alarm.kind)}`,
+    return { picture: "confirmed", tone: "live", text: `Noticed by your app at ${clock(alarm.at_us)}: ${wordIn(NOTICED, alarm.kind) ?? alarmText(alarm.kind)}`,
       detail: alarm.detail };
   }
   if (opened !== "" && opened === injection.original_sha256) {

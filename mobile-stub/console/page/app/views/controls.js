@@ -2,7 +2,7 @@
 
 import { command } from "../api.js";
 import { h, icon, setAttribute, setText } from "../dom.js";
-import { RESULTS, clock, shortId } from "../words.js";
+import { RESULTS, clock, shortId, wordIn } from "../words.js";
 
 const STEPS = { probing: "Asking whether the device is there …", sent: "Sent; waiting for its signed answer …" };
 
@@ -13,7 +13,7 @@ function latest(model, member) {
 
 function wordsOf(task) {
   const what = task.argument === null ? task.operation : `${task.operation} ${task.argument}`;
-  if (task.state === "running") return ["wait", what, STEPS[task.steps.at(-1)?.step] ?? "Beginning …", ""];
+  if (task.state === "running") return ["wait", what, wordIn(STEPS, task.steps.at(-1)?.step) ?? "Beginning …", ""];
   if (task.state !== "done") {
     const unknown = task.state === "unknown";
     return ["warn", what, unknown ? "No signed answer: whether it was done is not known" : "Not sent", task.message];

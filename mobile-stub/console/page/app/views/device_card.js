@@ -1,21 +1,10 @@
 // One device: its values, each with its age and with what may be believed of it, and what it can be told.
 
+import { setBadge } from "../badge.js";
 import { h, hasIcon, icon, keyed, setAttribute, setText } from "../dom.js";
 import { drawLine, rangeOf } from "../chart.js";
-import { LIVENESS, ago, channelText, inOrder, kindText, lasting, unitText, valueText } from "../words.js";
+import { BELIEF, LIVENESS, ago, channelText, flagMeaning, inOrder, kindText, lasting, unitText, valueText } from "../words.js";
 import { controlsFor } from "./controls.js";
-
-/** A state as a picture and a word: neither colour nor shape alone tells it. */
-function badge(state, word, title) {
-  return h("span", { class: `badge ${state}`, title }, icon(state), h("span", {}, word));
-}
-
-function setBadge(element, state, word, title) {
-  const key = `${state} ${word}`;
-  if (element.dataset.state === key) return;
-  element.dataset.state = key;
-  element.replaceChildren(badge(state, word, title));
-}
 
 class ChannelRow {
   constructor(channel) {
@@ -40,9 +29,8 @@ class ChannelRow {
     setText(this.unit, unitText(channel.unit));
     const liveness = channel.current ? channel.liveness : "history";
     setBadge(this.liveness, liveness, LIVENESS[liveness].word, LIVENESS[liveness].meaning);
-    if (channel.quality === "bad") setBadge(this.belief, "warn", "bad reading", "its sender says that it could not measure");
-    else if (channel.confirmed) setBadge(this.belief, "confirmed", "confirmed", "its sender has signed for it");
-    else setBadge(this.belief, "pending", "pending", "it opens under the right key; its sender's signature is still to come");
+    const belief = channel.quality === "bad" ? "warn" : channel.confirmed ? "confirmed" : "pending";
+    setBadge(this.belief, belief, BELIEF[belief].word, BELIEF[belief].meaning);
     setAttribute(this.element, "data-taken", String(channel.taken_us));
     this.tick(nowUs);
   }
@@ -127,7 +115,7 @@ export class DeviceCard {
     const { word, meaning } = LIVENESS[device.liveness];
     setBadge(this.liveness, device.liveness, word, meaning);
     this.flags.hidden = device.flags.length === 0;
-    keyed(this.flags, device.flags, (flag) => flag, (flag) => h("li", { class: flag.startsWith("waiting") ? "wait" : "warn" },
+    keyed(this.flags, device.flags, (flag) => flag, (flag) => h("li", { class: flag.startsWith("waiting") ? "wait" : "warn", title: flagMeaning(flag) },
       icon(flag.startsWith("waiting") ? "wait" : "warn"), flag));
     const channels = inOrder(device.kind, [...device.channels.values()]);
     this.nothing.hidden = channels.length > 0;

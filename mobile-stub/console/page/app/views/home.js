@@ -2,6 +2,7 @@
 
 import { h, icon, keyed, setText } from "../dom.js";
 import { DeviceCard } from "./device_card.js";
+import { glossary } from "./glossary.js";
 import { timeline } from "./timeline.js";
 
 const SEARCH_FROM = 9;  // devices
@@ -37,7 +38,8 @@ export const home = {
     const hint = h("p", {}, "");
     const empty = h("div", { class: "empty", hidden: true }, icon("device"), hint,
       h("a", { class: "button", href: "#/members" }, "Join a device by its label"));
-    main.append(h("div", { class: "heading" }, h("h1", {}, "Home"), said, search),
+    const meanings = glossary();
+    main.append(h("div", { class: "heading" }, h("h1", {}, "Home"), said, search), meanings,
       h("div", { class: "columns" }, h("section", { "aria-label": "Devices" }, grid, empty), timeline(model)));
 
     // A card out of sight costs nothing: it is brought up to date when it comes into sight.
@@ -63,6 +65,7 @@ export const home = {
       }
       search.hidden = model.devices.size < SEARCH_FROM;
       empty.hidden = model.devices.size > 0;
+      meanings.hidden = model.devices.size === 0;
       setText(hint, emptyText(model));
     };
     search.addEventListener("input", list);

@@ -1,7 +1,7 @@
 // What becomes of what was asked for, step by step, for changes of who belongs.
 
 import { h, icon, keyed, setAttribute } from "../dom.js";
-import { clock } from "../words.js";
+import { clock, wordIn } from "../words.js";
 
 const STEPS = {
   waiting_for_announcement: "waiting for it to announce itself",
@@ -33,7 +33,7 @@ function outcomeOf(task) {
 }
 
 function steps(task) {
-  const list = h("ol", {}, task.steps.map((step) => h("li", {}, `${step.device}: ${STEPS[step.step] ?? step.step}`,
+  const list = h("ol", {}, task.steps.map((step) => h("li", {}, `${step.device}: ${wordIn(STEPS, step.step) ?? step.step}`,
     step.detail === "" ? null : h("small", {}, ` (${step.detail})`))));
   if (task.state === "running" || task.steps.length === 0) return list;
   return h("details", {}, h("summary", {}, `${task.steps.length} steps`), list);
