@@ -74,6 +74,15 @@ class Pki:
         shutil.rmtree(scratch)
         return leaf
 
+    def another_of_provider(self, folder, *options):
+        """The backend's own name on another certificate of its provider's CA, which lies in a copy of all of it: what whoever
+        has that copy, or an old backup of it, can show."""
+        scratch = self.stack.path(folder)
+        shutil.copytree(self.folder, scratch)
+        shutil.rmtree(os.path.join(scratch, "provider", "backend"))
+        self.stack.run(ROOT / "certs/issue", "--out", scratch, "--provider", "--id", "backend", "--server", *options, env=self._env)
+        return Leaf(os.path.join(scratch, "provider", "backend"), self.backend.spiffe)
+
     def second_authority(self, tenant):
         """Another authority with the tenant's name, cross-signed by the same admission CA, and not the one that is registered:
         a Pki of its own folder. What a provider's mistake, or a bribed clerk, would make."""

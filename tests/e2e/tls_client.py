@@ -68,7 +68,7 @@ class Forger:
         os.makedirs(self.folder, exist_ok=True)
 
     def _run(self, *words):
-        subprocess.run(["openssl", *words], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        return subprocess.run(["openssl", *words], check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
 
     def _new(self, name, spiffe):
         folder = os.path.join(self.folder, name)
@@ -100,3 +100,18 @@ class Forger:
                 with open(path, encoding="ascii") as file:
                     chain.write(file.read())
         return leaf
+
+    def without_constraint(self, name, authority, admission):
+        """What an admission CA makes by mistake: `authority` (a folder with ca.pem and ca.key) cross-signed for any name at all. The
+        path of that certificate."""
+        folder = os.path.join(self.folder, name)
+        os.makedirs(folder)
+        public, extensions, made = (os.path.join(folder, file) for file in ("pub", "ext", "cross.pem"))
+        self._run("pkey", "-in", os.path.join(authority, "ca.key"), "-pubout", "-out", public)
+        with open(extensions, "w", encoding="ascii") as file:
+            file.write("basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n")
+        named = self._run("x509", "-in", os.path.join(authority, "ca.pem"), "-noout", "-subject", "-nameopt", "compat")
+        subject = "/" + named.decode().strip().removeprefix("subject=").lstrip("/")
+        self._run("x509", "-new", "-force_pubkey", public, "-subj", subject, "-days", "2", "-extfile", extensions, "-CA",
+                  os.path.join(admission, "ca.pem"), "-CAkey", os.path.join(admission, "ca.key"), "-out", made)
+        return made

@@ -9,6 +9,9 @@ from demo_commands import Commands
 from registry import expect
 
 SPOILT = ("open_failed", "malformed", "signature_invalid", "conflict")
+# Three with another tag: without a seal, which the mutant no_sealing shows, at least one of them is then done in time.
+COMMANDS = [("modify", "stream"), ("modify", "cose_ciphertext"), *[("modify", "cose_tag")] * 3, ("truncate", "cose_tag"), ("duplicate", None),
+            ("replay", None)]
 PATIENCE = 20  # seconds until what is swallowed must have been called missing
 WAVE = 100  # attacks at once: what is noticed of them has a line of its own in every log, which rations lines
 

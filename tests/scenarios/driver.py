@@ -70,6 +70,10 @@ class Run:
     def keep(self, name, data):
         return self._writer.keep(name, data)
 
+    def recorded(self):
+        """What the evidence says by now."""
+        return evidence.Results(self._writer.path)
+
     def new_readings(self, count=2, patience=40):
         new_readings(self.wired, count, patience)
 

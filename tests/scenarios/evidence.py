@@ -15,6 +15,8 @@ import time
 VERDICTS = ("MET", "PARTIAL", "NOT_MET", "NOT_APPLICABLE", "NOT_TESTABLE_HERE", "ERROR", "NOT_RUN")
 LEVEL = "E3"  # a live run of several processes with an adversary; E4 needs the killed mutants as well, which a report adds
 
+NOT_YET = "the run has not come to it"
+
 
 def sha256_of(path):
     digest = hashlib.sha256()
@@ -56,7 +58,7 @@ class Writer:
                     "programs": programs or {}, "title": scenario.value["title"], "columns": scenario.columns,
                     "began": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")})
         for assertion in scenario.assertions:
-            self._verdict(assertion, "NOT_RUN", "", "the run has not come to it", [])
+            self._verdict(assertion, "NOT_RUN", "", NOT_YET, [])
 
     def _line(self, entry):
         entry = {**entry, **self.identity, "at": round(time.monotonic() - self.started, 3)}

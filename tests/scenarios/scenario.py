@@ -18,6 +18,7 @@ PROGRAMS = {"keystead-backend": "BE", "keystead-gateway": "GW", "keystead-device
             "keystead-infra-sim": None}
 # What an adversary may be given of a process; wiring.py knows where each lies.
 GRANTS = ("store", "certificate", "key", "log", "memory", "keystore")
+PROVIDER = "provider-one.example"  # who runs a backend that says nothing of it
 # Without being given anything: what a built-in assertion of every scenario is called behind the scenario's id.
 BUILT_IN = ("B6", "end")
 LAYERS = ("hardware", "platform", "software")
@@ -29,7 +30,7 @@ PROCESS = Record(
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
      "stranger": Flag(),
      "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
-     "is": Text()})
+     "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
 ASSERTION = Record(
     {"id": Text(pattern=ID + r"\.([0-9]+[a-z]?|B6|end)"), "says": Text(), "polarity": Text("positive", "negative"),
      "outcomes": MapOf(ListOf(Text("DEV", "GW", "BE", "APP", "APP3"), 1), at_least=1)},
@@ -165,6 +166,10 @@ def check_processes(value, reading):
             wrong("needs a kind" if "kind" not in process else "has a kind, which only devices have")
         if process.get("stranger") and process["program"] != "keystead-mobile-stub":
             wrong("is a stranger, which only an app can be", "stranger")
+        if "journal_bytes" in process and process["program"] != "keystead-device-sim":
+            wrong("has journal_bytes, which only devices have", "journal_bytes")
+        if "provider" in process and process["program"] != "keystead-backend":
+            wrong("has a provider, which only backends have", "provider")
         if process["program"] in ("keystead-device-sim", "keystead-mobile-stub", "keystead-gateway"):
             if process.get("product") not in value["products"]:
                 wrong(f"belongs to product {process.get('product')!r}; known are {', '.join(value['products'])}", "product")
@@ -173,9 +178,18 @@ def check_processes(value, reading):
         reading.wrong_at(("processes", name, "in_product"), f"{name} is said to be {says} the product, but the boundary rule says {why}")
 
 
+def provider_domain(backend):
+    """The trust domain of whoever runs this backend."""
+    return backend.get("provider", PROVIDER)
+
+
 def check_products(value, reading):
     processes = value["processes"]
+    domains = {}  # tenant → the provider's domain
     for name, product in value["products"].items():
+        backend = processes.get(product["provider"], {})
+        if domains.setdefault(product["tenant"], provider_domain(backend)) != provider_domain(backend):
+            reading.wrong_at(("products", name, "provider"), f"product {name}: {product['tenant']} is a tenant of {domains[product['tenant']]} already")
         def wrong(key, text, name=name):
             reading.wrong_at(("products", name, key), f"product {name}: {text}")
         if product["tenant"] not in value["tenants"]:

@@ -115,6 +115,15 @@ class WrongTest(unittest.TestCase):
         self.wrong(lambda v: v["processes"]["hub-a"]["responsible"].update(software="nobody"), "responsible for its software, is none of the roles")
         self.wrong(lambda v: v["processes"]["hub-a"]["responsible"].pop("platform"), "says nothing of platform")
 
+    def test_a_provider_or_a_journal_where_there_is_none_and_a_tenant_of_two_providers(self):
+        self.wrong(lambda v: v["processes"]["bulb-a"].update(provider="provider-two.example"), "bulb-a has a provider, which only backends have")
+        self.wrong(lambda v: v["processes"]["registry"].update(journal_bytes=4096), "registry has journal_bytes, which only devices have")
+
+        def two(value):
+            value["processes"]["other"] = {**value["processes"]["registry"], "provider": "provider-two.example"}
+            value["products"]["B"].update(tenant="acme", provider="other")
+        self.wrong(two, "product B: acme is a tenant of provider-one.example already")
+
     def test_a_scenario_that_shows_everything(self):
         self.wrong(lambda v: v.update(not_shown=[]), "wanted at least 1")
 

@@ -12,6 +12,7 @@ from harness import wait_until
 from home import App, Device
 from stranger import Stranger
 from product import Balancer, Hop, Infra, Pki
+from scenario import provider_domain
 
 DOMAIN = "keystead.example"
 
@@ -51,7 +52,7 @@ class Wired:
         self.canary = canary
         self.say = say
         self.tenants = {name: name if "." in name else f"{name}.{DOMAIN}" for name in scenario.value["tenants"]}
-        self.pki = Pki(stack, list(self.tenants.values()))
+        self._pkis = self._make_authorities()
         self.hops = {}       # backend or gateway → Hop
         self.equipment = {}  # name → Infra
         self.apps, self.devices, self.watches, self.strangers = {}, {}, {}, {}
@@ -59,30 +60,50 @@ class Wired:
         self._courier_leaves = {}
         self._start_infrastructure()
 
+    def _make_authorities(self):
+        """Provider's domain → Pki: each provider has authorities of its own, with the tenants that came to it. Who has no product
+        here is a tenant of every one."""
+        tenants = {}
+        for entry in self.scenario.products.values():
+            domain = provider_domain(self.scenario.processes[entry["provider"]])
+            tenants.setdefault(domain, []).append(self.tenants[entry["tenant"]])
+        idle = set(self.tenants.values()) - {name for names in tenants.values() for name in names}
+        return {domain: Pki(self.stack, [*dict.fromkeys(names), *sorted(idle)], f"pki-{domain}", domain) for domain, names in tenants.items()}
+
+    def pki_of(self, tenant):
+        """The authorities of the provider whose tenant this is."""
+        backend = next(owner.backend for owner in self.products.values() if owner.tenant == tenant)
+        return self.pki_at(backend)
+
+    def pki_at(self, backend):
+        return self._pkis[provider_domain(self.scenario.processes[backend])]
+
     def _start_infrastructure(self):
         for name in self.scenario.order():
             process = self.scenario.processes[name]
             if process["program"] == "keystead-backend":
-                self.hops[name] = product.start_backend(self.stack, self.pki, name, "--enrollment", self.pki.tenants)
+                pki = self.pki_at(name)
+                self.hops[name] = product.start_backend(self.stack, pki, name, "--enrollment", pki.tenants)
             elif process["program"] == "keystead-infra-sim":
                 self._start_equipment(name, process)
             elif process["program"] == "keystead-gateway":
                 owner = self.products[process["product"]]
-                self.hops[name] = product.start_gateway(self.stack, self.pki, owner.tenant, name, self.next_hop(name), "--label-out",
-                                                        self.stack.path(f"{name}.label"))
+                self.hops[name] = product.start_gateway(self.stack, self.pki_of(owner.tenant), owner.tenant, name, self.next_hop(name),
+                                                        "--label-out", self.stack.path(f"{name}.label"))
                 owner.gateways[name] = self.hops[name]
                 if not process.get("spare"):
                     owner.gateway = self.hops[name]
         for name, process in self.scenario.processes.items():
             if process.get("stranger"):
-                self.strangers[name] = Stranger(self.stack, self.pki, self.products[process["product"]].tenant, name)
+                tenant = self.products[process["product"]].tenant
+                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant), tenant, name)
         self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
 
     def courier(self, equipment, tenant):
         """The certificate with which a balancer carries for a tenant."""
         key = (equipment, tenant)
         if key not in self._courier_leaves:
-            self._courier_leaves[key] = self.pki.leaf(tenant, "gateway", equipment, "--server")
+            self._courier_leaves[key] = self.pki_of(tenant).leaf(tenant, "gateway", equipment, "--server")
         return self._courier_leaves[key]
 
     def tenants_of(self, link):
@@ -102,12 +123,13 @@ class Wired:
     def shown_by(self, equipment, link):
         """Whose identity a balancer shows on this link, as something with spiffe, chain, key, roots."""
         if self.scenario.processes[link["to"]]["program"] == "keystead-backend":
-            leaf = self.pki.provider_leaf(equipment)
-            leaf.roots = self.pki.provider_roots
+            pki = self.pki_at(link["to"])
+            leaf = pki.provider_leaf(equipment)
+            leaf.roots = pki.provider_roots
         else:
             [tenant] = self.tenants_of(link)
             leaf = self.courier(equipment, tenant)
-            leaf.roots = self.pki.roots(tenant)
+            leaf.roots = self.pki_of(tenant).roots(tenant)
         return leaf
 
     def next_hop(self, caller):
@@ -122,6 +144,8 @@ class Wired:
     def _start_equipment(self, name, process):
         links = {key: link for key, link in self.scenario.links.items() if name in link.get("through", [])}
         relays, balancers = {}, []
+        controlled_by = self.tenants_of(next(iter(links.values())))[0]
+        pki = self.pki_of(controlled_by)
         for key, link in links.items():
             onward = self.next_step(key, link, name)
             if process["form"] == "relay":
@@ -129,28 +153,27 @@ class Wired:
             else:
                 shown = self.shown_by(name, link)
                 to_backend = self.scenario.processes[link["to"]]["program"] == "keystead-backend"
-                roots = self.pki.admission if to_backend else self.pki.roots(self.tenants_of(link)[0])
+                roots = pki.admission if to_backend else pki.roots(self.tenants_of(link)[0])
                 balancers.append(Balancer(key, shown, roots, {tenant: (self.courier(name, tenant), onward) for tenant in self.tenants_of(link)}))
-        self.equipment[name] = Infra(self.stack, self.pki, name, balancers, relays, canaries=[self.canary.told],
-                                     admin_tenant=next(iter(self.tenants.values())))
+        self.equipment[name] = Infra(self.stack, pki, name, balancers, relays, canaries=[self.canary.told], admin_tenant=controlled_by)
 
     def join(self):
         """Everybody becomes a member of its product, and the owners watch."""
         for name, owner in self.products.items():
             entry = self.scenario.products[name]
-            owner.app = self.apps[entry["owner"]] = App(self.stack, self.pki, owner.tenant, entry["owner"], self.next_hop(entry["owner"]))
+            owner.app = self.apps[entry["owner"]] = App(self.stack, self.pki_of(owner.tenant), owner.tenant, entry["owner"],
+                                                            self.next_hop(entry["owner"]))
             founded_at = self.hops[entry["provider"]]
             labels = [self.stack.path(f"{gateway}.label") for gateway in owner.gateways]
             if labels:
                 wait_until(lambda labels=labels: all(pathlib.Path(label).exists() for label in labels), "the gateways' labels")
                 owner.instantiation = self._paired(owner.app.pair(labels, hop=founded_at))["instantiation"]
-            for carrier in entry["carriers"]:
-                if "form" in self.scenario.processes[carrier]:
-                    owner.couriers.append(self.courier(carrier, owner.tenant).spiffe)
-                    owner.app.add_courier(owner.couriers[-1], hop=founded_at)
+                self._add_couriers(owner, entry, founded_at)
             self._start_devices(owner)
             paired = self._paired(owner.app.pair([device.wait_label() for device in owner.devices.values()], hop=founded_at))
             owner.instantiation = paired["instantiation"]
+            if not labels:  # founded with its devices, which meet no courier
+                self._add_couriers(owner, entry, founded_at)
             for device in owner.devices.values():
                 device.wait_joined()
             self.say(f"product {name}: {', '.join(sorted(owner.devices))} joined in epoch {paired['epoch']}")
@@ -160,6 +183,12 @@ class Wired:
             for device in owner.devices:
                 owner.watch.wait_readings(device, 1, 40)
         return self
+
+    def _add_couriers(self, owner, entry, founded_at):
+        for carrier in entry["carriers"]:
+            if "form" in self.scenario.processes[carrier]:
+                owner.couriers.append(self.courier(carrier, owner.tenant).spiffe)
+                owner.app.add_courier(owner.couriers[-1], hop=founded_at)
 
     @staticmethod
     def _paired(lines):
@@ -174,7 +203,10 @@ class Wired:
                 path = pathlib.Path(self.stack.path(f"{name}.csv"))
                 path.write_text(f"{self.canary.text}\n" + "".join(f"{20 + row % 7}.5\n" for row in range(1000)), encoding="ascii")
                 kind, options = None, [*options, "--replay", path, "--column", self.canary.text, "--rate", "20"]
-            owner.devices[name] = self.devices[name] = Device(self.stack, self.pki, owner.tenant, name, kind, self.next_hop(name), *options)
+            if "journal_bytes" in process:
+                options += ["--journal-bytes", process["journal_bytes"]]
+            owner.devices[name] = self.devices[name] = Device(self.stack, self.pki_of(owner.tenant), owner.tenant, name, kind,
+                                                              self.next_hop(name), *options)
 
     def process(self, name):
         """The harness's Process of a declared one; of an app, its `watch`."""

@@ -11,32 +11,19 @@ import time
 
 import boundary
 import demo_keys
-from battle import Battle, Fight, fight_out, judge
+from battle import COMMANDS, Battle, Fight, fight_out, judge
 from demo_canary import Search
-from demo_stages import setup_code
-from home import relabel
+from outage import taken_between, utc
 from product import Hop
+from product_keys import keys_of
 from registry import CannotRun, assertion, expect
 from wiring import repoint
 
 READINGS = [("modify", "topic"), ("modify", "stream"), ("modify", "cose_partial_iv"), ("modify", "cose_ciphertext"), ("modify", "cose_tag"),
             ("truncate", "cose_ciphertext"), ("reorder", None), ("duplicate", None), ("replay", None), ("splice", "sequence"),
             ("splice", "stream"), ("forge", "stream"), ("ack_and_drop", None)]
-# Three with another tag: without a seal, which the mutant no_sealing shows, at least one of them is then done in time.
-COMMANDS = [("modify", "stream"), ("modify", "cose_ciphertext"), *[("modify", "cose_tag")] * 3, ("truncate", "cose_tag"), ("duplicate", None),
-            ("replay", None)]
 UNREACHABLE = 60  # seconds: a probe's answer counts for 30, and a silent connection is given up after 40
 NOBODY = 65534
-
-
-def keys_of(run):
-    """Name → every key of both products that an owner's app holds, and the setup codes on the labels."""
-    keys = {}
-    for owner in run.wired.products.values():
-        keys |= demo_keys.of_phone(owner.app.name, owner.app.state, owner.app.recovery)
-        for device in owner.devices.values():
-            keys[f"setup code of {device.name}"] = setup_code(relabel(pathlib.Path(device.label).read_text(encoding="ascii")))
-    return keys
 
 
 @assertion("S2.1")
@@ -127,19 +114,12 @@ def an_outage_is_seen(run):
     finally:
         front.popen.send_signal(signal.SIGCONT)
 
-    def taken_meanwhile(watch, device):
-        return [reading for record in watch.records("readings", device) for reading in record["readings"] if began < reading["taken"] < ended]
     for name, owner in run.wired.products.items():
         for device in owner.devices:
-            run.within(lambda name=name, device=device: len(taken_meanwhile(watches[name], device)) >= 10, 40,
-                       lambda name=name, device=device: f"of {device} {len(taken_meanwhile(watches[name], device))} readings of the outage came")
+            run.within(lambda name=name, device=device: len(taken_between(watches[name], device, began, ended)) >= 10, 40,
+                       lambda name=name, device=device: f"of {device} {len(taken_between(watches[name], device, began, ended))} readings of the outage came")
     run.within(lambda: all(live(watch) for watch in watches.values()), 60, "after the outage nothing is called live again")
     return f"{after:.0f} s after the hub fell silent no value was called live, after {unreachable:.0f} s both apps said unreachable; readings taken meanwhile came later, from every device"
-
-
-def utc():
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1e6):06d}Z"
 
 
 @assertion("S2.6")

@@ -1,0 +1,282 @@
+"""S5: backends far away, at a third party and at the manufacturer, and a line in between that leads anywhere."""
+
+import copy
+import datetime
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import time
+
+import product
+from battle import COMMANDS, Battle, Fight, fight_out, judge
+from demo_canary import Search
+from harness import wait_until
+from outage import taken_between, utc
+from product_keys import keys_of
+from registry import assertion, expect
+from scenario import LAYERS, outcomes
+from sockets import peers
+from tls_client import Forger, s_client
+from trap import Trap, nobody_spoke
+
+LINKS = ("p3-device", "p3-app")
+COMES_BACK = 60  # seconds: whoever was refused several times waits for up to half of it
+OUTAGE = 5  # seconds
+SMALLEST_RECORD = 40  # bytes: a tag of 16, and what names and numbers it
+
+
+def iso(hours):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def wrong_servers(run):
+    """Kind → what the one who sends P3's clients astray could show them."""
+    wired = run.wired
+    pki, others = wired.pki_at("p3-backend"), wired.pki_at("p2-backend")
+    forger = Forger(run.stack, "forged-servers")
+    ca = os.path.join(pki.tenants, wired.products["P3"].tenant, "ca")
+    return {
+        "another service of the provider": pki.provider_leaf("elsewhere"),
+        "expired": pki.another_of_provider("expired-server", "--not-before", iso(-48), "--not-after", iso(-1)),
+        "not yet valid": pki.another_of_provider("early-server", "--not-before", iso(24), "--not-after", iso(48)),
+        "self-signed, with the backend's name": forger.self_signed("self", pki.backend.spiffe),
+        "signed by the tenant, with the backend's name": forger.issued_by("by-tenant", pki.backend.spiffe, f"{ca}.pem", f"{ca}.key"),
+        "the other provider's backend": others.backend,
+        "another tenant's gateway": others.leaf(wired.products["P2"].tenant, "gateway", "astray", "--server"),
+    }
+
+
+@assertion("S5.1a")
+def clients_refuse_wrong_servers(run):
+    wired, isp = run.wired, run.adversary("adv-net").position("isp")
+    backend = wired.hops["p3-backend"]
+    shown = {**wrong_servers(run), "the backend itself": wired.pki_at("p3-backend").backend}
+    with Trap(LINKS) as trap:
+        told = trap.meet_all(run, shown, isp, {door: backend.address for door in LINKS}, COMES_BACK)
+    file = run.keep("S5.1a.json", told)
+    nobody_spoke(told, "the backend itself", file)
+    run.new_readings(patience=COMES_BACK)
+    wrong = [kind for kind in told if kind != "the backend itself"]
+    return f"device and app came to each of {len(wrong)} wrong servers ({', '.join(wrong)}) and said not one byte; to the right one both did", [file]
+
+
+@assertion("S5.1c")
+def backends_refuse_strangers(run):
+    wired, told = run.wired, []
+    for number, (name, owner) in enumerate(wired.products.items()):
+        pki, hop, rightful = wired.pki_at(owner.backend), wired.hops[owner.backend], owner.app.leaf
+        other = next(one for one in wired.products.values() if one is not owner)
+        strangers = {"no certificate": None,
+                     "an expired one": pki.leaf(owner.tenant, "app", "lapsed", "--not-before", iso(-48), "--not-after", iso(-1)),
+                     "a self-signed one": Forger(run.stack, f"forged-clients-{number}").self_signed("self", rightful.spiffe),
+                     "the other provider's": other.app.leaf}
+        expect(s_client(hop.address, hop.roots, rightful).accepted, f"{owner.backend} refuses {rightful.spiffe} itself: the refusals prove nothing")
+        accepted = [kind for kind, leaf in strangers.items() if s_client(hop.address, hop.roots, leaf).accepted]
+        expect(not accepted, f"{owner.backend} accepted {', '.join(accepted)}")
+        expect(s_client(hop.address, hop.roots, rightful).accepted, f"{owner.backend} refuses {rightful.spiffe} afterwards")
+        told.append(f"{owner.backend} of {name} refused {', '.join(strangers)}")
+    run.new_readings()
+    return "; ".join(told)
+
+
+@assertion("S5.1d")
+def backends_know_whose_authority_signed(run):
+    wired, owner, told = run.wired, run.wired.products["P2"], []
+    pki, hop = wired.pki_at(owner.backend), wired.hops[owner.backend]
+    forger, rival = Forger(run.stack, "forged-owners"), os.path.join(pki.tenants, wired.tenants["rival"])
+    cross = forger.without_constraint("rivals-authority", rival, os.path.dirname(pki.admission))
+    impostors = {"an authority of the tenant's name that is not registered": pki.second_authority(owner.tenant).leaf(owner.tenant, "app", owner.app.name),
+                 "one that is registered for another tenant": forger.issued_by("owner", owner.app.leaf.spiffe, f"{rival}/ca.pem", f"{rival}/ca.key", [cross])}
+    expect([line for line in owner.app.call("raw", "--wait", "2", hop=hop) if line["event"] == "held"], "the owner gets nothing either")
+    for kind, leaf in impostors.items():
+        accepted = s_client(hop.address, hop.roots, leaf)
+        expect(accepted.accepted, f"TLS itself refuses {kind}: nothing above it is tried: {accepted}")
+        thief = copy.copy(owner.app)
+        thief.leaf = leaf
+        mark = hop.process.log.mark()
+        lines, asked = thief.call("raw", "--wait", "2", hop=hop, check=False)
+        held = [line for line in lines if line["event"] == "held"]
+        expect(asked.returncode != 0 and not held, f"{leaf.spiffe} of {kind} got {len(held)} records")
+        hop.process.wait_for("security", lambda entry: entry["kind"] == "issuer_mismatch" and entry["peer"] == owner.app.leaf.spiffe, start=mark)
+        told.append(kind)
+    return f"with the name {owner.app.leaf.spiffe}, accepted by TLS, no record and an issuer_mismatch in the log: {'; '.join(told)}"
+
+
+@assertion("S5.2a")
+def the_host_holds_nothing(run):
+    keys = keys_of(run)
+    search = Search({"planted text": run.wired.canary.untold, **keys})
+    hits = {(folder.parent.name, what, form) for folder in run.adversary("adv-host").take_all() for _, what, form in search.in_files(folder)}
+    searched = search.bytes
+    own = search.in_files(run.wired.apps["p2-phone"].state, "p2-phone")
+    expect(any(what.startswith("signing key of p2-phone") for _, what, _ in own), "the search does not find the phone's keys in the phone itself")
+    for name in ("p2-backend", "p2-front"):
+        expect(name in run.control.measured.readers(), f"with sealing off the search finds nothing in {name}")
+    expect(not hits, f"adv-host has {', '.join(sorted(f'{what} ({form}) from {place}' for place, what, form in hits))}")
+    return f"{searched / 1e6:.0f} MB of the host's were searched for the text and {len(keys)} keys: none; with sealing off the text is there"
+
+
+@assertion("S5.5")
+def nobody_at_the_host_actuates(run):
+    battle, front, lock = Battle(run), run.adversary("adv-host").position("p2-front"), run.wired.devices["p2-lock"].process
+    commands = battle.commands_to("P2", "p2-lock")
+    fights = [Fight(battle, front, "p2-app", "up", "command/", COMMANDS, "p2-backend", commands)]
+    fight_out(run, fights, commands)
+    text, file = judge(run, "S5.5", fights)
+    answer = next(line for line in run.wired.products["P2"].app.send("p2-lock", "on") if line["event"] == "answer")
+    expect(answer["result"] == "done", f"the owner's next command is answered {answer['result']}", [file])
+    done = [(entry["signer"], entry["counter"]) for entry in lock.log.find("command_done")]
+    expect(done and len(done) == len(set(done)), f"of {len(done)} commands done, {len(done) - len(set(done))} were done again", [file])
+    return text, [file]
+
+
+@assertion("S5.6b")
+def nobody_calls_anybody_else(run):
+    wired, seen = run.wired, {}
+    for _ in range(4):
+        for name in (*wired.devices, *wired.apps):
+            seen.setdefault(name, set()).update(peers(wired.process(name).popen.pid))
+        run.new_readings(1)
+    file = run.keep("S5.6b.json", {name: sorted(map(list, found)) for name, found in seen.items()})
+    wanted = {name: wired.next_hop(name).address for name in seen}
+    others = {name: sorted(address for _, address in found if address != wanted[name]) for name, found in seen.items()}
+    strayed = {name: found for name, found in others.items() if found}
+    expect(not strayed, f"connected to somebody else: {strayed}", [file])
+    idle = [name for name, found in seen.items() if not found]
+    expect(not idle, f"no connection of {', '.join(idle)} was seen: the look sees nothing", [file])
+    return f"{len(seen)} devices and apps, four looks: each is connected to its declared next hop and to nobody else", [file]
+
+
+@assertion("S5.7a")
+def who_must_satisfy_what(run):
+    scenario, rows = run.scenario, []
+    technical = {name: entry for name, entry in outcomes().items() if "feature" not in entry}
+    for name, process in scenario.processes.items():
+        for outcome, entry in technical.items():
+            if process.get("component") in entry["components"]:
+                of = process.get("product") or next(one for one, entry in scenario.products.items() if entry["provider"] == name)
+                rows.append({"product": of, "process": name, "component": process["component"], "outcome": outcome,
+                             **{layer: [process["responsible"][layer], scenario.value["roles"][process["responsible"][layer]]["plays"]] for layer in LAYERS}})
+    file = run.keep("S5.7a.json", rows)
+    for of in scenario.products:
+        found = {(row["component"], row["outcome"]) for row in rows if row["product"] == of}
+        wanted = {(component, outcome) for outcome, entry in technical.items() for component in scenario.columns if component in entry["components"]}
+        expect(found == wanted, f"{of}: nobody answers for {sorted(wanted - found)}", [file])
+    where_host = {(row["product"], row["component"], layer) for row in rows for layer in LAYERS if row[layer][1] == "cloud provider"}
+    expect(where_host == {("P2", "BE", "hardware"), ("P2", "BE", "platform")}, f"the host answers for {sorted(where_host)}", [file])
+    return f"{len(rows)} rows; a host answers for hardware and platform of P2's backend only, of P3's its manufacturer does", [file]
+
+
+@functools.cache
+def outage(run):
+    """P3's backend is killed and comes back where it was: (when it began, when it ended, where P3's watch stood)."""
+    wired, watch = run.wired, run.wired.watches["P3"]
+    backend, drip = wired.process("p3-backend"), wired.devices["p3-drip"].process
+    run.within(lambda: (watch.events.last("connection")[1] or {}).get("connected"), COMES_BACK, "before the outage the app is not connected")
+    mark, lost, said = watch.events.mark(), drip.log.mark(), watch.events.mark()
+    product.pin_port(backend, "grpc")
+    began, started = utc(), time.monotonic()
+    backend.kill()
+    run.within(lambda: watch.events.find("connection", lambda entry: not entry["connected"], said), COMES_BACK, "the app does not say that it is unreachable")
+    run.within(lambda: drip.log.find("records_lost", None, lost), COMES_BACK, "the small journal does not come to its end")
+    wait_until(lambda: time.monotonic() - started > OUTAGE, "the outage to last", OUTAGE + 1)
+    ended = utc()
+    backend.relaunch()
+    run.new_readings(patience=COMES_BACK)
+    return began, ended, mark
+
+
+@assertion("S5.4a")
+def an_outage_loses_nothing(run):
+    began, ended, mark = outage(run)
+    watch = run.wired.watches["P3"]
+    taken = taken_between(watch, "p3-meter", began, ended)
+    expect(len(taken) >= 10, f"only {len(taken)} readings of the meter were taken in the outage and came")
+    came = [reading["taken"] for record in watch.records("readings", "p3-meter") for reading in record["readings"]]
+    expect(came == sorted(came), "readings came in another order than they were taken")
+    twice = [place for place, times in watch.delivered().items() if times > 1]
+    missing = [entry for entry in watch.events.find("missing", None, mark) if entry["device"] == "p3-meter"]
+    expect(not twice and not missing, f"twice: {twice[:3]}; missing: {missing[:3]}")
+    return f"the app said unreachable; {len(taken)} readings that the meter took meanwhile came afterwards, all {len(came)} of it in order and once"
+
+
+def missing_of(state):
+    return [(state["stream"], first, last) for first, last in state["missing"]]
+
+
+@assertion("S5.4b")
+def what_is_kept_is_bounded(run):
+    began, ended, mark = outage(run)
+    watch, bound = run.wired.watches["P3"], run.scenario.processes["p3-drip"]["journal_bytes"]
+
+    def told():
+        return watch.events.find("alarm", lambda entry: entry["kind"] == "loss_reported", mark)
+    run.within(told, COMES_BACK, "the app is not told what was lost")
+
+    def losses():
+        return {(loss["stream"], loss["first"], loss["last"]) for state in watch.events.find("state", lambda one: one["device"] == "p3-drip", mark)
+                for loss in state["losses"]}
+
+    def unnamed():
+        gaps = [gap for state in watch.latest_states().values() if state["device"] == "p3-drip" for gap in missing_of(state)]
+        return [gap for gap in gaps if not any(stream == gap[0] and first <= gap[1] and gap[2] <= last for stream, first, last in losses())]
+    run.within(losses, COMES_BACK, "the report names no record")
+    run.within(lambda: not unnamed(), COMES_BACK, lambda: f"missing and in no report: {unnamed()}")
+    lost = sum(last - first + 1 for _, first, last in losses())
+    came = taken_between(watch, "p3-drip", began, ended)
+    file = run.keep("S5.4b.json", {"losses": sorted(map(list, losses())), "came": [reading["taken"] for reading in came], "began": began,
+                                   "ended": ended})
+    expect(0 < len(came) <= bound // SMALLEST_RECORD, f"{len(came)} readings of the outage came of a journal of {bound} bytes", [file])
+    return f"{len(came)} readings of the outage were kept in {bound} bytes; the device's signed report names {lost} lost records", [file]
+
+
+@assertion("S5.4c")
+def coming_back_is_no_way_around(run):
+    outage(run)
+    owner, hop = run.wired.products["P3"], run.wired.hops["p3-backend"]
+    for what, leaf, options in (("TLS 1.2", owner.app.leaf, ("-tls1_2",)), ("no certificate", None, ("-tls1_3",))):
+        expect(not s_client(hop.address, hop.roots, leaf, options).accepted, f"after the outage the backend accepts {what}")
+    good = s_client(hop.address, hop.roots, owner.app.leaf)
+    expect(good.accepted, f"the owner's certificate is refused after the outage: {good}")
+    expect(good.tickets == 0, f"{good.tickets} tickets were issued: a session could be resumed")
+    return "TLS 1.2 and no certificate are refused after the outage; the owner's is accepted without a session ticket"
+
+
+@assertion("S5.3")
+def an_old_store_is_noticed(run):
+    wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
+    host, backend, store = run.adversary("adv-host"), wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
+
+    def reported(start):
+        return {entry["stream"] for entry in watch.events.find("alarm", lambda entry: entry["kind"] == "provider_rolled_back", start)}
+
+    def connected(start):
+        return any(entry["connected"] for entry in watch.events.find("connection", None, start))
+    product.pin_port(backend, "grpc")
+    mark = watch.events.mark()
+    expect(backend.terminate() == 0, "the backend does not end by itself")
+    copied = host.take("p2-backend", "store") / store.name
+    backend.relaunch()
+    run.within(lambda: connected(mark), COMES_BACK, "the app does not come back after a restart")
+    run.new_readings(3, COMES_BACK)
+    expect(not reported(mark), f"after a restart with the store as it was the app reports a rollback of {reported(mark)}")
+    asleep = [device.process.popen for device in owner.devices.values()]
+    streams = {name: watch.records("readings", name)[-1]["stream"] for name in owner.devices}
+    for process in asleep:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        mark = watch.events.mark()
+        expect(backend.terminate() == 0, "the backend does not end by itself")
+        shutil.rmtree(store)
+        shutil.copytree(copied, store)
+        store.chmod(0o700)
+        backend.relaunch()
+        run.within(lambda: set(streams.values()) <= reported(mark), COMES_BACK,
+                   lambda: f"of the streams {streams} the app reports {reported(mark)} only")
+    finally:
+        for process in asleep:
+            process.send_signal(signal.SIGCONT)
+    run.new_readings(patience=COMES_BACK)
+    return f"the app reports provider_rolled_back for the streams of {', '.join(streams)}; after a restart with the newest store nothing; then readings came again"

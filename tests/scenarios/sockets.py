@@ -1,0 +1,50 @@
+"""Whom a process is connected to, as the kernel says."""
+
+import os
+import re
+
+LISTEN = "0A"  # the state of a socket that waits for connections
+
+
+def _of_process(pid):
+    found = set()
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{name}")
+        except OSError:
+            continue  # closed meanwhile
+        if match := re.fullmatch(r"socket:\[(\d+)\]", link):
+            found.add(match[1])
+    return found
+
+
+def peers(pid):
+    """{(protocol, "address:port")} of every socket of IPv4 or IPv6 that has a peer."""
+    own, found = _of_process(pid), set()
+    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+        with open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as file:
+            for line in list(file)[1:]:
+                fields = line.split()
+                address, port = fields[2].split(":")
+                if fields[9] in own and int(port, 16):
+                    found.add((protocol, f"{_address(address)}:{int(port, 16)}"))
+    return found
+
+
+def doors(pid):
+    """Ports on which the process listens."""
+    own, found = _of_process(pid), set()
+    for protocol in ("tcp", "tcp6"):
+        with open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as file:
+            for line in list(file)[1:]:
+                fields = line.split()
+                if fields[9] in own and fields[3] == LISTEN:
+                    found.add(int(fields[1].split(":")[1], 16))
+    return found
+
+
+def _address(text):
+    data = bytes.fromhex(text)
+    if data[:12] in (bytes(12), bytes.fromhex("0000000000000000ffff0000")):  # IPv4 inside of IPv6
+        data = data[12:]
+    return ".".join(str(byte) for byte in reversed(data)) if len(data) == 4 else text
