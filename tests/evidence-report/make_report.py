@@ -39,10 +39,14 @@ def main(words=None):
     if wrong:
         print("\n".join(f"not OSCAL: {text}" for text in wrong), file=sys.stderr)
         return 2
-    if arguments.html:
-        write(arguments.html, page.page(report))
-    for name, text in oscal.as_files(documents).items():
-        write(pathlib.Path(arguments.oscal) / name, text)
+    try:
+        if arguments.html:
+            write(arguments.html, page.page(report))
+        for name, text in oscal.as_files(documents).items():
+            write(pathlib.Path(arguments.oscal) / name, text)
+    except OSError as error:
+        print(f"error: {error.filename} cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     for text in report.troubles():
         print(f"note: {text}")
     counts = report.counts()

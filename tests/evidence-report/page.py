@@ -4,7 +4,7 @@ import base64
 import hashlib
 
 import places
-from scenario_part import scenario_part
+from scenario_part import scenario_part, unshown
 from words import MEANING, VERDICT, badge, code, items, link, marks, said, table, text
 
 UNSHOWN = ("NOT_RUN", "NOT_TESTABLE_HERE", "NOT_APPLICABLE", "PARTIAL")
@@ -63,7 +63,7 @@ def not_shown(report):
     limits = [[text(limit["id"]), text(limit["what"]), text(limit["needs"]), ids_as_links(report, limit["refs"])] for limit in report.reference.limits]
     troubles = report.troubles()
     scenarios = "".join(f'<h4>{link(f"scenario-{name}", text(name))} {text(scenario.value["title"])}</h4>'
-                        f'{items([text(one) for one in scenario.value["not_shown"]])}' for name, scenario in report.scenarios.items())
+                        f'{items(unshown(scenario))}' for name, scenario in report.scenarios.items())
     return f"""
 <section id="not-shown" aria-labelledby="head-not-shown"><h2 id="head-not-shown">What could not be shown</h2>
 {'<div class="note"><h3>About this report as a whole</h3>' + items([text(one) for one in troubles]) + '</div>' if troubles else ''}

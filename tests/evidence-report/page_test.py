@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The page as text: what comes first, that nothing in it acts, and that every link leads somewhere."""
 
+import copy
 import html.parser
 import json
 import pathlib
@@ -11,6 +12,7 @@ import made_page
 import model
 import page
 from making import make, scenario_of
+from scenario_part import unshown
 
 
 class Read(html.parser.HTMLParser):
@@ -89,6 +91,13 @@ class PageTest(unittest.TestCase):
     def test_there_are_as_many_cells_as_in_the_results_for_machines(self):
         results = json.loads((self.folder / "oscal/assessment-results.json").read_text(encoding="utf-8"))["assessment-results"]["results"]
         self.assertEqual([found["title"] for found in results[0]["findings"]], self.read.cells)
+
+    def test_what_nobody_can_solve_is_told_with_why(self):
+        scenario = copy.copy(scenario_of("S2"))
+        scenario.value = {**scenario.value, "unsolved": [{"is": "Availability", "because": "<who owns the machine>", "measured": "twice"}]}
+        told = unshown(scenario)
+        self.assertEqual(len(told), len(scenario.value["not_shown"]) + 1)
+        self.assertEqual(told[-1], "<strong>Availability</strong>: &lt;who owns the machine&gt; (twice)")
 
     def test_one_run_says_that_alone_it_can_give_no_met(self):
         alone = page.page(model.of([make(self.folder / "alone")]))

@@ -68,6 +68,12 @@ def responsibilities(scenario):
     return by_role + by_process
 
 
+def unshown(scenario):
+    """What a scenario does not show, and what it says nobody can solve there, with why."""
+    return [text(one) for one in scenario.value["not_shown"]] + [f"<strong>{text(one['is'])}</strong>: {text(one['because'])} "
+                                                                 f"({text(one.get('measured', 'not measured'))})" for one in scenario.value.get("unsolved", [])]
+
+
 def adversaries(scenario):
     told = []
     for name, entry in scenario.value["adversaries"].items():
@@ -109,7 +115,7 @@ def scenario_part(report, run):
 <figcaption id="picture-{name}-words"><p>Dashed: a product's trust boundary · ▲ an adversary stands there · ■ an adversary has files from there. Calls go along the arrows:</p>
 {items([text(words) for words in picture.in_words(scenario)])}</figcaption></figure>
 <h4>Adversaries</h4>{items(adversaries(scenario))}
-<h4>What {name} does not show</h4>{items([text(one) for one in scenario.value["not_shown"]])}
+<h4>What {name} does not show</h4>{items(unshown(scenario))}
 <h4>What came out</h4>{cell_rows(report, scenario.id)}
 <p class="soft">Of its components {name} asks nothing of {text(", ".join(unasked))}: not run.</p>
 <h4>Assertions</h4>
