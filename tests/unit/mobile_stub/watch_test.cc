@@ -327,45 +327,6 @@ TEST_F(WatchTest, SaysWhoHasNotFollowedAChangeOfKeys) {
       "waiting for the device that is off");
 }
 
-// Holds the session up in its first alarm.
-class Blocker final : public WatchObserver {
- public:
-  void OnAlarm(const SecurityEvent&) override { released.WaitForNotification(); }
-  absl::Notification released;
-};
-
-TEST_F(WatchTest, HopThatFloodsTheKeyringFillsNoMemory) {
-  ASSERT_TRUE(session_->Stop().ok());
-  constexpr size_t kRecord = 200 << 10;
-  constexpr int kRecords = 220;
-  Blocker blocker;
-  session_ = Must(WatchSession::Start(*engine_, &blocker, Quick()));
-  const Member member = Must(engine_->state().LoadMember());
-  std::atomic<int> durable{0};
-  PublisherCallbacks on;
-  on.on_durable = [&](uint64_t) { ++durable; };
-  Publisher publisher(home_.Dial(Role::kService), std::move(on), {.max_buffer_bytes = size_t{64} << 20});
-  publisher.Start();
-  for (int i = 0; i < kRecords; ++i) {
-    GroupBuilder group(GroupHeader{member.identity().tenant, member.identity().id, Topic::Keyring(),
-                                   device_->self(), 1, RandomSource::System().NewId<StreamId>()});
-    ASSERT_TRUE(group.Append(0, Bytes(kRecord, 0x55)).ok());
-    ASSERT_TRUE(publisher.Enqueue(group.Take()).ok());
-  }
-  const auto await = [](const std::function<bool()>& done, absl::Duration patience) {
-    const absl::Time deadline = absl::Now() + patience;
-    while (!done() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(20));
-    return done();
-  };
-  EXPECT_TRUE(await([&] { return session_->queued_bytes() > (16 << 20); }, testing::kPatience));
-  // All of it is 43 MiB: what is held up stays with the hop.
-  EXPECT_FALSE(await([&] { return session_->queued_bytes() > (22 << 20); }, absl::Seconds(1)));
-  blocker.released.Notify();
-  EXPECT_TRUE(await([&] { return session_->queued_bytes() == 0; }, testing::kPatience));
-  publisher.Stop();
-  ASSERT_TRUE(session_->Stop().ok());
-}
-
 class BoardTest : public WatchTest {
  protected:
   void SetUp() override {

@@ -146,7 +146,8 @@ TEST_F(MetricsServerTest, WithoutFilesForConnectionsItWaitsInsteadOfSpinning) {
   while (absl::Now() < until) absl::SleepFor(until - absl::Now());
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
-  EXPECT_LT(absl::DurationFromTimespec(end) - absl::DurationFromTimespec(start), absl::Milliseconds(200));
+  // Some looks cost nearly nothing; spinning would cost all that the machine can spare.
+  EXPECT_LT(absl::DurationFromTimespec(end) - absl::DurationFromTimespec(start), absl::Milliseconds(50));
   EXPECT_THAT(waits.Ask(kGet), StartsWith("HTTP/1.1 200 "));
 }
 

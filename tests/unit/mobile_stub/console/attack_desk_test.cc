@@ -8,10 +8,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "core/transport/tls_credentials.h"
 #include "keystead/v1/infra.grpc.pb.h"
 #include "tests/unit/identity/test_pki.h"
@@ -37,7 +39,7 @@ class Equipment final : public v1::InfraControl::Service {
     server_ = builder.BuildAndStart();
   }
   ~Equipment() override {
-    if (silent && !go_on.HasBeenNotified()) go_on.Notify();
+    if (!go_on.HasBeenNotified()) go_on.Notify();
     server_->Shutdown();
   }
   RemoteOptions Remote(const std::string& name) const {
@@ -53,8 +55,10 @@ class Equipment final : public v1::InfraControl::Service {
     response->set_attack(next_attack++);
     return grpc::Status::OK;
   }
-  grpc::Status Disarm(grpc::ServerContext*, const v1::DisarmRequest*, v1::DisarmResponse*) override {
+  grpc::Status Disarm(grpc::ServerContext* context, const v1::DisarmRequest*, v1::DisarmResponse*) override {
+    if (silent_to_disarm) KeepSilent(*context);
     ++disarmed;
+    if (on_disarm) on_disarm();
     return grpc::Status::OK;
   }
   grpc::Status Injections(grpc::ServerContext*, const v1::InjectionsRequest*,
@@ -64,14 +68,14 @@ class Equipment final : public v1::InfraControl::Service {
   }
   grpc::Status Listeners(grpc::ServerContext* context, const v1::ListenersRequest*,
                          v1::ListenersResponse* response) override {
-    while (silent && !context->IsCancelled() &&
-           !go_on.WaitForNotificationWithTimeout(absl::Milliseconds(20))) {
-    }
+    if (silent) KeepSilent(*context);
     *response = listeners;
     return grpc::Status::OK;
   }
 
-  std::atomic<bool> silent = false;
+  std::atomic<bool> silent = false;  // when it is asked for its listeners
+  std::atomic<bool> silent_to_disarm = false;
+  std::function<void()> on_disarm;
   absl::Notification go_on;
   std::atomic<uint64_t> next_attack = 1;
   std::atomic<int> disarmed = 0;
@@ -79,6 +83,14 @@ class Equipment final : public v1::InfraControl::Service {
   v1::ListenersResponse listeners;
 
  private:
+  // Until it is let go or nobody listens any more; and not for ever, so that who waits for it fails a test.
+  void KeepSilent(const grpc::ServerContext& context) {
+    const absl::Time until = absl::Now() + absl::Seconds(20);
+    while (!context.IsCancelled() && absl::Now() < until &&
+           !go_on.WaitForNotificationWithTimeout(absl::Milliseconds(20))) {
+    }
+  }
+
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -125,6 +137,25 @@ TEST_F(AttackDeskTest, WhoDisarmsDoesNotWaitForAReport) {
   EXPECT_EQ(one_.disarmed, 1);
   one_.go_on.Notify();
   reporter.join();
+}
+
+TEST_F(AttackDeskTest, SilentEquipmentKeepsNoOtherArmed) {
+  one_.silent_to_disarm = true;  // and is asked first
+  absl::Notification disarmed;
+  other_.on_disarm = [&] { disarmed.Notify(); };
+  Open({one_.Remote("one"), other_.Remote("other")});
+  absl::Status status;
+  absl::Notification returned;
+  std::thread owner([&] {
+    status = desk_->DisarmAll();
+    returned.Notify();
+  });
+  EXPECT_TRUE(disarmed.WaitForNotificationWithTimeout(absl::Seconds(20)));
+  EXPECT_FALSE(returned.HasBeenNotified()) << "nobody was silent";
+  // The silent one is waited for, within bounds, and not taken for disarmed.
+  EXPECT_TRUE(returned.WaitForNotificationWithTimeout(absl::Seconds(15)));
+  owner.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }
 
 TEST_F(AttackDeskTest, WhatWasNoticedBeforeTheAttackIsNotItsDoing) {

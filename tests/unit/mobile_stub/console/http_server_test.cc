@@ -172,6 +172,25 @@ TEST_F(HttpServerTest, AReaderThatTakesNothingIsLetGo) {
   EXPECT_LT(pieces, 1000u) << "more than the sockets hold was made for it";
 }
 
+TEST_F(HttpServerTest, WhoTakesNothingOfALargeAnswerKeepsNoThread) {
+  HttpLimits limits = Tight();
+  limits.connections = 1;
+  Serve(limits, [](HttpRequest& request) {
+    HttpResponse response;
+    response.body = request.path == "/large" ? std::string(size_t{64} << 20, 'x') : "small";
+    return response;
+  });
+  Peer greedy(server_->port());
+  greedy.Send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n");
+  greedy.Read("x");  // it has the only thread, and reads no more
+  const auto ask = [&] { return Ask("GET /small HTTP/1.1\r\nHost: x\r\n\r\n"); };
+  EXPECT_THAT(ask(), StartsWith("HTTP/1.1 503"));
+  const absl::Time deadline = absl::Now() + kPatience;
+  std::string answer;
+  while (!answer.starts_with("HTTP/1.1 200") && absl::Now() < deadline) answer = ask();
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
 TEST_F(HttpServerTest, AReaderThatGoesAwayInSilenceIsNoticed) {
   absl::Notification ended;
   Serve(Tight(), [&](HttpRequest&) {

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "core/base/bytes.h"
 
 namespace keystead::console::testing {
 
@@ -105,6 +107,22 @@ nlohmann::json Follower::Next() {
   }
   ADD_FAILURE() << "no further step: " << peer_.got().substr(at_, 300);
   return nullptr;
+}
+
+std::map<std::string, std::string> PolicyIn(const std::string& head) {
+  constexpr std::string_view kName = "Content-Security-Policy: ";
+  const size_t at = head.find(kName);
+  EXPECT_NE(at, std::string::npos) << head;
+  EXPECT_EQ(head.find("Content-Security-Policy", at + 1), std::string::npos) << head;
+  if (at == std::string::npos) return {};
+  const size_t begin = at + kName.size();
+  std::map<std::string, std::string> out;
+  for (const auto directive :
+       absl::StrSplit(Absl(std::string_view(head).substr(begin, head.find("\r\n", begin) - begin)), "; ")) {
+    const std::pair<std::string, std::string> named = absl::StrSplit(directive, absl::MaxSplits(' ', 1));
+    EXPECT_TRUE(out.insert(named).second) << named.first << " twice: the second does not count";
+  }
+  return out;
 }
 
 }  // namespace keystead::console::testing

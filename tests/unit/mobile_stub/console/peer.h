@@ -1,6 +1,7 @@
 // A peer of the console on a plain socket: sends what it likes, and keeps what came.
 #pragma once
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -69,6 +70,10 @@ class Browser {
   const std::string token_;
   std::string seen_;
 };
+
+// The directives of an answer's one policy (Content Security Policy Level 3, section 2.2.1); fails the test
+// when there are two.
+std::map<std::string, std::string> PolicyIn(const std::string& head);
 
 // The stream of changes, read step by step.
 class Follower {
