@@ -1,0 +1,234 @@
+"""S3: a gateway that belongs to the product, and whoever becomes root on it."""
+
+import copy
+import functools
+import pathlib
+import subprocess
+
+import boundary
+import evidence
+import scenario as scenarios
+from battle import COMMANDS, Battle, Fight, fight_out, judge
+from demo_canary import Search
+from product import Pki
+from product_keys import keys_of_product
+from registry import assertion, expect
+from sockets import doors, peers
+from tls_client import Forger, s_client
+from trap import Trap, nobody_spoke
+
+LINKS = ("a-device", "a-app")
+COMES_BACK = 60  # seconds
+READINGS = [("modify", "topic"), ("modify", "stream"), ("modify", "cose_partial_iv"), ("modify", "cose_ciphertext"), ("modify", "cose_tag"),
+            ("truncate", "cose_ciphertext"), ("duplicate", None), ("replay", None), ("splice", "stream"), ("splice", "sequence"),
+            ("forge", "stream")]
+
+
+def named_in(chain):
+    """The name in a certificate."""
+    text = subprocess.run(["openssl", "x509", "-in", chain, "-noout", "-ext", "subjectAltName"], capture_output=True, text=True, check=True).stdout
+    return next(part.strip().removeprefix("URI:") for part in text.replace("\n", ",").split(",") if part.strip().startswith("URI:"))
+
+
+def ending(transport):
+    return transport.rsplit("/", 1)[1]
+
+
+@assertion("S3.2a")
+def the_gateway_is_in_the_inventory(run):
+    owner = run.wired.products["A"]
+    members = {ending(member["transport"]): member for member in owner.app.call("members")[0]["members"]}
+    wanted = {name for name, process in run.scenario.processes.items() if process.get("product") == "A"} | {"gw-root"}
+    expect(set(members) == wanted, f"the inventory has {sorted(members)}, wanted {sorted(wanted)}")
+    gateway, chain = members["gateway-a"], run.wired.paths("gateway-a", "certificate")[0]
+    shown = named_in(chain)
+    expect(gateway["transport"] == shown, f"the inventory says {gateway['transport']}, the certificate {shown}")
+    expect(not gateway["rights"], f"the gateway has rights: {gateway['rights']}")
+    return f"{', '.join(sorted(members))}; the gateway as {shown}, device {gateway['device']}, without a right"
+
+
+@functools.cache
+def of_root(run):
+    return run.adversary("adv-gwroot").take_all()
+
+
+def hits_of(run, wanted):
+    search = Search(wanted)
+    return {(folder.parent.name, what, form) for folder in of_root(run) for _, what, form in search.in_files(folder)}, search.bytes
+
+
+@assertion("S3.3a")
+def root_reads_nothing(run):
+    owner = run.wired.products["A"]
+    keys = keys_of_product(owner)
+    hits, searched = hits_of(run, {"planted text": run.wired.canary.untold, **keys})
+    own = Search(keys).in_files(owner.app.state, "phone-a")
+    expect(any(what.startswith("signing key of phone-a") for _, what, _ in own), "the search does not find the phone's keys in the phone itself")
+    for name in ("gateway-a", "gw-root"):
+        expect(name in run.control.measured.readers(), f"with sealing off the search finds nothing in {name}")
+    expect(not hits, f"adv-gwroot has {', '.join(sorted(f'{what} ({form}) from {place}' for place, what, form in hits))}")
+    return f"{searched / 1e6:.0f} MB of the gateway's were searched for the text and {len(keys)} keys: none; with sealing off the text is there"
+
+
+@assertion("S3.5a")
+def root_has_product_a_alone(run):
+    wired, told = run.wired, {}
+    for name, owner in wired.products.items():
+        keys = keys_of_product(owner) if name != "A" else {}
+        told[name], _ = hits_of(run, {**keys, f"instantiation of {name}": bytes.fromhex(owner.instantiation)})
+    file = run.keep("S3.5a.json", {name: sorted(map(list, hits)) for name, hits in told.items()})
+    expect(told.pop("A"), "not even product A's name is found in its own gateway: the search sees nothing", [file])
+    expect(not any(told.values()), f"adv-gwroot has of others: {told}", [file])
+    run.new_readings()
+    return f"nothing of {', '.join(told)}, neither key nor name; product A's name is there; all go on", [file]
+
+
+@assertion("S3.3d")
+def the_gateway_has_one_door(run):
+    wired, seen = run.wired, set()
+    pid, own, registry = wired.process("gateway-a").popen.pid, wired.hops["gateway-a"].address, wired.hops["registry"].address
+    for _ in range(4):
+        seen |= {address for _, address in peers(pid)}
+        run.new_readings(1)
+    listening = doors(pid)
+    expect(listening == {port_of(own)}, f"the gateway listens on {sorted(listening)}, declared is {own}")
+    # Whoever is connected to a port on which somebody listens has called there; all others came in.
+    somebodys = all_doors(run)
+    called = {address for address in seen if port_of(address) in somebodys}
+    expect(called == {registry}, f"the gateway called {sorted(called)}, declared is {registry}")
+    expect(len(seen) > 1, "nobody who came in was seen: the look sees nothing")
+    return f"one door, {own}; it called {registry} alone; {len(seen) - 1} connections came in"
+
+
+def port_of(address):
+    return int(address.rsplit(":", 1)[1])
+
+
+def all_doors(run):
+    return {port for process in run.stack.processes.values() if not process.ended() for port in doors(process.popen.pid)}
+
+
+@assertion("S3.3e")
+def spoilt_readings_are_refused_or_noticed(run):
+    fights = [Fight(Battle(run), run.adversary("adv-gwroot").position("gw-root"), "a-device", "up", "telemetry/", READINGS, "gateway-a")]
+    fight_out(run, fights)
+    text, file = judge(run, "S3.3e", fights)
+    refused = fights[0].verdicts()
+    expect(any(cell.get("refused") for cell in refused.values()), f"the gateway's own program refused nothing: {refused}", [file])
+    return text, [file]
+
+
+@assertion("S3.3b")
+def root_does_not_actuate(run):
+    battle, bulb = Battle(run), run.wired.devices["bulb-a"].process
+    commands = battle.commands_to("A", "bulb-a")
+    fights = [Fight(battle, run.adversary("adv-gwroot").position("gw-root"), "a-device", "down", "command/", COMMANDS, None, commands)]
+    fight_out(run, fights, commands)
+    text, file = judge(run, "S3.3b", fights)
+    answer = next(line for line in run.wired.products["A"].app.send("bulb-a", "on") if line["event"] == "answer")
+    expect(answer["result"] == "done", f"the owner's next command is answered {answer['result']}", [file])
+    done = [(entry["signer"], entry["counter"]) for entry in bulb.log.find("command_done")]
+    expect(done and len(done) == len(set(done)), f"of {len(done)} commands done, {len(done) - len(set(done))} were done again", [file])
+    return text, [file]
+
+
+@assertion("S3.4a")
+def strangers_are_not_admitted(run):
+    wired, owner = run.wired, run.wired.products["A"]
+    gateway, bulb = owner.gateway, owner.devices["bulb-a"].leaf
+    world = Pki(run.stack, [owner.tenant], "pki-of-strangers")
+    strangers = {"no certificate": None, "a self-signed one": Forger(run.stack, "forged-devices").self_signed("self", bulb.spiffe),
+                 "another tenant's": wired.products["B"].devices["bulb-b"].leaf,
+                 "another provider's world": world.leaf(owner.tenant, "device", "bulb-a")}
+    expect(s_client(gateway.address, gateway.roots, bulb).accepted, "the gateway refuses its own bulb: the refusals prove nothing")
+    accepted = [kind for kind, leaf in strangers.items() if s_client(gateway.address, gateway.roots, leaf).accepted]
+    expect(not accepted, f"the gateway accepted {', '.join(accepted)}")
+    expect(s_client(gateway.address, gateway.roots, bulb).accepted, "the gateway refuses its own bulb afterwards")
+    run.new_readings()
+    return f"refused in the handshake: {', '.join(strangers)}"
+
+
+def records_for(app, leaf, hop):
+    """Records of the app's home that `hop` serves to whoever shows this certificate, and what it was told otherwise."""
+    asking = copy.copy(app)
+    asking.leaf = leaf
+    lines, asked = asking.call("raw", "--wait", "2", hop=hop, check=False)
+    last = asked.stderr.strip().splitlines()
+    return [line for line in lines if line["event"] == "held"], last[-1] if last else ""
+
+
+@assertion("S3.4b")
+def outsiders_of_the_tenant_get_nothing(run):
+    wired, owner = run.wired, run.wired.products["A"]
+    rogue = wired.pki_of(owner.tenant).leaf(owner.tenant, "device", "rogue")
+    expect(s_client(owner.gateway.address, owner.gateway.roots, rogue).accepted, "TLS itself refuses it: nothing above it is tried")
+    mine, _ = records_for(owner.app, owner.app.leaf, owner.gateway)
+    expect(mine, "the owner is served nothing either: the refusal proves nothing")
+    taken, told = records_for(owner.app, rogue, owner.gateway)
+    neighbours, _ = records_for(owner.app, wired.products["cabin"].app.leaf, owner.gateway)
+    expect(not taken and not neighbours, f"{rogue.spiffe} was served {len(taken)} records, the other home's phone {len(neighbours)}")
+    return f"the owner {len(mine)} records, {rogue.spiffe} and the other home's phone none: {told}"
+
+
+@assertion("S3.4c")
+def clones_are_not_accepted(run):
+    wired, owner = run.wired, run.wired.products["A"]
+    gateway, front = wired.process("gateway-a"), wired.courier("gw-root", owner.tenant)
+    pki = wired.pki_of(owner.tenant)
+    forger = Forger(run.stack, "forged-gateways")
+    names = {"a-device": front.spiffe, "a-app": owner.gateway.spiffe}
+    genuine = pki.leaf(owner.tenant, "gateway", "gateway-a", "--server")
+    shown = {"a clone with an identity of the tenant": pki.leaf(owner.tenant, "gateway", "clone", "--server"),
+             "a clone with the genuine name of its own making": {door: forger.self_signed(f"self-{door}", name) for door, name in names.items()},
+             "the genuine ones": {"a-device": front, "a-app": genuine}}
+    back = {"a-device": wired.equipment["gw-root"].process.address("a-device"), "a-app": gateway.address("lan")}
+    with Trap(LINKS) as trap:
+        told = trap.meet_all(run, shown, run.adversary("adv-cloneGW").position("router"), back, COMES_BACK)
+    file = run.keep("S3.4c.json", told)
+    nobody_spoke(told, "the genuine ones", file)
+    run.new_readings(patience=COMES_BACK)
+    return "device and app came to both clones and said not one byte; to the genuine ones both did", [file]
+
+
+@assertion("S3.5b")
+def the_gateways_identity_opens_nothing_else(run):
+    wired, registry = run.wired, run.wired.hops["registry"]
+    gateway = wired.pki_of(wired.products["A"].tenant).leaf(wired.products["A"].tenant, "gateway", "gateway-a", "--server")
+    got = {name: len(records_for(owner.app, gateway, registry)[0]) for name, owner in wired.products.items()}
+    owners = {name: len(records_for(owner.app, owner.app.leaf, registry)[0]) for name, owner in wired.products.items()}
+    file = run.keep("S3.5b.json", {"gateway": got, "owner": owners})
+    expect(all(owners.values()), f"the owners themselves are served {owners}", [file])
+    expect(got.pop("A"), "the gateway is not even served the product that it carries: the refusals prove nothing", [file])
+    expect(not any(got.values()), f"with the gateway's identity the registry served {got}", [file])
+    run.new_readings()
+    return f"product A's sealed records and none of {', '.join(got)}, whose owners are served and whose readings go on", [file]
+
+
+@assertion("S3.1a")
+def only_the_file_makes_it_a_component(run):
+    hub = scenarios.load(scenarios.find("S2"))
+    there, here = hub.processes["hub-a"], run.scenario.processes["gateway-a"]
+    expect(there["program"] == here["program"], f"S2 runs {there['program']}, S3 {here['program']}")
+    recorded = run.recorded().run["programs"][here["program"]]
+    actual = evidence.sha256_of(pathlib.Path(run.stack.bins) / here["program"])
+    expect(recorded == actual, f"the evidence names {recorded}, the program is {actual}")
+    inside = (boundary.in_product(there), boundary.in_product(here))
+    expect(inside == (False, True), f"in the product in S2 and S3: {inside}")
+    expect("GW" in run.scenario.columns and "GW" not in hub.columns, f"columns: S2 {hub.columns}, S3 {run.scenario.columns}")
+    return f"{here['program']} {actual[:12]}: in S2 {boundary.reason(there)}; here {boundary.reason(here)}"
+
+
+@assertion("S3.1b")
+def the_column_is_complete(run):
+    cells = run.recorded().cells
+    asked = {name for name, entry in scenarios.outcomes().items() if "feature" not in entry and "GW" in entry["components"]}
+    expect(len(asked) == 17, f"the reference asks {len(asked)} technical outcomes of a gateway")
+    came_to = {key: entry for key, entry in cells.items() if key[2] == "GW" and entry["reason"] != evidence.NOT_YET}
+    column = {outcome: {name: entry["verdict"] for (name, of, _), entry in came_to.items() if of == outcome} for outcome in asked}
+    file = run.keep("S3.1b.json", column)
+    empty = sorted(outcome for outcome, found in column.items() if not found)
+    expect(not empty, f"no verdict for GW: {', '.join(empty)}", [file])
+    blank = [key for key, entry in came_to.items() if not (entry["observed"] or entry["reason"]).strip()]
+    expect(not blank, f"without a word: {blank}", [file])
+    shown = sorted(outcome for outcome, found in column.items() if set(found.values()) & {"MET", "NOT_MET"})
+    return f"17 of 17 have a line; {len(shown)} with something that ran ({', '.join(shown)}), the others with the reason why not", [file]
