@@ -68,6 +68,7 @@ class Equipment final : public v1::InfraControl::Service {
   }
   grpc::Status Listeners(grpc::ServerContext* context, const v1::ListenersRequest*,
                          v1::ListenersResponse* response) override {
+    if (!asked.HasBeenNotified()) asked.Notify();
     if (silent) KeepSilent(*context);
     *response = listeners;
     return grpc::Status::OK;
@@ -76,6 +77,7 @@ class Equipment final : public v1::InfraControl::Service {
   std::atomic<bool> silent = false;  // when it is asked for its listeners
   std::atomic<bool> silent_to_disarm = false;
   std::function<void()> on_disarm;
+  absl::Notification asked;  // for its listeners, once at least
   absl::Notification go_on;
   std::atomic<uint64_t> next_attack = 1;
   std::atomic<int> disarmed = 0;
@@ -132,9 +134,15 @@ TEST_F(AttackDeskTest, SilentEquipmentIsToldOfAndHoldsNobodyUp) {
 TEST_F(AttackDeskTest, WhoDisarmsDoesNotWaitForAReport) {
   one_.silent = true;
   Open({one_.Remote("one")});
-  std::thread reporter([this] { desk_->Report(); });
+  std::atomic<bool> reported = false;
+  std::thread reporter([&] {
+    desk_->Report();
+    reported = true;
+  });
+  ASSERT_TRUE(one_.asked.WaitForNotificationWithTimeout(absl::Seconds(20)));
   EXPECT_TRUE(desk_->DisarmAll().ok());
   EXPECT_EQ(one_.disarmed, 1);
+  EXPECT_FALSE(reported) << "it waited for the report";
   one_.go_on.Notify();
   reporter.join();
 }
