@@ -1,4 +1,5 @@
-"""Another developer's app: a client that is not ours (curl) with a valid certificate of the tenant, and nothing that an owner granted."""
+"""A client that is not ours (curl): whatever certificate it shows, it asks what it likes. Our own app refuses by itself to ask for a
+home with another certificate than its own, and so cannot show that a hop refuses it."""
 
 import pathlib
 import struct
@@ -22,8 +23,8 @@ class Answer:
 class Stranger:
     """Everything that it is told is kept in `answers`."""
 
-    def __init__(self, stack, pki, tenant, name):
-        self.leaf = pki.leaf(tenant, "app", name)
+    def __init__(self, stack, leaf, name):
+        self.leaf = leaf
         self.answers = pathlib.Path(stack.path(f"{name}-answers"))
         self.answers.mkdir()
 

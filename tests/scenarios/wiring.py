@@ -96,7 +96,7 @@ class Wired:
         for name, process in self.scenario.processes.items():
             if process.get("stranger"):
                 tenant = self.products[process["product"]].tenant
-                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant), tenant, name)
+                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant).leaf(tenant, "app", name), name)
         self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
 
     def courier(self, equipment, tenant):

@@ -1,6 +1,5 @@
 """S3: a gateway that belongs to the product, and whoever becomes root on it."""
 
-import copy
 import functools
 import pathlib
 import subprocess
@@ -14,6 +13,7 @@ from product import Pki
 from product_keys import keys_of_product
 from registry import assertion, expect
 from sockets import doors, peers
+from stranger import Stranger, subscription
 from tls_client import Forger, s_client
 from trap import Trap, nobody_spoke
 
@@ -148,13 +148,11 @@ def strangers_are_not_admitted(run):
     return f"refused in the handshake: {', '.join(strangers)}"
 
 
-def records_for(app, leaf, hop):
-    """Records of the app's home that `hop` serves to whoever shows this certificate, and what it was told otherwise."""
-    asking = copy.copy(app)
-    asking.leaf = leaf
-    lines, asked = asking.call("raw", "--wait", "2", hop=hop, check=False)
-    last = asked.stderr.strip().splitlines()
-    return [line for line in lines if line["event"] == "held"], last[-1] if last else ""
+def records_for(run, owner, leaf, hop, topics=("keyring",)):
+    """(how many messages of the owner's home `hop` serves to whoever shows this certificate, what it says otherwise)."""
+    asking = Stranger(run.stack, leaf, f"asking-{len(list(pathlib.Path(run.stack.folder).glob('asking-*')))}")
+    answer = asking.call(hop, "Transport/Subscribe", subscription(owner.tenant, bytes.fromhex(owner.instantiation), topics))
+    return len(answer.messages), answer.said
 
 
 @assertion("S3.4b")
@@ -162,12 +160,13 @@ def outsiders_of_the_tenant_get_nothing(run):
     wired, owner = run.wired, run.wired.products["A"]
     rogue = wired.pki_of(owner.tenant).leaf(owner.tenant, "device", "rogue")
     expect(s_client(owner.gateway.address, owner.gateway.roots, rogue).accepted, "TLS itself refuses it: nothing above it is tried")
-    mine, _ = records_for(owner.app, owner.app.leaf, owner.gateway)
-    expect(mine, "the owner is served nothing either: the refusal proves nothing")
-    taken, told = records_for(owner.app, rogue, owner.gateway)
-    neighbours, _ = records_for(owner.app, wired.products["cabin"].app.leaf, owner.gateway)
-    expect(not taken and not neighbours, f"{rogue.spiffe} was served {len(taken)} records, the other home's phone {len(neighbours)}")
-    return f"the owner {len(mine)} records, {rogue.spiffe} and the other home's phone none: {told}"
+    topics = [f"telemetry/{member['member']}" for member in owner.app.call("members")[0]["members"] if member["device"] in owner.devices]
+    mine, said = records_for(run, owner, owner.app.leaf, owner.gateway, topics)
+    expect(mine, f"the owner is served nothing either, and the refusal proves nothing: {said}")
+    taken, told = records_for(run, owner, rogue, owner.gateway, topics)
+    neighbours, _ = records_for(run, owner, wired.products["cabin"].app.leaf, owner.gateway, topics)
+    expect(not taken and not neighbours, f"{rogue.spiffe} was served {taken} messages, the other home's phone {neighbours}")
+    return f"the owner gets {mine} messages, {rogue.spiffe} and the other home's phone none: {told}"
 
 
 @assertion("S3.4c")
@@ -194,8 +193,8 @@ def clones_are_not_accepted(run):
 def the_gateways_identity_opens_nothing_else(run):
     wired, registry = run.wired, run.wired.hops["registry"]
     gateway = wired.pki_of(wired.products["A"].tenant).leaf(wired.products["A"].tenant, "gateway", "gateway-a", "--server")
-    got = {name: len(records_for(owner.app, gateway, registry)[0]) for name, owner in wired.products.items()}
-    owners = {name: len(records_for(owner.app, owner.app.leaf, registry)[0]) for name, owner in wired.products.items()}
+    got = {name: records_for(run, owner, gateway, registry)[0] for name, owner in wired.products.items()}
+    owners = {name: records_for(run, owner, owner.app.leaf, registry)[0] for name, owner in wired.products.items()}
     file = run.keep("S3.5b.json", {"gateway": got, "owner": owners})
     expect(all(owners.values()), f"the owners themselves are served {owners}", [file])
     expect(got.pop("A"), "the gateway is not even served the product that it carries: the refusals prove nothing", [file])
