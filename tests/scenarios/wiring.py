@@ -10,7 +10,8 @@ from demo_canary import Search, pages
 from grants import Adversary
 from harness import wait_until
 from home import App, Device
-from product import Balancer, Hop, Infra, Pki
+from host import Host
+from product import PROVIDER, Balancer, Hop, Infra, Pki
 
 DOMAIN = "keystead.example"
 
@@ -62,7 +63,10 @@ class Wired:
         for name in self.scenario.order():
             process = self.scenario.processes[name]
             if process["program"] == "keystead-backend":
-                self.hops[name] = product.start_backend(self.stack, self.pki, name, "--enrollment", self.pki.tenants)
+                self.hops[name] = product.start_backend(self.stack, self.pki, name, "--enrollment", self.pki.tenants,
+                                                        "--provider", f"{PROVIDER}={self.pki.provider_roots}",
+                                                        "--audit-chain", self.stack.path("pki/provider/audit/chain.pem"),
+                                                        "--audit-key", self.stack.path("pki/provider/audit/key.pem"))
             elif process["program"] == "keystead-infra-sim":
                 self._start_equipment(name, process)
             elif process["program"] == "keystead-gateway":
@@ -198,6 +202,8 @@ class Wired:
             return [self.state_of(name)] if self.state_of(name) else []
         if what == "keystore":
             return [self.stack.path(f"{name}.keys")]
+        if what == "machine":
+            return Host(self.stack, self.process(name), self.state_of(name), self.stack.path(f"{name}.keys"))
         if what == "log":
             return self.logs_of(name)
         if what == "memory":

@@ -27,7 +27,7 @@ def measure_unprotected(wired):
     return measured
 
 
-@assertion(*(f"{scenario}.B6" for scenario in ("S2", "C1")))
+@assertion(*(f"{scenario}.B6" for scenario in ("S2", "C1", "C2", "C3")))
 def nobody_reads_who_must_not(run):
     processes = run.scenario.processes
     measured = measure(run.wired)
@@ -44,7 +44,7 @@ def nobody_reads_who_must_not(run):
             f"{', '.join(sorted(run.control.measured.readers() & set(places)))}"), [file]
 
 
-@assertion(*(f"{scenario}.end" for scenario in ("S2", "C1")))
+@assertion(*(f"{scenario}.end" for scenario in ("S2", "C1", "C2", "C3")))
 def everybody_ends(run):
     stubborn = run.wired.end()
     codes = {name: process.popen.returncode for name, process in run.stack.processes.items() if not name.startswith("send-")}
