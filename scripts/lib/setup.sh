@@ -16,7 +16,7 @@ die() {
 # What the demonstration runs.
 # shellcheck disable=SC2034
 programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-stub keystead-infra-sim keystead-issue
-  keystead-admin keystead-storage-crash keystead-health-probe)
+  keystead-admin keystead-storage-crash keystead-health-probe keystead-hostile-host keystead-stolen-keys)
 
 # Read by name in install_packages.
 # shellcheck disable=SC2034

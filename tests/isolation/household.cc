@@ -198,4 +198,6 @@ std::vector<std::string> Household::Opened(Role reader, const std::string& group
   return out;
 }
 
+const KeyRing& Household::RingOf(Role role) const { return parties_.at(role)->member->ring(); }
+
 }  // namespace keystead::testing

@@ -50,6 +50,8 @@ class Household {
 
   // Readings that somebody of this household, with all the keys it has, opens in a group.
   std::vector<std::string> Opened(Role reader, const std::string& group) const;
+  // All the keys of this instantiation that somebody of it has: what is stolen with a device or a phone.
+  const KeyRing& RingOf(Role role) const;
 
  private:
   struct Party;

@@ -44,7 +44,14 @@ class Adversary:
         return target
 
     def take_all(self):
-        return [self.take(process, what) for process, kinds in self.granted.get("files", {}).items() for what in kinds]
+        return [self.take(process, what) for process, kinds in self.granted.get("files", {}).items() for what in kinds
+                if what != "machine"]
+
+    def machine(self, process):
+        """The process itself and where its store and keystore lie, to do with as one likes."""
+        if "machine" not in self.granted.get("files", {}).get(process, []):
+            raise NotGranted(f"{self.name} is not granted the machine of {process}")
+        return self._sources(process, "machine")
 
 
 def copy(path, target):

@@ -17,7 +17,8 @@ MUTANTS = HERE.parents[1] / "core/base/mutants.cc"
 PROGRAMS = {"keystead-backend": "BE", "keystead-gateway": "GW", "keystead-device-sim": "DEV", "keystead-mobile-stub": "APP",
             "keystead-infra-sim": None}
 # What an adversary may be given of a process; wiring.py knows where each lies.
-GRANTS = ("store", "certificate", "key", "log", "memory", "keystore")
+# "machine": it is theirs, so they may stop the process, change its store and start it again.
+GRANTS = ("store", "certificate", "key", "log", "memory", "keystore", "machine")
 PROVIDER = "provider-one.example"  # who runs a backend that says nothing of it
 # Without being given anything: what a built-in assertion of every scenario is called behind the scenario's id.
 BUILT_IN = ("B6", "end")
@@ -49,6 +50,9 @@ SHAPE = Record({
     "assertions": ListOf(ASSERTION, 1),
     "mutants": MapOf(Record({"fails": ListOf(Text(), 1), "because": Text()}), at_least=1),
     "not_shown": ListOf(Text(), 1),
+}, {
+    # What no product can do against who holds the machines, each with why, and what of it was measured (see checks/c2.py).
+    "unsolved": ListOf(Record({"is": Text(), "because": Text(), "measured": Text()}), 1),
 })
 ENDS = ("not_run", "not_testable_here", "not_applicable")  # an assertion that does not run says why, in one of these
 

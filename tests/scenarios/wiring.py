@@ -10,6 +10,7 @@ from demo_canary import Search, pages
 from grants import Adversary
 from harness import wait_until
 from home import App, Device
+from host import Host
 from stranger import Stranger
 from product import Balancer, Hop, Infra, Pki
 from scenario import provider_domain
@@ -83,7 +84,10 @@ class Wired:
             process = self.scenario.processes[name]
             if process["program"] == "keystead-backend":
                 pki = self.pki_at(name)
-                self.hops[name] = product.start_backend(self.stack, pki, name, "--enrollment", pki.tenants)
+                provider = pathlib.Path(pki.folder) / "provider"
+                self.hops[name] = product.start_backend(self.stack, pki, name, "--enrollment", pki.tenants,
+                                                        "--provider", f"{pki.provider_name}={pki.provider_roots}",
+                                                        "--audit-chain", provider / "audit/chain.pem", "--audit-key", provider / "audit/key.pem")
             elif process["program"] == "keystead-infra-sim":
                 self._start_equipment(name, process)
             elif process["program"] == "keystead-gateway":
@@ -236,6 +240,8 @@ class Wired:
             return [self.state_of(name)] if self.state_of(name) else []
         if what == "keystore":
             return [self.stack.path(f"{name}.keys")]
+        if what == "machine":
+            return Host(self.stack, self.process(name), self.state_of(name), self.stack.path(f"{name}.keys"))
         if what == "log":
             return self.logs_of(name)
         if what == "memory":
