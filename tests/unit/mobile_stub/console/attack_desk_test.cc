@@ -2,9 +2,6 @@
 #include "mobile-stub/console/attack_desk.h"
 
 #include <gmock/gmock.h>
-#include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server.h>
-#include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -14,88 +11,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
-#include "core/transport/tls_credentials.h"
-#include "keystead/v1/infra.grpc.pb.h"
-#include "tests/unit/identity/test_pki.h"
+#include "tests/unit/mobile_stub/console/equipment.h"
 
 namespace keystead::console {
 namespace {
 
-using keystead::testing::kAcme;
-using keystead::testing::TestPki;
 using nlohmann::json;
+using testing::Equipment;
 using ::testing::HasSubstr;
 using ::testing::SizeIs;
-
-// Says what it is told to say, or nothing until it is let go.
-class Equipment final : public v1::InfraControl::Service {
- public:
-  Equipment() {
-    grpc::ServerBuilder builder;
-    const ServerCredentialsFactory credentials =
-        *MakeServerCredentials({.files = TestPki::Shared().Backend()});
-    builder.AddListeningPort("127.0.0.1:0", credentials([] {}), &port_);
-    builder.RegisterService(this);
-    server_ = builder.BuildAndStart();
-  }
-  ~Equipment() override {
-    if (!go_on.HasBeenNotified()) go_on.Notify();
-    server_->Shutdown();
-  }
-  RemoteOptions Remote(const std::string& name) const {
-    RemoteOptions remote;
-    remote.name = name;
-    remote.address = absl::StrCat("127.0.0.1:", port_);
-    remote.server = "spiffe://provider-one.example/service/backend";
-    remote.files = TestPki::Shared().Leaf(kAcme, Role::kAdmin, "watcher");
-    return remote;
-  }
-
-  grpc::Status Arm(grpc::ServerContext*, const v1::ArmRequest*, v1::ArmResponse* response) override {
-    response->set_attack(next_attack++);
-    return grpc::Status::OK;
-  }
-  grpc::Status Disarm(grpc::ServerContext* context, const v1::DisarmRequest*, v1::DisarmResponse*) override {
-    if (silent_to_disarm) KeepSilent(*context);
-    ++disarmed;
-    if (on_disarm) on_disarm();
-    return grpc::Status::OK;
-  }
-  grpc::Status Injections(grpc::ServerContext*, const v1::InjectionsRequest*,
-                          v1::InjectionsResponse* response) override {
-    *response = injections;
-    return grpc::Status::OK;
-  }
-  grpc::Status Listeners(grpc::ServerContext* context, const v1::ListenersRequest*,
-                         v1::ListenersResponse* response) override {
-    if (!asked.HasBeenNotified()) asked.Notify();
-    if (silent) KeepSilent(*context);
-    *response = listeners;
-    return grpc::Status::OK;
-  }
-
-  std::atomic<bool> silent = false;  // when it is asked for its listeners
-  std::atomic<bool> silent_to_disarm = false;
-  std::function<void()> on_disarm;
-  absl::Notification asked;  // for its listeners, once at least
-  absl::Notification go_on;
-  std::atomic<uint64_t> next_attack = 1;
-  std::atomic<int> disarmed = 0;
-  v1::InjectionsResponse injections;
-  v1::ListenersResponse listeners;
-
- private:
-  // Until it is let go or nobody listens any more; and not for ever, so that who waits for it fails a test.
-  void KeepSilent(const grpc::ServerContext& context) {
-    const absl::Time until = absl::Now() + absl::Seconds(20);
-    while (!context.IsCancelled() && absl::Now() < until &&
-           !go_on.WaitForNotificationWithTimeout(absl::Milliseconds(20))) {
-    }
-  }
-
-  int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
-};
 
 class AttackDeskTest : public ::testing::Test {
  protected:
