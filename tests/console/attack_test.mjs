@@ -68,7 +68,7 @@ test("a relay that has no certificate ends the connection, and no more", async (
   await story(page, "Flip one bit").getByText(/^The connection ended at \d\d:\d\d:\d\d: TLS takes no such record/).waitFor();
   // And the home goes on.
   await page.goto(new URL("/#/home", url).href);
-  await page.locator(".badge.live").first().waitFor();
+  await page.locator(".device .badge.live").first().waitFor();
   assertCalm(page);
   await page.context().close();
 });
