@@ -5,12 +5,28 @@
 #include "backend/at_rest/row_crypt.h"
 #include "backend/rows.h"
 #include "core/base/big_endian.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/cose/sign1.h"
 
 namespace keystead::backend {
 
 using storage::TenantItem;
+
+namespace {
+
+// The unprotected control of searches has nothing encrypted on the disk (vault.cc).
+absl::StatusOr<std::string> GroupOf(at_rest::TenantCipher& cipher, uint32_t tenant, const TenantItem& item) {
+  if (MutantActive(Mutant::kNoSealing)) return item.value;
+  return cipher.Unseal(AsBytes(at_rest::EntryAad({tenant, item.log}, item.offset)), item.value);
+}
+absl::StatusOr<storage::Row> CommitOf(at_rest::TenantCipher& cipher, uint32_t tenant,
+                                      const TenantItem& item) {
+  if (MutantActive(Mutant::kNoSealing)) return storage::Row{item.key, item.value};
+  return at_rest::UnsealRow(cipher, tenant, kCommitTable, item.key, item.value);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<ExportStream>> ExportStream::Begin(storage::LogStore& disk,
                                                                   at_rest::Ciphers& ciphers, uint32_t tenant,
@@ -24,14 +40,12 @@ absl::StatusOr<std::unique_ptr<ExportStream>> ExportStream::Begin(storage::LogSt
 
 absl::Status ExportStream::Append(std::string& out, const TenantItem& item) {
   if (item.kind == TenantItem::Kind::kEntry) {
-    const std::string aad = at_rest::EntryAad({tenant_, item.log}, item.offset);
-    KS_ASSIGN_OR_RETURN(const std::string group, cipher_->Unseal(AsBytes(aad), item.value));
+    KS_ASSIGN_OR_RETURN(const std::string group, GroupOf(*cipher_, tenant_, item));
     frames_.Append(out, copies::kGroupKind, group);
     return absl::OkStatus();
   }
   if (item.kind != TenantItem::Kind::kRow || item.table != kCommitTable) return absl::OkStatus();
-  KS_ASSIGN_OR_RETURN(const storage::Row row,
-                      at_rest::UnsealRow(*cipher_, tenant_, kCommitTable, item.key, item.value));
+  KS_ASSIGN_OR_RETURN(const storage::Row row, CommitOf(*cipher_, tenant_, item));
   KS_ASSIGN_OR_RETURN(const CommitRow commit, DecodeCommit(row.value));
   const std::string_view key = row.key;
   if (key.size() != InstantiationId::kSize + sizeof(uint64_t)) return absl::DataLossError("a commit's row");

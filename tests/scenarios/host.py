@@ -9,6 +9,16 @@ from harness import Failure
 TRIES = 20
 
 
+def looking(look):
+    """What `look` answers of a store that may be running: one that exchanges its files while it is being opened is looked at again."""
+    for _ in range(TRIES - 1):
+        try:
+            return look()
+        except Failure:
+            pass
+    return look()
+
+
 class Host:
     """`store` and `keystore` are the backend's own folders; `process` is the backend."""
 
@@ -23,21 +33,23 @@ class Host:
         return self.stack.run("keystead-hostile-host", "--quiet", "--store", store or self.store, "--keystore", keystore or self.keystore,
                               *words, patience=patience, input=orders).stdout
 
+    def opened_with(self, keys):
+        """What keystead-stolen-keys opens of all records with every key in the folder `keys`."""
+        return json.loads(looking(lambda: self.stack.run("keystead-stolen-keys", "--quiet", "open", "--store", self.store, "--keystore",
+                                                         self.keystore, "--keys", keys, patience=90)).stdout)
+
     def records(self, **where):
-        """Every record as the host sees it: where it stands, and its digest. A store that runs may exchange its files while it is
-        being opened: then once more."""
-        for attempt in range(TRIES):
-            try:
-                return [json.loads(line) for line in self.call("list", **where).splitlines()]
-            except Failure:
-                if attempt + 1 == TRIES:
-                    raise
-        return []
+        """Every record as the host sees it: where it stands, and its digest."""
+        return [json.loads(line) for line in looking(lambda: self.call("list", **where)).splitlines()]
+
+    def fields(self):
+        """Which tables have rows and which fields of groups are set: {"tables": …, "fields": …, "closed": groups that do not open}."""
+        return json.loads(looking(lambda: self.call("fields")))
 
     def content(self, name, *words, **where):
         """A file of all groups, as they are once the encryption at rest is off; `words` may name a backup."""
         path = self.stack.path(f"{name}.content")
-        self.call("read", "--to", path, *words, **where)
+        looking(lambda: self.call("read", "--to", path, *words, **where))
         return path
 
     def stop(self):

@@ -1,6 +1,5 @@
 """C3: the data of a thousand customers in one place, and how much falls with a few keys."""
 
-import json
 import pathlib
 import random
 import re
@@ -45,8 +44,7 @@ def open_with(run, host, rings, name):
     folder.mkdir(mode=0o700)
     for ring in rings:
         shutil.copy(ring, folder)
-    return json.loads(run.stack.run("keystead-stolen-keys", "--quiet", "open", "--store", host.store, "--keystore", host.keystore, "--keys",
-                                    folder, patience=90).stdout)
+    return host.opened_with(folder)
 
 
 @assertion("C3.1")
@@ -84,7 +82,7 @@ def undeclared(profile, seen):
 @assertion("C3.2")
 def what_is_stored_is_declared(run):
     host = run.adversary("adv-database").machine("backend")
-    seen = json.loads(host.call("fields"))
+    seen = host.fields()
     profile = yaml.safe_load(PROFILE.read_text(encoding="utf-8"))
     file = run.keep("C3.2.json", seen)
     wrong = undeclared(profile, seen)
