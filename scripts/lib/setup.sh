@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by the scripts: installs what is missing, configures and builds. Works from any directory; two runs side by
-# side wait for each other where they must. Sets `root` and `programs`; defines say, die, install_packages GROUP… and
+# side wait for each other where they must. Sets `root`, `programs` and `scenario_programs`; defines say, die, install_packages GROUP… and
 # build_preset PRESET [TARGET…].
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -16,7 +16,10 @@ die() {
 # What the demonstration runs.
 # shellcheck disable=SC2034
 programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-stub keystead-infra-sim keystead-issue
-  keystead-admin keystead-storage-crash keystead-health-probe keystead-hostile-host keystead-stolen-keys)
+  keystead-admin keystead-storage-crash keystead-health-probe)
+# What the scenarios run besides.
+# shellcheck disable=SC2034
+scenario_programs=("${programs[@]}" keystead-hostile-host keystead-stolen-keys)
 
 # Read by name in install_packages.
 # shellcheck disable=SC2034

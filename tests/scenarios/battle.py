@@ -85,6 +85,26 @@ def fight_out(run, fights, commands=None):
     demo_battle.settle(battle, run.fights, commands, PATIENCE)
 
 
+def the_owner_is_obeyed(run, name, device, files=()):
+    """The next good command is done, and none was done twice; `name`: of the product."""
+    owner = run.wired.products[name]
+    answer = next(line for line in owner.app.send(device, "on") if line["event"] == "answer")
+    expect(answer["result"] == "done", f"the owner's next good command is answered {answer['result']}", files)
+    done = [(entry["signer"], entry["counter"]) for entry in owner.devices[device].process.log.find("command_done")]
+    expect(done and len(done) == len(set(done)), f"of {len(done)} commands done, {len(done) - len(set(done))} were done again", files)
+
+
+def fight_commands(run, assertion, box, listener, direction, name, device, next_hop=None):
+    """Commands of product `name` to a device, attacked by `box`; what judge() says, with the device obeying its owner afterwards."""
+    battle = Battle(run)
+    commands = battle.commands_to(name, device)
+    fights = [Fight(battle, box, listener, direction, "command/", COMMANDS, next_hop, commands)]
+    fight_out(run, fights, commands)
+    text, file = judge(run, assertion, fights)
+    the_owner_is_obeyed(run, name, device, [file])
+    return text, [file]
+
+
 def waves(ways, least, seed):
     """Every way once; then, until `least` attacks are planned, as many at once as can be told apart, drawn at random."""
     yield ways

@@ -4,8 +4,10 @@ import pathlib
 
 import paths  # noqa: F401
 import demo_keys
+from demo_canary import Search
 from demo_stages import setup_code
 from home import relabel
+from registry import expect
 
 
 def keys_of_product(owner):
@@ -22,3 +24,22 @@ def keys_of(run):
     for owner in run.wired.products.values():
         keys |= keys_of_product(owner)
     return keys
+
+
+def hits_in(folders, search):
+    """{(whose folder, what, form)} of all that a Search finds in what an adversary took."""
+    return {(folder.parent.name, what, form) for folder in folders for _, what, form in search.in_files(folder)}
+
+
+def holds_nothing(run, adversary, folders, keys, app, unprotected):
+    """NotMet when what an adversary took shows the planted text or one of `keys`, or when the same search cannot see: the signing key in
+    `app` itself, and the text with sealing off at each of `unprotected`. (bytes searched, how many of the keys `app` shows)."""
+    search = Search({"planted text": run.wired.canary.untold, **keys})
+    hits = hits_in(folders, search)
+    searched = search.bytes
+    own = {what for _, what, _ in search.in_files(app.state, app.name)}
+    expect(any(what.startswith(f"signing key of {app.name}") for what in own), "the search does not find the phone's keys in the phone itself")
+    for name in unprotected:
+        expect(name in run.control.measured.readers(), f"with sealing off the search finds nothing in {name}")
+    expect(not hits, f"{adversary} has {', '.join(sorted(f'{what} ({form}) from {place}' for place, what, form in hits))}")
+    return searched, len(own)

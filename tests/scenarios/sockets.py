@@ -18,29 +18,30 @@ def _of_process(pid):
     return found
 
 
-def peers(pid):
-    """{(protocol, "address:port")} of every socket of IPv4 or IPv6 that has a peer."""
-    own, found = _of_process(pid), set()
-    for protocol in ("tcp", "tcp6", "udp", "udp6"):
+def _sockets(pid, protocols):
+    """(protocol, fields of its line in /proc/net) of each socket of a process."""
+    own = _of_process(pid)
+    for protocol in protocols:
         with open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as file:
             for line in list(file)[1:]:
                 fields = line.split()
-                address, port = fields[2].split(":")
-                if fields[9] in own and int(port, 16):
-                    found.add((protocol, f"{_address(address)}:{int(port, 16)}"))
+                if fields[9] in own:
+                    yield protocol, fields
+
+
+def peers(pid):
+    """{(protocol, "address:port")} of every socket of IPv4 or IPv6 that has a peer."""
+    found = set()
+    for protocol, fields in _sockets(pid, ("tcp", "tcp6", "udp", "udp6")):
+        address, port = fields[2].split(":")
+        if int(port, 16):
+            found.add((protocol, f"{_address(address)}:{int(port, 16)}"))
     return found
 
 
 def doors(pid):
     """Ports on which the process listens."""
-    own, found = _of_process(pid), set()
-    for protocol in ("tcp", "tcp6"):
-        with open(f"/proc/{pid}/net/{protocol}", encoding="ascii") as file:
-            for line in list(file)[1:]:
-                fields = line.split()
-                if fields[9] in own and fields[3] == LISTEN:
-                    found.add(int(fields[1].split(":")[1], 16))
-    return found
+    return {int(fields[1].split(":")[1], 16) for _, fields in _sockets(pid, ("tcp", "tcp6")) if fields[3] == LISTEN}
 
 
 def _address(text):

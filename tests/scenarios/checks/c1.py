@@ -3,7 +3,7 @@
 import base64
 import time
 
-from battle import Battle, Fight, fight_in_waves, judge
+from battle import Battle, Fight, fight_in_waves, judge, the_owner_is_obeyed
 from demo_attacks import Injection
 from harness import Failure, wait_until
 from registry import assertion, expect
@@ -88,10 +88,7 @@ def commands_to_the_device(run):
     commands = battle.commands_to("acme", "bulb")
     box = run.adversary("adv-lan").position("lan-balancers")
     result = fight_on(run, "C1.1d", lambda ways: Fight(battle, box, "acme-device-gateway", "down", "command/", ways, None, commands), commands)
-    answer = next(line for line in run.wired.products["acme"].app.send("bulb", "on") if line["event"] == "answer")
-    expect(answer["result"] == "done", f"the next good command is answered {answer['result']}")
-    done = [(entry["signer"], entry["counter"]) for entry in run.wired.devices["bulb"].process.log.find("command_done")]
-    expect(done and len(done) == len(set(done)), f"of {len(done)} commands done, {len(done) - len(set(done))} were done again")
+    the_owner_is_obeyed(run, "acme", "bulb")
     return result
 
 

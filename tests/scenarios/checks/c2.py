@@ -10,6 +10,7 @@ import demo_keys
 from demo_canary import Search
 from battle import SPOILT, Battle
 from harness import Failure, wait_until
+from product_keys import keys_of
 from provider_account import administer
 from registry import assertion, expect
 
@@ -17,13 +18,6 @@ REGIONS = ("cose_ciphertext", "cose_tag", "cose_partial_iv", "cose_protected")
 WANTED = 12    # records of each device that wait at the backend before the host begins
 AFTERWARDS = 4  # records of each device that a rollback undoes, at least
 PATIENCE = 40
-
-
-def keys_of(wired):
-    keys = {}
-    for app in wired.apps.values():
-        keys |= demo_keys.of_phone(app.name, app.state, app.recovery)
-    return keys
 
 
 # What falls into the platform's hands by each misconfiguration, as folders or files to search. Each is taken on the build under
@@ -107,7 +101,7 @@ def try_rings(wired, host, products, name):
 
 def the_platform_reads_nothing(name, run):
     host = run.adversary("adv-host").machine("backend")
-    keys = keys_of(run.wired)
+    keys = keys_of(run)
     search = Search({"planted text": run.wired.canary.untold, **keys})
     paths, _ = WAYS[name](run.wired, host)
     hits = {(pathlib.Path(path).name, what, form) for path in paths for _, what, form in search.in_files(path)}

@@ -11,11 +11,10 @@ import time
 
 import boundary
 import demo_keys
-from battle import COMMANDS, Battle, Fight, fight_out, judge
-from demo_canary import Search
+from battle import Battle, Fight, fight_commands, fight_out, judge
 from outage import taken_between, utc
 from product import Hop
-from product_keys import keys_of
+from product_keys import holds_nothing, keys_of
 from registry import CannotRun, assertion, expect
 from wiring import repoint
 
@@ -29,17 +28,9 @@ NOBODY = 65534
 @assertion("S2.1")
 def the_hub_holds_nothing(run):
     keys = keys_of(run)
-    search = Search({"planted text": run.wired.canary.untold, **keys})
-    hub = run.adversary("adv-hub")
-    hits = {(folder.parent.name, what, form) for folder in hub.take_all() for _, what, form in search.in_files(folder)}
-    searched = search.bytes
-    own = search.in_files(run.wired.apps["mobile"].state, "mobile")
-    expect(any(what.startswith("signing key of mobile") for _, what, _ in own), "the search does not find the phone's keys in the phone itself")
-    for name in ("hub-a", "hub-b", "hub-front"):
-        expect(name in run.control.measured.readers(), f"with sealing off the search finds nothing in {name}")
-    expect(not hits, f"adv-hub has {', '.join(sorted(f'{what} ({form}) from {place}' for place, what, form in hits))}")
+    searched, own = holds_nothing(run, "adv-hub", run.adversary("adv-hub").take_all(), keys, run.wired.apps["mobile"], ("hub-a", "hub-b", "hub-front"))
     return (f"{searched / 1e6:.0f} MB of store, keys, logs and memory of the hub were searched for the text and {len(keys)} keys: none; the "
-            f"phone's folder shows {len({what for _, what, _ in own})} of them, and with sealing off the hub shows the text")
+            f"phone's folder shows {own} of them, and with sealing off the hub shows the text")
 
 
 @assertion("S2.2a")
@@ -57,14 +48,7 @@ def readings_arrive_whole(run):
 
 @assertion("S2.2b")
 def commands_arrive_whole(run):
-    battle, front = Battle(run), run.adversary("adv-hub").position("hub-front")
-    commands = battle.commands_to("A", "bulb-a")
-    fights = [Fight(battle, front, "app-a", "up", "command/", COMMANDS, "hub-a", commands)]
-    fight_out(run, fights, commands)
-    text, file = judge(run, "S2.2b", fights)
-    answer = next(line for line in run.wired.apps["mobile"].send("bulb-a", "on") if line["event"] == "answer")
-    expect(answer["result"] == "done", f"the next good command is answered {answer['result']}", [file])
-    return text, [file]
+    return fight_commands(run, "S2.2b", run.adversary("adv-hub").position("hub-front"), "app-a", "up", "A", "bulb-a", "hub-a")
 
 
 def members_of(app):

@@ -7,10 +7,10 @@ import subprocess
 import boundary
 import evidence
 import scenario as scenarios
-from battle import COMMANDS, Battle, Fight, fight_out, judge
+from battle import Battle, Fight, fight_commands, fight_out, judge
 from demo_canary import Search
 from product import Pki
-from product_keys import keys_of_product
+from product_keys import hits_in, holds_nothing, keys_of_product
 from registry import assertion, expect
 from sockets import doors, peers
 from stranger import Stranger, subscription
@@ -52,21 +52,11 @@ def of_root(run):
     return run.adversary("adv-gwroot").take_all()
 
 
-def hits_of(run, wanted):
-    search = Search(wanted)
-    return {(folder.parent.name, what, form) for folder in of_root(run) for _, what, form in search.in_files(folder)}, search.bytes
-
-
 @assertion("S3.3a")
 def root_reads_nothing(run):
     owner = run.wired.products["A"]
     keys = keys_of_product(owner)
-    hits, searched = hits_of(run, {"planted text": run.wired.canary.untold, **keys})
-    own = Search(keys).in_files(owner.app.state, "phone-a")
-    expect(any(what.startswith("signing key of phone-a") for _, what, _ in own), "the search does not find the phone's keys in the phone itself")
-    for name in ("gateway-a", "gw-root"):
-        expect(name in run.control.measured.readers(), f"with sealing off the search finds nothing in {name}")
-    expect(not hits, f"adv-gwroot has {', '.join(sorted(f'{what} ({form}) from {place}' for place, what, form in hits))}")
+    searched, _ = holds_nothing(run, "adv-gwroot", of_root(run), keys, owner.app, ("gateway-a", "gw-root"))
     return f"{searched / 1e6:.0f} MB of the gateway's were searched for the text and {len(keys)} keys: none; with sealing off the text is there"
 
 
@@ -75,7 +65,7 @@ def root_has_product_a_alone(run):
     wired, told = run.wired, {}
     for name, owner in wired.products.items():
         keys = keys_of_product(owner) if name != "A" else {}
-        told[name], _ = hits_of(run, {**keys, f"instantiation of {name}": bytes.fromhex(owner.instantiation)})
+        told[name] = hits_in(of_root(run), Search({**keys, f"instantiation of {name}": bytes.fromhex(owner.instantiation)}))
     file = run.keep("S3.5a.json", {name: sorted(map(list, hits)) for name, hits in told.items()})
     expect(told.pop("A"), "not even product A's name is found in its own gateway: the search sees nothing", [file])
     expect(not any(told.values()), f"adv-gwroot has of others: {told}", [file])
@@ -120,16 +110,7 @@ def spoilt_readings_are_refused_or_noticed(run):
 
 @assertion("S3.3b")
 def root_does_not_actuate(run):
-    battle, bulb = Battle(run), run.wired.devices["bulb-a"].process
-    commands = battle.commands_to("A", "bulb-a")
-    fights = [Fight(battle, run.adversary("adv-gwroot").position("gw-root"), "a-device", "down", "command/", COMMANDS, None, commands)]
-    fight_out(run, fights, commands)
-    text, file = judge(run, "S3.3b", fights)
-    answer = next(line for line in run.wired.products["A"].app.send("bulb-a", "on") if line["event"] == "answer")
-    expect(answer["result"] == "done", f"the owner's next command is answered {answer['result']}", [file])
-    done = [(entry["signer"], entry["counter"]) for entry in bulb.log.find("command_done")]
-    expect(done and len(done) == len(set(done)), f"of {len(done)} commands done, {len(done) - len(set(done))} were done again", [file])
-    return text, [file]
+    return fight_commands(run, "S3.3b", run.adversary("adv-gwroot").position("gw-root"), "a-device", "down", "A", "bulb-a")
 
 
 @assertion("S3.4a")

@@ -10,11 +10,10 @@ import signal
 import time
 
 import product
-from battle import COMMANDS, Battle, Fight, fight_out, judge
-from demo_canary import Search
+from battle import fight_commands
 from harness import wait_until
 from outage import taken_between, utc
-from product_keys import keys_of
+from product_keys import holds_nothing, keys_of
 from registry import assertion, expect
 from scenario import LAYERS, outcomes
 from sockets import peers
@@ -107,29 +106,13 @@ def backends_know_whose_authority_signed(run):
 @assertion("S5.2a")
 def the_host_holds_nothing(run):
     keys = keys_of(run)
-    search = Search({"planted text": run.wired.canary.untold, **keys})
-    hits = {(folder.parent.name, what, form) for folder in run.adversary("adv-host").take_all() for _, what, form in search.in_files(folder)}
-    searched = search.bytes
-    own = search.in_files(run.wired.apps["p2-phone"].state, "p2-phone")
-    expect(any(what.startswith("signing key of p2-phone") for _, what, _ in own), "the search does not find the phone's keys in the phone itself")
-    for name in ("p2-backend", "p2-front"):
-        expect(name in run.control.measured.readers(), f"with sealing off the search finds nothing in {name}")
-    expect(not hits, f"adv-host has {', '.join(sorted(f'{what} ({form}) from {place}' for place, what, form in hits))}")
+    searched, _ = holds_nothing(run, "adv-host", run.adversary("adv-host").take_all(), keys, run.wired.apps["p2-phone"], ("p2-backend", "p2-front"))
     return f"{searched / 1e6:.0f} MB of the host's were searched for the text and {len(keys)} keys: none; with sealing off the text is there"
 
 
 @assertion("S5.5")
 def nobody_at_the_host_actuates(run):
-    battle, front, lock = Battle(run), run.adversary("adv-host").position("p2-front"), run.wired.devices["p2-lock"].process
-    commands = battle.commands_to("P2", "p2-lock")
-    fights = [Fight(battle, front, "p2-app", "up", "command/", COMMANDS, "p2-backend", commands)]
-    fight_out(run, fights, commands)
-    text, file = judge(run, "S5.5", fights)
-    answer = next(line for line in run.wired.products["P2"].app.send("p2-lock", "on") if line["event"] == "answer")
-    expect(answer["result"] == "done", f"the owner's next command is answered {answer['result']}", [file])
-    done = [(entry["signer"], entry["counter"]) for entry in lock.log.find("command_done")]
-    expect(done and len(done) == len(set(done)), f"of {len(done)} commands done, {len(done) - len(set(done))} were done again", [file])
-    return text, [file]
+    return fight_commands(run, "S5.5", run.adversary("adv-host").position("p2-front"), "p2-app", "up", "P2", "p2-lock", "p2-backend")
 
 
 @assertion("S5.6b")
