@@ -144,6 +144,11 @@ build_preset() {
     say "$preset: nothing to build"
     return 0
   fi
+  # A suite holds the folder until its last test ends: a test of it that would build waits for itself.
+  if [[ -n ${KEYSTEAD_SUITE:-} ]]; then
+    printf 'error: %s is no longer up to date: its sources changed while the suite runs; run it again\n' "$preset" >&2
+    return 1
+  fi
   flock -u "$lock"
   flock -n "$lock" || {
     say "another run uses build/$preset: waiting for it before building"
@@ -157,6 +162,10 @@ build_preset() {
   say "$preset: building ${targets[*]}"
   (cd "$root" && run_logged "$log" cmake --build "$dir" --target "${targets[@]}") || return 1
   flock -s "$lock"
+  up_to_date "$dir" "${targets[@]}" || {
+    printf 'error: %s is built and yet not up to date: its sources changed meanwhile, or a rule always runs\n' "$preset" >&2
+    return 1
+  }
 }
 
 # A folder that an earlier form of the presets configured, perhaps with another compiler, starts afresh.

@@ -45,7 +45,17 @@ touch "$scratch/source"
 exec {said}< <(run 'build_preset p two; [[ $(<"$scratch/first.out") == done ]]')
 second=$!
 grep -q 'waiting for it before building' <&"$said" || fail "the second run did not wait"
+# A test inside a suite would wait for the suite, which waits for it.
+if KEYSTEAD_SUITE=1 run 'build_preset p two' 2>"$scratch/suite.err"; then fail "a test built what its suite holds"; fi
+grep -q 'changed while the suite runs' "$scratch/suite.err" || fail "it does not say why"
 echo go >"$scratch/go"
 wait "$first" || fail "the first run failed"
 wait "$second" || fail "the second run built under the first one's feet"
+
+# A rule that always runs would make every later run wait for every earlier one.
+# shellcheck disable=SC2016  # CMake's variable
+printf 'add_custom_target(always COMMAND ${CMAKE_COMMAND} -E true)\n' >>"$scratch/CMakeLists.txt"
+touch "$scratch/CMakePresets.json"
+if run 'build_preset p always' 2>"$scratch/always.err"; then fail "a rule that always runs passed unseen"; fi
+grep -q 'a rule always runs' "$scratch/always.err" || fail "it does not say that a rule always runs"
 echo passed
