@@ -3,6 +3,7 @@
 # would replace a program waits for the one that runs it. Needs CMake and Ninja.
 set -euo pipefail
 setup=$1
+unset KEYSTEAD_SUITE  # the scripts are tried as outside of the suite that runs this
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/scripts/lib"
