@@ -79,7 +79,7 @@ void AddJoinOptions(CLI::App& app, Options& o) {
 
 void AddLoadOptions(CLI::App& app, Options& o) {
   app.add_option("--journal-bytes", o.journal_bytes,
-                 "Kept per topic until acknowledged; beyond it the oldest are lost")
+                 "Kept per topic until acknowledged; beyond it the oldest that no hop was handed are lost")
       ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
       ->capture_default_str();
   app.add_option("--batch", o.batch, "Load: readings per record, instead of the kind's signal; 0: off")
