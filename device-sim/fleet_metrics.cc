@@ -29,9 +29,10 @@ constexpr Metric kLost = {"keystead_device_lost_records_total",
 constexpr Metric kJournalGroups = {
     "keystead_device_journal_entries", "Groups in the journals, that no hop has.", kGauge, {"topic"}};
 constexpr Metric kJournalBytes = {"keystead_device_journal_bytes", "Bytes of them.", kGauge, {"topic"}};
-constexpr Metric kJournalLimit = {"keystead_device_journal_limit_bytes",
-                                  "What all journals together may hold before the oldest records are lost.",
-                                  kGauge};
+constexpr Metric kJournalLimit = {
+    "keystead_device_journal_limit_bytes",
+    "What all journals together may hold before records are lost, the oldest first that no hop was handed.",
+    kGauge};
 constexpr Metric kCommands = {
     "keystead_device_commands_total", "Commands that were obeyed, or not.", kCounter, {"outcome"}};
 

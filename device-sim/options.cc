@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/limits.h"
 #include "core/membership/label.h"
+#include "core/program/program.h"
 
 namespace keystead::device_sim {
 namespace {
@@ -34,6 +35,7 @@ void AddIdentityOptions(CLI::App& app, Options& o) {
   app.add_option("--next-hop-id", o.next_hop_id, "Whom to meet there: spiffe://<domain>/<role>/<id or *>")
       ->required();
   app.add_option("--roots", o.roots, "Authorities the next hop is verified against (PEM)")->required();
+  AddDeniedServersOption(app, o.denied_servers);
 }
 
 void AddSignalOptions(CLI::App& app, Options& o) {
@@ -79,7 +81,7 @@ void AddJoinOptions(CLI::App& app, Options& o) {
 
 void AddLoadOptions(CLI::App& app, Options& o) {
   app.add_option("--journal-bytes", o.journal_bytes,
-                 "Kept per topic until acknowledged; beyond it the oldest are lost")
+                 "Kept per topic until acknowledged; beyond it the oldest that no hop was handed are lost")
       ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
       ->capture_default_str();
   app.add_option("--batch", o.batch, "Load: readings per record, instead of the kind's signal; 0: off")
@@ -149,9 +151,9 @@ absl::Status CheckOptions(const Options& o) {
 }
 
 CertificateFiles CertificatesOf(const Options& o, const std::string& id) {
-  if (o.certs.empty()) return {o.tls.chain, o.tls.key, o.roots};
+  if (o.certs.empty()) return {o.tls.chain, o.tls.key, o.roots, o.denied_servers};
   const std::string folder = absl::StrCat(o.certs, "/", id);
-  return {folder + "/chain.pem", folder + "/key.pem", o.roots};
+  return {folder + "/chain.pem", folder + "/key.pem", o.roots, o.denied_servers};
 }
 
 bool Enrolls(const Options& o) { return !o.factory_certs.empty() || !o.factory.chain.empty(); }

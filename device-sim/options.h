@@ -33,6 +33,7 @@ struct Options {
   std::string next_hop;
   std::string next_hop_id;
   std::string roots;
+  std::string denied_servers;
   std::string certs;
   CertificateFiles tls;
   std::string factory_certs;

@@ -20,6 +20,7 @@ void AddOptions(CLI::App& app, GatewayOptions& options) {
                  "Who the next hop must be: spiffe://<domain>/<role>/<id>, <id> may be *")
       ->required();
   app.add_option("--upstream-roots", options.upstream_roots, "Authorities of the next hop (PEM)")->required();
+  AddDeniedServersOption(app, options.denied_servers);
   app.add_option("--state", options.state, "Folder for identity, keys and stored records (mode 0700)")
       ->required();
   app.add_option("--label-out", options.label_out, "Write the label, with the setup code, to this new file");

@@ -29,6 +29,7 @@ struct GatewayOptions {
   std::string upstream;      // host:port of the next hop
   std::string upstream_id;
   std::string upstream_roots;
+  std::string denied_servers;
   std::string state;
   std::string label_out;
   bool reset = false;

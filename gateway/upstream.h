@@ -37,7 +37,7 @@ class Upstream {
   explicit Upstream(const GatewayOptions& options) : options_(options) {}
   absl::Status Enroll();
   CertificateFiles files() const {
-    return {options_.files.chain, options_.files.key, options_.upstream_roots};
+    return {options_.files.chain, options_.files.key, options_.upstream_roots, options_.denied_servers};
   }
 
   const GatewayOptions options_;

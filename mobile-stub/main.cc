@@ -26,6 +26,7 @@ void AddCommon(CLI::App& app, CommonOptions& common) {
   app.add_option("--next-hop-id", common.engine.next_hop_id,
                  "SPIFFE id expected there; its last element may be *");
   AddCertificateOptions(app, common.engine.tls, "", false);
+  AddDeniedServersOption(app, common.engine.tls.denied_servers);
   app.add_flag("--json", common.json, "One JSON object a line");
 }
 

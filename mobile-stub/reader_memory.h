@@ -4,6 +4,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -17,6 +18,7 @@ struct ReaderMemory {
   struct Position {
     LogId log;
     uint64_t next = 0;
+    std::optional<Digest> last;  // of the entry before it, as SubscriberTopic has it
     bool operator==(const Position&) const = default;
   };
 

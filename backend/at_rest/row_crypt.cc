@@ -84,9 +84,7 @@ absl::StatusOr<std::string> SealRow(TenantCipher& cipher, uint32_t tenant, Table
 absl::StatusOr<storage::Row> UnsealRow(TenantCipher& cipher, uint32_t tenant, Table table,
                                        std::string_view masked, std::string_view sealed) {
   const absl::StatusOr<std::string> plain = cipher.Unseal(AsBytes(RowAad(tenant, table, masked)), sealed);
-  // The backend's own rows have no salts: who says so has changed the row's header.
-  if (absl::IsDataLoss(plain.status()) || (tenant == kOwnTenant && absl::IsNotFound(plain.status())))
-    return Damaged(tenant, table);
+  if (absl::IsDataLoss(plain.status())) return Damaged(tenant, table);
   if (!plain.ok()) return plain.status();
   if (plain->size() < kLengthBytes) return Damaged(tenant, table);
   const size_t length = GetNumber(std::string_view(*plain).substr(0, kLengthBytes));

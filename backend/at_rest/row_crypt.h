@@ -29,8 +29,8 @@ std::optional<CompartmentId> CompartmentOfSealed(std::string_view sealed);
 // The value of a row as it stands in the store, with its key inside.
 absl::StatusOr<std::string> SealRow(TenantCipher& cipher, uint32_t tenant, storage::Table table,
                                     const MaskedKey& masked, std::string_view key, std::string_view value);
-// The row in the clear. DATA_LOSS: not what was sealed for this place. NOT_FOUND: of an instantiation whose
-// salt was destroyed.
+// The row in the clear. DATA_LOSS: not what was sealed for this place, or of an instantiation whose salt was
+// destroyed.
 absl::StatusOr<storage::Row> UnsealRow(TenantCipher& cipher, uint32_t tenant, storage::Table table,
                                        std::string_view masked, std::string_view sealed);
 

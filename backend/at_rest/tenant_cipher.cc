@@ -134,7 +134,12 @@ absl::StatusOr<std::string> TenantCipher::Unseal(ByteView aad, std::string_view 
   KS_ASSIGN_OR_RETURN(name.compartment, CompartmentId::FromBytes(sealed.substr(3, CompartmentId::kSize)));
   name.segment = GetNumber(sealed.substr(11, 8));
   const uint64_t counter = GetNumber(sealed.substr(19, 8));
-  KS_ASSIGN_OR_RETURN(const std::shared_ptr<Segment> segment, ToRead(name));
+  const absl::StatusOr<std::shared_ptr<Segment>> found = ToRead(name);
+  // NOT_FOUND would say that nothing is stored there, or that retention has taken it.
+  if (absl::IsNotFound(found.status()))
+    return absl::DataLossError("what is stored is under no key of this tenant: another's, or erased");
+  KS_RETURN_IF_ERROR(found.status());
+  const std::shared_ptr<Segment>& segment = *found;
   std::string out;
   out.reserve(sealed.size() - kSealedOverhead);
   absl::MutexLock lock(&segment->mutex);

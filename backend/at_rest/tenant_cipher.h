@@ -39,7 +39,8 @@ class TenantCipher {
   // Makes what a first Seal in this compartment would make, which may wait for a disk.
   absl::Status Ready(const CompartmentId& compartment) { return ToWrite(compartment).status(); }
   absl::StatusOr<std::string> Seal(const CompartmentId& compartment, ByteView aad, std::string_view plain);
-  // DATA_LOSS: not what Seal made for this AAD. NOT_FOUND: its key was destroyed.
+  // DATA_LOSS: not what Seal made for this AAD, or its key was destroyed. The header of what is sealed counts
+  // for nothing until it opens, so the two are not told apart.
   absl::StatusOr<std::string> Unseal(ByteView aad, std::string_view sealed);
 
   // What is sealed from now on is under the newest version of the key.

@@ -18,6 +18,9 @@ struct CertificateFiles {
   std::string chain;  // PEM: leaf first, then what the peer needs to reach its root (the cross-certificate)
   std::string key;    // PEM, PKCS #8, P-256, unencrypted, mode 0600
   std::string roots;  // PEM bundle of the CAs that peers are verified against
+  // Servers that are refused although their certificates are good, as core/identity/deny_list_text.h has it;
+  // lines without a tenant are about the server's own. Clients look at it in every handshake. Empty: none.
+  std::string denied_servers{};
 };
 
 struct CertificateInfo {

@@ -265,7 +265,9 @@ void StreamSender::NoteLoss(Loss loss) {
   losses_.push_back(std::move(loss));
 }
 
-// The oldest that were not handed over go first: what a sensor saw last matters more.
+// The oldest that were not handed over go first: what a sensor saw last matters more. What was handed over
+// may have arrived and is never called lost; the publisher takes half at most, so that the newest has the
+// other.
 void StreamSender::Overflow() {
   for (auto at = entries_.lower_bound(next_fed_);
        entries_bytes_ > options_.journal_bytes && at != entries_.end() && std::next(at) != entries_.end();) {

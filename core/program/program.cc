@@ -160,6 +160,10 @@ absl::Status Program::AnnouncePorts(const std::map<std::string, int>& ports) con
   return WriteFileAtomically(ports_file_, out.dump() + "\n");
 }
 
+void AddDeniedServersOption(CLI::App& app, std::string& path) {
+  app.add_option("--denied-servers", path, "Servers whose certificates count no longer; may change");
+}
+
 void AddCertificateOptions(CLI::App& app, CertificateFiles& files, std::string_view prefix, bool required) {
   const std::string dashes = absl::StrCat("--", Absl(prefix));
   app.add_option(dashes + "tls-chain", files.chain, "Own certificate and what leads to its root (PEM)")

@@ -83,6 +83,8 @@ class Program {
   std::unique_ptr<MetricsServer> metrics_;  // while the body runs
 };
 
+// --denied-servers: CertificateFiles::denied_servers, for programs that connect to a next hop.
+void AddDeniedServersOption(CLI::App& app, std::string& path);
 // --tls-chain, --tls-key, --tls-roots, all required. `prefix` goes between the dashes: "upstream-" gives
 // --upstream-tls-chain.
 void AddCertificateOptions(CLI::App& app, CertificateFiles& files, std::string_view prefix = "",

@@ -123,6 +123,7 @@ absl::StatusOr<std::string> Enroller::Ask(const Entry& entry, const std::string&
   const bool shows_factory = !entry.good.has_value() || entry.distrusted;
   CertificateFiles shown = shows_factory ? entry.identity.factory : entry.identity.operational;
   shown.roots = entry.identity.operational.roots;
+  shown.denied_servers = entry.identity.operational.denied_servers;
   KS_ASSIGN_OR_RETURN(const auto credentials,
                       MakeChannelCredentials({.files = shown, .refresh_seconds = 0, .clock = options_.clock},
                                              options_.server));

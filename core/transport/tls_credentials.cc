@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/base/status.h"
+#include "core/identity/denied_servers.h"
 #include "core/identity/file_access.h"
 #include "core/observe/security_event.h"
 
@@ -22,29 +23,43 @@ namespace tls = grpc::experimental;
 // gRPC has verified the chain when this runs; here the name is compared. Thread-safe: immutable.
 class SpiffeVerifier final : public tls::ExternalCertificateVerifier {
  public:
-  explicit SpiffeVerifier(PeerExpectation expected) : expected_(std::move(expected)) {}
+  SpiffeVerifier(PeerExpectation expected, std::string denied_servers)
+      : expected_(std::move(expected)), denied_servers_(std::move(denied_servers)) {}
 
   bool Verify(tls::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* sync_status) override {
     const std::vector<grpc::string_ref> uris = request->uri_names();
     const std::string uri = uris.size() == 1 ? std::string(uris[0].data(), uris[0].size()) : std::string();
     const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(uri);
-    if (id.ok() && expected_.Matches(*id)) {
-      *sync_status = grpc::Status::OK;
+    const std::string peer = id.ok() ? id->str() : std::string();
+    if (!id.ok() || !expected_.Matches(*id)) {
+      Refuse(peer, "server is not " + expected_.str(), "server has not the expected SPIFFE id", sync_status);
       return true;
     }
-    SecurityEvent event;
-    event.kind = SecurityEventKind::kPeerRefused;
-    event.peer = id.ok() ? id->str() : std::string();
-    event.detail = "server is not " + expected_.str();
-    Report(event);
-    *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "server has not the expected SPIFFE id");
+    *sync_status = grpc::Status::OK;
+    if (denied_servers_.empty()) return true;
+    const auto text = [](grpc::string_ref ref) { return std::string_view(ref.data(), ref.size()); };
+    const absl::Status stands = CheckServerIsNotDenied(denied_servers_, *id, text(request->peer_cert()),
+                                                       text(request->peer_cert_full_chain()));
+    if (!stands.ok())
+      Refuse(peer, std::string(stands.message()), "the server's certificate counts no longer", sync_status);
     return true;
   }
   void Cancel(tls::TlsCustomVerificationCheckRequest*) override {}  // Verify never defers
 
  private:
+  static void Refuse(const std::string& peer, const std::string& why, const char* said,
+                     grpc::Status* sync_status) {
+    SecurityEvent event;
+    event.kind = SecurityEventKind::kPeerRefused;
+    event.peer = peer;
+    event.detail = why;
+    Report(event);
+    *sync_status = grpc::Status(grpc::StatusCode::UNAUTHENTICATED, said);
+  }
+
   const PeerExpectation expected_;
+  const std::string denied_servers_;
 };
 
 // Accepts everybody whom gRPC has verified, and tells of it.
@@ -96,6 +111,8 @@ absl::StatusOr<ServerCredentialsFactory> MakeServerCredentials(const TlsOptions&
 
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
     const TlsOptions& options, const PeerExpectation& server) {
+  if (const std::string& denied = options.files.denied_servers; !denied.empty())
+    KS_RETURN_IF_ERROR(CheckDeniedServersFile(denied));
   KS_ASSIGN_OR_RETURN(const std::shared_ptr<tls::CertificateProviderInterface> provider, Watch(options));
   tls::TlsChannelCredentialsOptions client;
   client.set_certificate_provider(provider);
@@ -103,7 +120,8 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials
   client.watch_identity_key_cert_pairs();
   client.set_verify_server_certs(true);
   client.set_check_call_host(false);  // the SPIFFE id is the name, not the host
-  client.set_certificate_verifier(tls::ExternalCertificateVerifier::Create<SpiffeVerifier>(server));
+  client.set_certificate_verifier(
+      tls::ExternalCertificateVerifier::Create<SpiffeVerifier>(server, options.files.denied_servers));
   std::shared_ptr<grpc::ChannelCredentials> credentials = tls::TlsCredentials(client);
   if (credentials == nullptr) return absl::InternalError("gRPC refused the TLS client options");
   return credentials;

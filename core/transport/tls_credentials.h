@@ -35,6 +35,8 @@ absl::StatusOr<ServerCredentialsFactory> MakeServerCredentials(const TlsOptions&
 // exactly one URI SAN, and that one as expected. The host name dialled is not compared with anything: the
 // SPIFFE id is the server's name, so an address may change without a new certificate. Give each channel only
 // the roots of its own next hop: what any of them signs is believed.
+// With files.denied_servers a server that is on that list is refused, from the next handshake after the file
+// changed, and so is every server while the file cannot be read.
 absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> MakeChannelCredentials(
     const TlsOptions& options, const PeerExpectation& server);
 

@@ -3,8 +3,11 @@
 #include <grpcpp/security/server_credentials.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "core/transport/channel_options.h"
 #include "tests/unit/transport/test_server.h"
 
 namespace keystead {
@@ -72,6 +75,48 @@ TEST_F(TlsTest, LetsAGoodClientInAndTellsTheHandlerWhoItIs) {
   EXPECT_FALSE(reader->Read(&response));
   EXPECT_TRUE(reader->Finish().ok());
   EXPECT_TRUE(server.Events(SecurityEventKind::kPeerRefused).empty());
+}
+
+TEST_F(TlsTest, AClientRefusesAServerOnItsDenyList) {
+  const TestServer server(pki_.Backend());
+  const absl::StatusOr<CertificateInfo> info = ValidateCertificateFiles(pki_.Backend(), absl::Now());
+  ASSERT_TRUE(info.ok());
+  CertificateFiles device = Device();
+  device.denied_servers = pki_.NewFolder() + "/denied";
+  const auto met = [&](const std::string& list) {
+    WriteAll(device.denied_servers, list);
+    return Check(Connect(server.address(), device)).error_code();
+  };
+  constexpr auto kOk = grpc::StatusCode::OK;
+  EXPECT_EQ(met(""), kOk);
+  EXPECT_EQ(met("serial 12345\nname service/another\ntenant acme.keystead.example\nserial " + info->serial),
+            kOk)
+      << "of others";
+  EXPECT_EQ(met("serial 00" + info->serial), kUnavailable);
+  EXPECT_EQ(met("sha256 " + info->fingerprint.ToHex()), kUnavailable);
+  EXPECT_EQ(met(absl::StrCat("name service/", info->id.id())), kUnavailable);
+  EXPECT_EQ(met(absl::StrCat("tenant ", info->id.tenant().str(), "\nserial ", info->serial)), kUnavailable);
+  EXPECT_EQ(met(""), kOk);
+  // The list may change while the program runs, and what cannot be read says nothing in a server's favour.
+  const auto credentials = MakeChannelCredentials({.files = device}, *PeerExpectation::Parse(kBackendId));
+  ASSERT_TRUE(credentials.ok());
+  const auto again = [&] {
+    return Check(DialChannel(server.address(), *credentials, {.own_connection = true})).error_code();
+  };
+  EXPECT_EQ(again(), kOk);
+  for (const std::string& list : {"serial " + info->serial, std::string("serial"), std::string("\0", 1)}) {
+    WriteAll(device.denied_servers, list);
+    EXPECT_EQ(again(), kUnavailable) << list;
+    EXPECT_EQ(MakeChannelCredentials({.files = device}, *PeerExpectation::Parse(kBackendId)).ok(),
+              list.size() > 6)
+        << list;
+  }
+  std::filesystem::remove(device.denied_servers);
+  EXPECT_EQ(again(), kUnavailable);
+  EXPECT_EQ(MakeChannelCredentials({.files = device}, *PeerExpectation::Parse(kBackendId)).status().code(),
+            absl::StatusCode::kNotFound);
+  WriteAll(device.denied_servers, "# nobody\n");
+  EXPECT_EQ(again(), kOk);
 }
 
 TEST_F(TlsTest, RefusesClientsWithoutACertificateOrWithoutTls) {
