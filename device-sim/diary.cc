@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/big_endian.h"
 #include "core/base/bytes.h"
-#include "core/base/limits.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/crypto/hkdf.h"
 #include "core/observe/log.h"
@@ -55,6 +55,7 @@ absl::Status RemoveFoldersBut(const StateFolder& folder, const std::string& id, 
 absl::StatusOr<SecretBytes> LoadOrMakeKey(const StateFolder& folder, const std::string& id, bool forget,
                                           RandomSource& random) {
   const std::string file = KeyFile(id);
+  if (MutantActive(Mutant::kResetKeepsKey)) forget = false;
   const auto remedy = [](const absl::Status& why) {
     return absl::Status(why.code(), absl::StrCat(why.message(), ": restore it from a copy, or start with ",
                                                  "--reset to forget what was kept"));

@@ -51,7 +51,7 @@ class AloneTest(unittest.TestCase):
             self.assertIn("excludes", self.refused("--alone", *words, *option, code=2))
         self.assertIn("--next-hop is required", self.refused(*words, code=2))
         self.assertIn("requires --alone", self.refused(*words, "--display", code=2))
-        self.assertIn("name it with --id", self.refused("--alone", "--state", self.stack.path("state"), code=1))
+        self.assertIn("either --id or --ids is needed", self.refused("--alone", "--state", self.stack.path("state"), code=1))
         self.assertFalse(pathlib.Path(self.stack.path("state")).exists())
 
 

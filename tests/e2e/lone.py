@@ -26,8 +26,9 @@ class Lone:
         self.process.popen.stdin.flush()
 
     def shown(self, predicate=None, start=0, patience=None):
-        """The first thing on the display from `start` on that satisfies the predicate."""
-        return self.display.wait_for("shows", predicate, patience, start, self.process)["values"]
+        """The first values on the display from `start` on that satisfy the predicate."""
+        wanted = None if predicate is None else lambda entry: predicate(entry["values"])
+        return self.display.wait_for("shows", wanted, patience, start, self.process)["values"]
 
     def new_shown(self, count=2, patience=40):
         """Until the display changed so often from here on."""

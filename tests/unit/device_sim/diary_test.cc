@@ -73,7 +73,7 @@ TEST_F(DiaryTest, WhatWasKeptIsReadAgainInOrderOverStarts) {
   EXPECT_THAT(Texts(*Open()), ElementsAre("one", "one more", "two", "two more"));
 }
 
-TEST_F(DiaryTest, TheOldestGoWhenThereIsNoRoomAndTheDiskStaysBounded) {
+TEST_F(DiaryTest, TheOldestGoWhenThereIsNoRoom) {
   constexpr size_t kBytes = 4096;
   auto diary = Open(kBytes);
   for (int i = 0; i < 2000; ++i) Keep(*diary, absl::StrCat(Absl(kPlanted), " ", i));
@@ -86,6 +86,19 @@ TEST_F(DiaryTest, TheOldestGoWhenThereIsNoRoomAndTheDiskStaysBounded) {
   EXPECT_EQ(Texts(*Open(kBytes)), texts);
   EXPECT_EQ(Open(kBytes)->stats().kept, texts.size());
   EXPECT_FALSE(Open(kBytes)->Keep(Bytes(kBytes)).ok());
+}
+
+TEST_F(DiaryTest, TheDiskStaysBoundedHoweverMuchIsKept) {
+  constexpr size_t kAll = 60 << 20;
+  constexpr size_t kRecord = 16 << 10;
+  const auto diary = Open(64 << 10);
+  const std::string text(kRecord, 'x');
+  for (size_t written = 0; written < kAll; written += kRecord) {
+    Keep(*diary, text);
+    if (written % (4 << 20) == 0) EXPECT_TRUE(diary->Sync().ok());
+  }
+  EXPECT_LT(Disk().size(), kAll / 4);
+  EXPECT_EQ(diary->stats().kept, 3u);
 }
 
 TEST_F(DiaryTest, NothingOnTheDiskShowsWhatWasKept) {
