@@ -7,6 +7,7 @@
 #include "core/member/offered_member.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "device-sim/diary.h"
 
 namespace keystead::device_sim {
 namespace {
@@ -116,6 +117,7 @@ absl::Status Device::LoadMember() {
 
 absl::Status Device::Forget() {
   KS_RETURN_IF_ERROR(WipeDevice(*world_.store, config_.slot));
+  KS_RETURN_IF_ERROR(ForgetDiary(*world_.folder, config_.id));
   return world_.folder->Remove(FileName(kMemberFile));
 }
 

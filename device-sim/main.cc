@@ -5,6 +5,7 @@
 
 #include "core/program/certificate_metrics.h"
 #include "core/program/program.h"
+#include "device-sim/alone.h"
 #include "device-sim/fleet.h"
 #include "device-sim/options.h"
 
@@ -12,6 +13,7 @@ namespace keystead::device_sim {
 namespace {
 
 absl::Status Run(const Options& options, Program& program) {
+  if (options.alone) return RunAlone(options, program);
   KS_ASSIGN_OR_RETURN(const std::unique_ptr<Fleet> fleet, Fleet::Create(options));
   KS_RETURN_IF_ERROR(fleet->Start());
   std::vector<CertificateMetrics::Chain> chains;

@@ -31,11 +31,32 @@ void AddIdentityOptions(CLI::App& app, Options& o) {
                  "Folder with device.<id>/{chain,key}.pem: each device gets its certificate with these");
   app.add_option("--factory-chain", o.factory.chain, "The one device's factory certificate (PEM)");
   app.add_option("--factory-key", o.factory.key, "The key of that (PEM, mode 0600)");
-  app.add_option("--next-hop", o.next_hop, "host:port of the gateway, balancer or backend")->required();
-  app.add_option("--next-hop-id", o.next_hop_id, "Whom to meet there: spiffe://<domain>/<role>/<id or *>")
-      ->required();
-  app.add_option("--roots", o.roots, "Authorities the next hop is verified against (PEM)")->required();
+  app.add_option("--next-hop", o.next_hop, "host:port of the gateway, balancer or backend");
+  app.add_option("--next-hop-id", o.next_hop_id, "Whom to meet there: spiffe://<domain>/<role>/<id or *>");
+  app.add_option("--roots", o.roots, "Authorities the next hop is verified against (PEM)");
   AddDeniedServersOption(app, o.denied_servers);
+  app.parse_complete_callback([&o] {
+    for (const auto& [name, value] : {std::pair<const char*, const std::string&>("--next-hop", o.next_hop),
+                                      {"--next-hop-id", o.next_hop_id},
+                                      {"--roots", o.roots}}) {
+      if (!o.alone && value.empty()) throw CLI::RequiredError(name);
+    }
+  });
+}
+
+// What leads to a hop, or to an owner, and so does not go with it.
+void AddAloneOptions(CLI::App& app, Options& o) {
+  CLI::Option* alone =
+      app.add_flag("--alone", o.alone, "Without a home: opens no socket, keeps what it measures for itself");
+  for (const char* name : {"--next-hop", "--next-hop-id", "--roots", "--denied-servers", "--certs", "--tls-chain", "--tls-key",
+                           "--factory-certs", "--factory-chain", "--factory-key", "--ids", "--label-out",
+                           "--labels-out", "--show-label", "--arm", "--batch", "--metrics-listen"}) {
+    if (CLI::Option* other = app.get_option_no_throw(name); other != nullptr) alone->excludes(other);
+  }
+  app.add_flag("--buttons", o.buttons, "Alone: obey lines of standard input, such as on, off, brightness 40")
+      ->needs(alone);
+  app.add_flag("--display", o.display, "Alone: show on standard output what it measures, as JSON lines")
+      ->needs(alone);
 }
 
 void AddSignalOptions(CLI::App& app, Options& o) {
@@ -106,6 +127,15 @@ void AddLoadOptions(CLI::App& app, Options& o) {
       ->check(CLI::Range(size_t{0}, size_t{1000000}));
 }
 
+absl::Status CheckReplay(const Options& o) {
+  const auto wrong = [](std::string_view what) { return absl::InvalidArgumentError(Absl(what)); };
+  if (o.replay_file.empty() != o.replay_column.empty()) return wrong("--replay and --column go together");
+  if (o.replay_unit.empty() || o.replay_unit.size() > kMaxUnitBytes) return wrong("--unit has 1 to 32 bytes");
+  if (o.kind == "replay" && o.replay_file.empty())
+    return wrong("kind replay needs --replay FILE and --column NAME");
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::vector<std::string> Options::Ids() const {
@@ -121,12 +151,15 @@ void AddOptions(CLI::App& app, Options& options) {
   AddSignalOptions(app, options);
   AddJoinOptions(app, options);
   AddLoadOptions(app, options);
+  AddAloneOptions(app, options);  // last: it names the others
 }
 
 absl::Status CheckOptions(const Options& o) {
   const auto wrong = [](std::string_view what) { return absl::InvalidArgumentError(Absl(what)); };
   if (o.id.empty() == o.id_prefix.empty()) return wrong("either --id or --ids is needed");
   for (const std::string& id : o.Ids()) KS_RETURN_IF_ERROR(membership::CheckDeviceId(id));
+  KS_RETURN_IF_ERROR(CheckReplay(o));
+  if (o.alone) return absl::OkStatus();
   const bool pair = !o.tls.chain.empty() || !o.tls.key.empty();
   if (pair == !o.certs.empty()) return wrong("either --certs or --tls-chain with --tls-key is needed");
   if (pair && (o.tls.chain.empty() || o.tls.key.empty()))
@@ -140,10 +173,6 @@ absl::Status CheckOptions(const Options& o) {
   if (many && pair) return wrong("several devices need --certs: each has a certificate of its own");
   if (many && !o.label_out.empty()) return wrong("several devices write their labels with --labels-out");
   if (many && o.show_label) return wrong("--show-label shows one label: use it with --id");
-  if (o.replay_file.empty() != o.replay_column.empty()) return wrong("--replay and --column go together");
-  if (o.replay_unit.empty() || o.replay_unit.size() > kMaxUnitBytes) return wrong("--unit has 1 to 32 bytes");
-  if (o.kind == "replay" && o.replay_file.empty())
-    return wrong("kind replay needs --replay FILE and --column NAME");
   if (o.batch > 0 && o.batch * (o.reading_bytes + 32) + 1024 > limits::kMaxRecordBytes) {
     return wrong("--batch times --reading-bytes is more than one record holds (262144 bytes)");
   }

@@ -30,6 +30,11 @@ struct Options {
   double interval_seconds = 1;
   double duration_seconds = 0;  // 0: until SIGTERM
 
+  // A device without a home (alone.h): none of what leads to a hop is given.
+  bool alone = false;
+  bool buttons = false;
+  bool display = false;
+
   std::string next_hop;
   std::string next_hop_id;
   std::string roots;
@@ -47,7 +52,7 @@ struct Options {
   double lease_days = 7;
   size_t join_at_once = 256;
 
-  size_t journal_bytes = 16 << 20;
+  size_t journal_bytes = 16 << 20;  // alone: of the diary
   double stop_seconds = 5;
 
   size_t batch = 0;  // 0: the kind's own signal

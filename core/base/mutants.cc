@@ -10,7 +10,7 @@ namespace keystead {
 #ifdef KEYSTEAD_MUTANTS
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Mutant>, 10> kNames = {{
+constexpr std::array<std::pair<std::string_view, Mutant>, 12> kNames = {{
     {"aad_omits_stream", Mutant::kAadOmitsStream},
     {"constant_nonce", Mutant::kConstantNonce},
     {"one_key_for_all", Mutant::kOneKeyForAll},
@@ -20,6 +20,8 @@ constexpr std::array<std::pair<std::string_view, Mutant>, 10> kNames = {{
     {"fair_queue_off", Mutant::kFairQueueOff},
     {"issuer_binding_off", Mutant::kIssuerBindingOff},
     {"roster_ignored", Mutant::kRosterIgnored},
+    {"extra_listener", Mutant::kExtraListener},
+    {"reset_keeps_instance_key", Mutant::kResetKeepsKey},
     {"no_sealing", Mutant::kNoSealing},
 }};
 

@@ -17,6 +17,8 @@ enum class Mutant {
   kFairQueueOff,      // the backend's writer takes tasks as they come, whoever brings them
   kIssuerBindingOff,  // a leaf counts whichever registered CA signed it, not only its own tenant's
   kRosterIgnored,     // the rosters of a peer's own tenant let everybody publish and read everything
+  kExtraListener,     // every program listens on a port that nobody declared
+  kResetKeepsKey,     // a device alone that is reset keeps key and records
   kNoSealing,  // records carry their plaintext: the unprotected control of every "nothing leaked" search
 };
 

@@ -1,6 +1,8 @@
 #include "core/program/program.h"
 
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -41,6 +43,18 @@ void ForbidCoreDumps() {
   setrlimit(RLIMIT_CORE, &limit);
 }
 
+// The mutant extra_listener: a door that nobody declared, open until the process ends.
+void OpenUndeclaredDoor() {
+  sockaddr_in anywhere{};
+  anywhere.sin_family = AF_INET;
+  const int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (door < 0 || bind(door, reinterpret_cast<const sockaddr*>(&anywhere), sizeof anywhere) != 0 ||
+      listen(door, 1) != 0) {
+    std::perror("keystead: extra_listener");
+    std::abort();
+  }
+}
+
 }  // namespace
 
 Program::Program(std::string name, std::string description, std::string environment_prefix)
@@ -55,6 +69,7 @@ Program::Program(std::string name, std::string description, std::string environm
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   ActiveMutantName();  // prints its red line, or refuses an unknown name, before anything else
   ForbidCoreDumps();
+  if (MutantActive(Mutant::kExtraListener)) OpenUndeclaredDoor();
   app_->set_config("--config", "", "Read options from this file (TOML or INI); the command line wins");
   app_->allow_config_extras(CLI::config_extras_mode::error);  // subcommands take it over
   app_->footer(absl::StrCat(

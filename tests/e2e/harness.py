@@ -265,21 +265,22 @@ class Stack:
     def path(self, *parts):
         return str(self.folder.joinpath(*parts))
 
-    def start(self, name, program, *arguments, ports=True, ready=True, env=None, stdin=None):
-        """Starts a program under a name that is unique in this stack."""
+    def start(self, name, program, *arguments, ports=True, ready=True, env=None, stdin=None, inside=()):
+        """Starts a program under a name that is unique in this stack. `inside`: a command that becomes it, without a new process id,
+        where it has another view of the machine."""
         old = self.processes.get(name)
         if old is not None and not old.ended():
             raise Failure(f"{name} is running already")
-        process = Process(self, name, [self.bins / program, *arguments], {**self.env, **(env or {})}, ports, stdin)
+        process = Process(self, name, [*inside, self.bins / program, *arguments], {**self.env, **(env or {})}, ports, stdin)
         self.processes[name] = process
         process.launch()
         if ports and ready:
             process.wait_ready()
         return process
 
-    def run(self, program, *arguments, patience=30, check=True, env=None, input=None):
+    def run(self, program, *arguments, patience=30, check=True, env=None, input=None, inside=()):
         """Runs a short command to its end. With check, Failure on any exit code but 0."""
-        command = [str(self.bins / program) if "/" not in str(program) else str(program), *map(str, arguments)]
+        command = [*inside, str(self.bins / program) if "/" not in str(program) else str(program), *map(str, arguments)]
         try:
             result = subprocess.run(dies_with_parent(command), capture_output=True, text=True, errors="replace", timeout=patience,
                                     env={**self.env, **(env or {})}, cwd=self.folder, input=input,
@@ -290,10 +291,10 @@ class Stack:
             raise Failure(f"exit code {result.returncode}: {' '.join(command)}\n{result.stdout}{result.stderr}")
         return result
 
-    def converse(self, program, *arguments):
+    def converse(self, program, *arguments, inside=()):
         """A program that answers lines with lines, until the stack ends: its Popen, with pipes for text."""
         errors = open(self.folder / "run" / "conversations", "ab")  # pylint: disable=consider-using-with
-        child = subprocess.Popen(dies_with_parent([self.bins / program, *arguments]), stdin=subprocess.PIPE,
+        child = subprocess.Popen(dies_with_parent([*inside, self.bins / program, *arguments]), stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=errors, text=True, env=self.env, cwd=self.folder)
         errors.close()
         self._conversations.append(child)

@@ -114,7 +114,7 @@ class Device:
     """A device process; `label` is its label file once it runs."""
 
     def __init__(self, stack, pki, tenant, name, kind, hop, *options, env=None, state=None, process_name=None, log=None,
-                 enrolls=False):
+                 enrolls=False, inside=()):
         self.stack = stack
         self.name = name
         if enrolls:
@@ -129,7 +129,7 @@ class Device:
                  self.label]
         if kind is not None:
             words += ["--kind", kind]
-        self.process = stack.start(process_name or name, "keystead-device-sim", *words, *options, env=env)
+        self.process = stack.start(process_name or name, "keystead-device-sim", *words, *options, env=env, inside=inside)
 
     def wait_label(self):
         wait_until(lambda: os.path.exists(self.label), f"the label of {self.name}")

@@ -6,6 +6,7 @@ import scenario as scenarios
 from words import plain, text
 
 WIDTH, GUTTER, LINE, GAP, TOP = 142, 44, 15, 14, 26
+ROOMY = 230  # of a lane alone in its row
 MANY = 3  # more of the same than this are drawn as one
 MOST_PRODUCTS = 4
 SHARED = "all"  # where a component stands that serves every product
@@ -77,8 +78,11 @@ def lay_out(lanes):
     """Sets x and y of every node; (lane, top, height, left, right) of each lane, beside another one where they share no column."""
     order = sorted((lane for lane in lanes if lane), key=lambda lane: (lane == SHARED, lane)) + ([None] if None in lanes else [])
     bands = []
+    columns = {column for nodes in lanes.values() for column in nodes}
     for lane in order:
         left, right = 4 + min(lanes[lane]) * (WIDTH + GUTTER), 24 + max(lanes[lane]) * (WIDTH + GUTTER) + WIDTH
+        if columns == {0}:  # nobody calls anybody: there is room for what the lanes are called
+            right = max(right, left + ROOMY)
         y = max((top + height + 22 for _, top, height, start, end in bands if start < right and left < end), default=8)
         deepest = 0
         for column, nodes in lanes[lane].items():
@@ -129,7 +133,7 @@ def draw(scenario):
     bands = lay_out(lanes)
     nodes = [node for columns in lanes.values() for group in columns.values() for node in group]
     where = {name: node for node in nodes for name in node.names}
-    width = max(node.x for node in nodes) + WIDTH + 24
+    width = max(max(node.x for node in nodes) + WIDTH + 24, max(right for *_, right in bands) + 14)
     height = max(top + deep for _, top, deep, _, _ in bands) + 8
     parts = []
     for lane, top, deep, left, right in bands:
@@ -156,5 +160,7 @@ def ways(scenario, where, bands):
 
 
 def in_words(scenario):
-    """Each link as a sentence."""
+    """Each link as a sentence; that there is none, as one."""
+    if not scenario.links:
+        return ["nobody calls anybody"]
     return [f"{', '.join(link['from'])} → {' → '.join([*link.get('through', []), link['to']])}" for link in scenario.links.values()]

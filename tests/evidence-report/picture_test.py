@@ -54,6 +54,13 @@ class PictureTest(unittest.TestCase):
                 self.assertEqual(len(inside), 1, node.names)
                 self.assertEqual(inside[0] is not None, scenario.processes[node.names[0]]["in_product"], node.names)
 
+    def test_where_nobody_calls_anybody_it_says_so_and_every_name_is_whole(self):
+        scenario = scenarios.load(scenarios.find("S1"))
+        self.assertEqual(picture.in_words(scenario), ["nobody calls anybody"])
+        svg = picture.draw(scenario)
+        self.assertNotIn("…", svg)
+        self.assertNotIn('class="way"', svg)
+
     def test_adversaries_are_marked_where_they_stand_and_what_they_take(self):
         svg = picture.draw(scenarios.load(scenarios.find("S2")))
         self.assertEqual(svg.count("adv-hub is here"), 2)

@@ -40,11 +40,13 @@ def checks_of(scenario):
 
 
 def new_readings(wired, count=2, patience=40):
-    """`count` readings of each device that reach their owner from here on."""
+    """`count` readings of each device that reach their owner, or its own display, from here on."""
     marks = {name: watch.events.mark() for name, watch in wired.watches.items()}
     for name, owner in wired.products.items():
         for device in owner.devices:
             wired.watches[name].wait_readings(device, count, patience, marks[name])
+    for lone in wired.alone.values():
+        lone.new_shown(count, patience)
 
 
 class Run:

@@ -42,9 +42,10 @@ SHAPE = Record({
     "roles": MapOf(Record({"plays": Text("manufacturer", "customer", "cloud provider", "network provider", "third party",
                                          "operating system developer"), "is": Text()}), at_least=1),
     "tenants": MapOf(Text(), key=r"[a-z0-9.-]+", at_least=1),
-    "products": MapOf(Record({"tenant": Text(), "owner": Text(), "provider": Text(), "carriers": ListOf(Text())}), at_least=1),
+    # Either one that its owner's app founds at a provider, or `alone`: one device and nothing else.
+    "products": MapOf(Record({"tenant": Text()}, {"owner": Text(), "provider": Text(), "carriers": ListOf(Text()), "alone": Flag()}), at_least=1),
     "processes": MapOf(PROCESS, at_least=1),
-    "links": MapOf(Record({"from": ListOf(Text(), 1), "to": Text()}, {"through": ListOf(Text()), "meets": Text("this", "any carrier")}), at_least=1),
+    "links": MapOf(Record({"from": ListOf(Text(), 1), "to": Text()}, {"through": ListOf(Text()), "meets": Text("this", "any carrier")})),
     "adversaries": MapOf(Record({"is": Text(), "stands": Text("local", "remote", "network")},
                                 {"positions": ListOf(Text()), "files": MapOf(ListOf(Text(*GRANTS), 1))}), at_least=1),
     "assertions": ListOf(ASSERTION, 1),
@@ -52,8 +53,13 @@ SHAPE = Record({
     "not_shown": ListOf(Text(), 1),
 }, {
     # What no product can do against who holds the machines, each with why, and what of it was measured (see checks/c2.py).
+    # Real addresses in network namespaces where this machine allows it (network.py): process or adversary → its own, all of one /24; `router`
+    # joins them, and nothing leads out. `guest` is nobody's: there checks put what their looks must see.
+    "network": Record({"router": Text(), "addresses": MapOf(Text(pattern=r"10(\.[0-9]{1,3}){3}"), at_least=2)}),
     "unsolved": ListOf(Record({"is": Text(), "because": Text(), "measured": Text()}), 1),
 })
+FOUNDED = ("owner", "provider", "carriers")  # what a product has that is not alone
+GUEST = "guest"
 ENDS = ("not_run", "not_testable_here", "not_applicable")  # an assertion that does not run says why, in one of these
 
 
@@ -81,7 +87,8 @@ class Scenario:
         self.id = value["scenario"]
         self.value = value
         self.processes = value["processes"]
-        self.products = value["products"]
+        self.products = founded(value)
+        self.alone = {name: device_of(value, name) for name in value["products"] if name not in self.products}  # product → its device
         self.links = value["links"]
         self.assertions = value["assertions"]
         self.mutants = value["mutants"]
@@ -114,6 +121,19 @@ class Scenario:
         return order
 
 
+def founded(value):
+    """The products that somebody founds at a provider."""
+    return {name: product for name, product in value["products"].items() if not product.get("alone")}
+
+
+def device_of(value, alone):
+    return next((name for name, process in value["processes"].items() if process.get("product") == alone), None)
+
+
+def is_alone(value, process):
+    return value["products"].get(process.get("product"), {}).get("alone", False)
+
+
 def calls(value, name):
     """Whom a process connects to, over all links."""
     found = set()
@@ -131,7 +151,7 @@ def load(path):
     """A Scenario; SchemaError with everything that is wrong."""
     value, reading = shapes.load(path, SHAPE)
     shapes.done(reading)
-    for check in (check_roles, check_processes, check_products, check_links, check_adversaries, check_assertions, check_reference,
+    for check in (check_roles, check_processes, check_products, check_links, check_adversaries, check_network, check_assertions, check_reference,
                   check_mutants):
         check(value, reading)
     shapes.done(reading)
@@ -189,15 +209,19 @@ def provider_domain(backend):
 
 def check_products(value, reading):
     processes = value["processes"]
-    domains = {}  # tenant → the provider's domain
     for name, product in value["products"].items():
+        if product["tenant"] not in value["tenants"]:
+            reading.wrong_at(("products", name, "tenant"), f"product {name}: {product['tenant']} is none of the tenants")
+        check_alone(value, reading, name, product)
+    domains = {}  # tenant → the provider's domain
+    for name, product in founded(value).items():
+        if any(key not in product for key in FOUNDED):
+            continue  # said above
         backend = processes.get(product["provider"], {})
         if domains.setdefault(product["tenant"], provider_domain(backend)) != provider_domain(backend):
             reading.wrong_at(("products", name, "provider"), f"product {name}: {product['tenant']} is a tenant of {domains[product['tenant']]} already")
         def wrong(key, text, name=name):
             reading.wrong_at(("products", name, key), f"product {name}: {text}")
-        if product["tenant"] not in value["tenants"]:
-            wrong("tenant", f"{product['tenant']} is none of the tenants")
         owner = processes.get(product["owner"])
         if owner is None or owner["program"] != "keystead-mobile-stub" or owner["product"] != name:
             wrong("owner", f"its owner {product['owner']} is no app of this product")
@@ -206,6 +230,24 @@ def check_products(value, reading):
         for carrier in product["carriers"]:
             if processes.get(carrier, {}).get("program") not in ("keystead-gateway", "keystead-infra-sim"):
                 wrong("carriers", f"its carrier {carrier} is no gateway and no equipment")
+
+
+def check_alone(value, reading, name, product):
+    """A product has all of what founding needs, or is alone and has one device that calls nobody."""
+    def wrong(text, *where):
+        reading.wrong_at(where or ("products", name), f"product {name} {text}")
+    for key in FOUNDED:
+        if product.get("alone") and key in product:
+            wrong(f"is alone and has {key}", "products", name, key)
+        elif not product.get("alone") and key not in product:
+            wrong(f"says nothing of {key}, and not that it is alone")
+    if product.get("alone"):
+        parts = [process for process, entry in value["processes"].items() if entry.get("product") == name]
+        if [value["processes"][part]["program"] for part in parts] != ["keystead-device-sim"]:
+            wrong(f"is alone and consists of {', '.join(parts) or 'nothing'}: wanted one device")
+        for link, entry in value["links"].items():
+            for part in set(parts) & {*entry["from"], entry["to"], *entry.get("through", [])}:
+                wrong(f"is alone, and link {link} leads to or from {part}", "links", link)
 
 
 def check_links(value, reading):
@@ -223,7 +265,7 @@ def check_links(value, reading):
                 reading.wrong_at(("links", name, "from"), f"link {name}: {caller} already calls over {callers[caller]}; each has one next hop")
             callers[caller] = name
     for name, process in processes.items():
-        needs_hop = process["program"] not in ("keystead-backend", "keystead-infra-sim")
+        needs_hop = process["program"] not in ("keystead-backend", "keystead-infra-sim") and not is_alone(value, process)
         if needs_hop and name not in callers:
             reading.wrong_at(("processes", name), f"{name} has no link that comes from it")
     for name in processes:
@@ -254,6 +296,23 @@ def check_adversaries(value, reading):
             elif processes[process]["managed"] != adversary["stands"]:
                 reading.wrong_at(where, f"{name} stands {adversary['stands']} and is granted files of {process}, which is managed "
                                         f"{processes[process]['managed']}")
+
+
+def check_network(value, reading):
+    network = value.get("network")
+    if network is None:
+        return
+    addresses = network["addresses"]
+    if network["router"] not in addresses:
+        reading.wrong_at(("network", "router"), f"network: its router {network['router']} has no address")
+    for name, address in addresses.items():
+        if name not in (*value["processes"], *value["adversaries"], GUEST):
+            reading.wrong_at(("network", "addresses", name), f"network: {name} is none of the processes and no adversary")
+        if address.rsplit(".", 1)[0] != next(iter(addresses.values())).rsplit(".", 1)[0] or list(addresses.values()).count(address) > 1:
+            reading.wrong_at(("network", "addresses", name), f"network: {address} of {name} is not one of its own in the same /24")
+    for link in value["links"].values():
+        for name in {*link["from"], link["to"], *link.get("through", [])} & set(addresses):
+            reading.wrong_at(("network", "addresses", name), f"network: {name} has a link, and links lead over loopback")
 
 
 def check_assertions(value, reading):

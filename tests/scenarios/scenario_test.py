@@ -32,13 +32,13 @@ class FilesTest(unittest.TestCase):
             self.assertEqual(one.id, path.stem)
             driver.check_registered(one)
 
-    def test_every_file_and_mutant_has_an_entry_and_one_of_each_family_runs_by_default(self):
+    def test_every_file_and_mutant_has_an_entry_and_one_of_each_family_and_the_short_one_run_by_default(self):
         entries = re.findall(r"^scenario\((\w+)( LONG)? MUTANTS ([\w ]+)\)", (HERE / "CMakeLists.txt").read_text(encoding="utf-8"), re.M)
         found = {name: (bool(long), mutants.split()) for name, long, mutants in entries}
         files = {path.stem: scenario.load(path) for path in scenario.all_files()}
         self.assertEqual(set(found), set(files))
         families = [files[name].value["family"] for name, (long, _) in found.items() if not long]
-        self.assertEqual(sorted(families), sorted({one.value["family"] for one in files.values()}))
+        self.assertEqual(sorted(families), sorted(["local", *{one.value["family"] for one in files.values()}]))  # two local ones: S1 is short
         for name, (_, mutants) in found.items():
             self.assertEqual(sorted(mutants), sorted(files[name].mutants))
 
@@ -50,10 +50,12 @@ class FilesTest(unittest.TestCase):
         self.assertIn("no_sealing", scenario.known_mutants())
 
 
-class WrongTest(unittest.TestCase):
+class Changed(unittest.TestCase):
+    SCENARIO = "S2"
+
     @classmethod
     def setUpClass(cls):
-        cls.good = yaml.safe_load(scenario.find("S2").read_text(encoding="utf-8"))
+        cls.good = yaml.safe_load(scenario.find(cls.SCENARIO).read_text(encoding="utf-8"))
         load(cls.good)
 
     def wrong(self, change, *texts):
@@ -65,6 +67,8 @@ class WrongTest(unittest.TestCase):
             self.assertIn(text, str(caught.exception))
         self.assertTrue(all(line > 1 for line, _ in caught.exception.problems), "a problem stands where it is")
 
+
+class WrongTest(Changed):
     def test_a_claim_about_the_boundary_that_the_rule_contradicts(self):
         def claim(value):
             value["processes"]["hub-a"].update(in_product=True, component="GW")
@@ -124,8 +128,32 @@ class WrongTest(unittest.TestCase):
             value["products"]["B"].update(tenant="acme", provider="other")
         self.wrong(two, "product B: acme is a tenant of provider-one.example already")
 
+    def test_a_product_that_is_neither_alone_nor_whole(self):
+        self.wrong(lambda v: v["products"]["A"].pop("provider"), "product A says nothing of provider, and not that it is alone")
+        self.wrong(lambda v: v["products"]["A"].update(alone=True), "product A is alone and has owner", "is alone and consists of", "is alone, and link")
+
     def test_a_scenario_that_shows_everything(self):
         self.wrong(lambda v: v.update(not_shown=[]), "wanted at least 1")
+
+
+class AloneTest(Changed):
+    """Devices alone, and a network of their own."""
+
+    SCENARIO = "S1"
+
+    def test_a_device_alone_that_is_linked_or_in_company(self):
+        self.wrong(lambda v: v["links"].update({"out": {"from": ["bulb"], "to": "router"}}), "product light is alone, and link out leads to or from bulb")
+        self.wrong(lambda v: v["processes"]["tv"].update(product="light"), "product light is alone and consists of bulb, tv", "consists of nothing")
+        self.wrong(lambda v: v["products"]["light"].update(provider="router"), "product light is alone and has provider")
+        self.wrong(lambda v: v["products"]["light"].update(tenant="nobody"), "nobody is none of the tenants")
+        self.wrong(lambda v: v["products"]["light"].update(alone=False), "product light says nothing of owner, and not that it is alone")
+
+    def test_addresses_that_are_nobodys_not_in_one_network_or_given_twice(self):
+        self.wrong(lambda v: v["network"].update(router="hub"), "its router hub has no address")
+        self.wrong(lambda v: v["network"]["addresses"].update(hub="10.75.84.9"), "hub is none of the processes and no adversary")
+        self.wrong(lambda v: v["network"]["addresses"].update(tv="10.75.85.11"), "10.75.85.11 of tv is not one of its own in the same /24")
+        self.wrong(lambda v: v["network"]["addresses"].update(tv="10.75.84.10"), "10.75.84.10 of tv is not one of its own")
+        self.wrong(lambda v: v["network"]["addresses"].update(tv="192.0.2.1"), "wanted a text like")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,11 @@ def doors(pid):
     return {int(fields[1].split(":")[1], 16) for _, fields in _sockets(pid, ("tcp", "tcp6")) if fields[3] == LISTEN}
 
 
+def has_none(pid):
+    """Whether a process holds no socket at all, of whatever family, also none that has no peer yet."""
+    return not _of_process(pid)
+
+
 def _address(text):
     data = bytes.fromhex(text)
     if data[:12] in (bytes(12), bytes.fromhex("0000000000000000ffff0000")):  # IPv4 inside of IPv6

@@ -26,6 +26,13 @@ class SocketsTest(unittest.TestCase):
             self.assertIn(("udp", "127.0.0.1:9"), found)
             self.assertNotIn(("tcp", f"127.0.0.1:{caller.getsockname()[1] + 1}"), found)
 
+    def test_any_socket_is_one_also_without_a_peer_or_a_door(self):
+        self.assertTrue(sockets.has_none(os.getpid()))
+        for family, kind in ((socket.AF_INET, socket.SOCK_DGRAM), (socket.AF_UNIX, socket.SOCK_STREAM), (socket.AF_INET6, socket.SOCK_STREAM)):
+            with socket.socket(family, kind):
+                self.assertFalse(sockets.has_none(os.getpid()))
+        self.assertTrue(sockets.has_none(os.getpid()))
+
     def test_other_processes_sockets_are_not_its_own(self):
         with socket.create_server(("127.0.0.1", 0)):
             self.assertEqual(sockets.doors(os.getppid()) & sockets.doors(os.getpid()), set())

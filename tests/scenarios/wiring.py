@@ -11,11 +11,15 @@ from grants import Adversary
 from harness import wait_until
 from home import App, Device
 from host import Host
+from lone import Lone
+from network import Network, Refused
 from stranger import Stranger
-from product import Balancer, Hop, Infra, Pki
-from scenario import provider_domain
+from product import LISTEN, Balancer, Hop, Infra, Pki
+from scenario import PROVIDER, provider_domain
 
 DOMAIN = "keystead.example"
+DOOR = "door"  # of equipment through which no link leads
+NOWHERE = "127.0.0.1:9"
 
 
 class Canary:
@@ -57,9 +61,33 @@ class Wired:
         self.hops = {}       # backend or gateway → Hop
         self.equipment = {}  # name → Infra
         self.apps, self.devices, self.watches, self.strangers = {}, {}, {}, {}
+        self.alone = {}      # name → Lone
         self.products = {name: Product(name, self.tenants[one["tenant"]], one["provider"]) for name, one in scenario.products.items()}
         self._courier_leaves = {}
+        self.network, self.no_network = None, ""  # why there is none, where the file wants one
+        self._make_network()
         self._start_infrastructure()
+
+    def _make_network(self):
+        wanted = self.scenario.value.get("network")
+        if wanted is None:
+            return
+        try:
+            self.network = Network(wanted["addresses"], wanted["router"])
+        except Refused as refused:
+            self.no_network = str(refused)
+            self.say(f"everything runs on loopback: {refused}")
+            return
+        self.stack.on_close(self.network.close)
+        self.say(f"{len(wanted['addresses'])} positions are network namespaces with addresses of their own and no way out")
+
+    def inside(self, name):
+        """Where a process runs, as Stack.start has it."""
+        return self.network.inside(name) if self.network and name in self.network.addresses else ()
+
+    def where(self):
+        """In words, for the evidence."""
+        return "in network namespaces" if self.network else f"on loopback ({self.no_network})" if self.no_network else "on loopback"
 
     def _make_authorities(self):
         """Provider's domain → Pki: each provider has authorities of its own, with the tenants that came to it. Who has no product
@@ -68,13 +96,19 @@ class Wired:
         for entry in self.scenario.products.values():
             domain = provider_domain(self.scenario.processes[entry["provider"]])
             tenants.setdefault(domain, []).append(self.tenants[entry["tenant"]])
-        idle = set(self.tenants.values()) - {name for names in tenants.values() for name in names}
+        if not tenants:  # nobody has a provider: authorities for what controls the equipment
+            return {PROVIDER: Pki(self.stack, list(self.tenants.values()))}
+        of_lone = {self.tenants[entry["tenant"]] for name, entry in self.scenario.value["products"].items() if name in self.scenario.alone}
+        idle = set(self.tenants.values()) - of_lone - {name for names in tenants.values() for name in names}
         return {domain: Pki(self.stack, [*dict.fromkeys(names), *sorted(idle)], f"pki-{domain}", domain) for domain, names in tenants.items()}
 
     def pki_of(self, tenant):
         """The authorities of the provider whose tenant this is."""
         backend = next(owner.backend for owner in self.products.values() if owner.tenant == tenant)
         return self.pki_at(backend)
+
+    def pkis(self):
+        return list(self._pkis.values())
 
     def pki_at(self, backend):
         return self._pkis[provider_domain(self.scenario.processes[backend])]
@@ -148,6 +182,11 @@ class Wired:
     def _start_equipment(self, name, process):
         links = {key: link for key, link in self.scenario.links.items() if name in link.get("through", [])}
         relays, balancers = {}, []
+        if not links:  # nobody is known to call through it: one door that leads nowhere
+            [pki], controlled_by = self._pkis.values(), next(iter(self.tenants.values()))
+            self.equipment[name] = Infra(self.stack, pki, name, relays={DOOR: NOWHERE}, canaries=[self.canary.told], admin_tenant=controlled_by,
+                                         inside=self.inside(name), door=f"{self.network.addresses[name]}:0" if self.inside(name) else LISTEN)
+            return
         controlled_by = self.tenants_of(next(iter(links.values())))[0]
         pki = self.pki_of(controlled_by)
         for key, link in links.items():
@@ -162,7 +201,10 @@ class Wired:
         self.equipment[name] = Infra(self.stack, pki, name, balancers, relays, canaries=[self.canary.told], admin_tenant=controlled_by)
 
     def join(self):
-        """Everybody becomes a member of its product, and the owners watch."""
+        """Everybody becomes a member of its product, and the owners watch; devices without a home work."""
+        for name in self.scenario.alone.values():
+            self.alone[name] = Lone(self.stack, name, *self.measuring(name), inside=self.inside(name))
+            self.alone[name].shown(patience=40)
         for name, owner in self.products.items():
             entry = self.scenario.products[name]
             owner.app = self.apps[entry["owner"]] = App(self.stack, self.pki_of(owner.tenant), owner.tenant, entry["owner"],
@@ -202,22 +244,33 @@ class Wired:
         for name, process in self.scenario.processes.items():
             if process["program"] != "keystead-device-sim" or process["product"] != owner.name:
                 continue
-            kind, options = process["kind"], ["--interval", process.get("interval", 0.3)]
-            if kind == "planted":
-                path = pathlib.Path(self.stack.path(f"{name}.csv"))
-                path.write_text(f"{self.canary.text}\n" + "".join(f"{20 + row % 7}.5\n" for row in range(1000)), encoding="ascii")
-                kind, options = None, [*options, "--replay", path, "--column", self.canary.text, "--rate", "20"]
-            if "journal_bytes" in process:
-                options += ["--journal-bytes", process["journal_bytes"]]
-            owner.devices[name] = self.devices[name] = Device(self.stack, self.pki_of(owner.tenant), owner.tenant, name, kind,
-                                                              self.next_hop(name), *options)
+            owner.devices[name] = self.devices[name] = Device(self.stack, self.pki_of(owner.tenant), owner.tenant, name, None,
+                                                              self.next_hop(name), *self.measuring(name))
+
+    def measuring(self, name):
+        """A device's options that say what it measures, and how much of it it keeps."""
+        process = self.scenario.processes[name]
+        options = ["--interval", process.get("interval", 0.3)]
+        if process["kind"] == "planted":
+            path = pathlib.Path(self.stack.path(f"{name}.csv"))
+            path.write_text(f"{self.canary.text}\n" + "".join(f"{20 + row % 7}.5\n" for row in range(1000)), encoding="ascii")
+            options += ["--replay", path, "--column", self.canary.text, "--rate", "20"]
+        else:
+            options += ["--kind", process["kind"]]
+        if "journal_bytes" in process:
+            options += ["--journal-bytes", process["journal_bytes"]]
+        return options
+
+    def readers(self):
+        """In whose memory the planted text is while all is well: the owners' apps, and devices of nobody's home that measure it."""
+        return [*self.apps, *(name for name in self.alone if self.scenario.processes[name]["kind"] == "planted")]
 
     def process(self, name):
         """The harness's Process of a declared one; of an app, its `watch`."""
         if name in self.apps:
             return self.apps[name].watching.process
-        if name in self.devices:
-            return self.devices[name].process
+        if name in self.devices or name in self.alone:
+            return (self.devices.get(name) or self.alone[name]).process
         return self.equipment[name].process if name in self.equipment else self.hops[name].process
 
     def state_of(self, name):
@@ -226,7 +279,7 @@ class Wired:
             return self.strangers[name].answers
         if name in self.apps:
             return self.apps[name].state
-        if name in self.devices:
+        if name in self.devices or name in self.alone:
             return self.stack.path(f"{name}-state")
         return self.stack.path(name) if name in self.hops else None
 

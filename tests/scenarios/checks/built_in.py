@@ -15,9 +15,9 @@ def blind(scenario):
 
 
 def measure(wired):
-    """B6 at every place that must not read, and in the owners' apps, in whose memory the search has to find the text."""
+    """B6 at every place that must not read, and in the owners' apps and devices alone, in whose memory the search has to find the text."""
     measured = boundary.Measurement()
-    for name in (*boundary.must_not_read(wired.scenario.processes), *wired.apps):
+    for name in (*boundary.must_not_read(wired.scenario.processes), *wired.readers()):
         wired.look_for_canary(name, measured)
     return measured
 
@@ -26,7 +26,7 @@ def measure_unprotected(wired):
     """The same where nothing is sealed. Whoever keeps records on a disk shows them there; that memory is searched well is seen at
     the apps and at equipment, which has no disk."""
     measured = boundary.Measurement()
-    for name in (*boundary.must_not_read(wired.scenario.processes), *wired.apps):
+    for name in (*boundary.must_not_read(wired.scenario.processes), *wired.readers()):
         wired.look_for_canary(name, measured, memory=wired.state_of(name) is None)
     return measured
 
@@ -45,7 +45,7 @@ def nobody_reads_who_must_not(run):
     places = boundary.must_not_read(processes)
     searched = sum(measured.looked[name] for name in places) / 1e6
     return (f"nothing in {searched:.0f} MB of {', '.join(places)}; found in {', '.join(sorted(readers))}; with sealing off also in "
-            f"{', '.join(sorted(run.control.measured.readers() & set(places)))}"), [file]
+            f"{', '.join(sorted(run.control.measured.readers() & set(places))) or 'none of them, which are blind then too'}"), [file]
 
 
 @assertion(*(f"{scenario}.end" for scenario in SCENARIOS))

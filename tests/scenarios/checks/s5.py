@@ -16,7 +16,7 @@ from outage import taken_between, utc
 from product_keys import holds_nothing, keys_of
 from registry import assertion, expect
 from scenario import LAYERS, outcomes
-from sockets import peers
+from sockets import has_none, peers
 from tls_client import Forger, s_client
 from trap import Trap, nobody_spoke
 
@@ -113,6 +113,21 @@ def the_host_holds_nothing(run):
 @assertion("S5.5")
 def nobody_at_the_host_actuates(run):
     return fight_commands(run, "S5.5", run.adversary("adv-host").position("p2-front"), "p2-app", "up", "P2", "p2-lock", "p2-backend")
+
+
+@assertion("S5.6a")
+def a_device_alone_calls_nobody(run):
+    wired, lone, seen = run.wired, run.wired.alone["p1-bulb"], {}
+    for level in (10, 20, 30, 40):
+        lone.press(f"brightness {level}")
+        lone.shown(lambda values, level=level: values["brightness"] == level, lone.display.mark())
+        for name in (*wired.devices, *wired.apps):
+            seen.setdefault(name, set()).update(peers(wired.process(name).popen.pid))
+        expect(has_none(lone.process.popen.pid), "the device alone has a socket")
+        run.new_readings(1)
+    idle = [name for name, found in seen.items() if not found]
+    expect(not idle, f"no connection of {', '.join(idle)} was seen either: the look sees nothing")
+    return f"four looks while its buttons were obeyed: not one socket; the same looks found {sum(map(len, seen.values()))} peers of the {len(seen)} others"
 
 
 @assertion("S5.6b")
