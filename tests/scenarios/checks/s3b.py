@@ -347,7 +347,7 @@ def served(run, leaf, name):
     """(how many messages the base station serves to whoever shows this certificate, what it says otherwise)."""
     owner = plant(run)
     request = subscription(owner.tenant, bytes.fromhex(owner.instantiation), ["keyring"])
-    answer = Stranger(run.stack, leaf, name).call(owner.gateway, "Transport/Subscribe", request, seconds=1)
+    answer = Stranger(run.stack, leaf, name).call(owner.gateway, "Transport/Subscribe", request, seconds=2)
     return len(answer.messages), answer.said
 
 
