@@ -48,9 +48,10 @@ void AddIdentityOptions(CLI::App& app, Options& o) {
 void AddAloneOptions(CLI::App& app, Options& o) {
   CLI::Option* alone =
       app.add_flag("--alone", o.alone, "Without a home: opens no socket, keeps what it measures for itself");
-  for (const char* name : {"--next-hop", "--next-hop-id", "--roots", "--denied-servers", "--certs", "--tls-chain", "--tls-key",
-                           "--factory-certs", "--factory-chain", "--factory-key", "--ids", "--label-out",
-                           "--labels-out", "--show-label", "--arm", "--batch", "--metrics-listen"}) {
+  for (const char* name :
+       {"--next-hop", "--next-hop-id", "--roots", "--denied-servers", "--certs", "--tls-chain", "--tls-key",
+        "--factory-certs", "--factory-chain", "--factory-key", "--ids", "--label-out", "--labels-out",
+        "--show-label", "--arm", "--batch", "--metrics-listen"}) {
     if (CLI::Option* other = app.get_option_no_throw(name); other != nullptr) alone->excludes(other);
   }
   app.add_flag("--buttons", o.buttons, "Alone: obey lines of standard input, such as on, off, brightness 40")

@@ -1,5 +1,6 @@
 // keystead-stolen-keys: an adversary that holds the whole store of a provider and the keys of some of its
 // instantiations, and opens what it can. It also makes the instantiations: with real keys, at a real backend.
+// And one that holds the states of some devices, and writes in the name of every device it knows of.
 #include <grpcpp/client_context.h>
 
 #include <CLI/CLI.hpp>
@@ -10,12 +11,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "core/base/bytes.h"
+#include "core/base/random.h"
 #include "core/base/status.h"
+#include "core/cose/cbor_writer.h"
+#include "core/membership/signed_object.h"
 #include "core/program/program.h"
 #include "core/program/state_folder.h"
+#include "core/sealing/member.h"
 #include "core/sealing/record_cipher.h"
 #include "core/transport/group_view.h"
 #include "core/transport/status_mapping.h"
+#include "keystead/v1/readings.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/transport.grpc.pb.h"
 #include "tests/hostile_host/provider_store.h"
@@ -41,6 +47,11 @@ struct Founding {
 
 struct Opening {
   std::string store, keystore, keys;
+};
+
+struct Forging {
+  std::vector<std::string> states;  // folders of keystead-device-sim
+  double value = 0;
 };
 
 using Channel = std::shared_ptr<grpc::Channel>;
@@ -197,6 +208,76 @@ absl::Status Open(const Opening& opening) {
   return absl::OkStatus();
 }
 
+constexpr std::string_view kMemberSuffix = ".member";
+constexpr StateFolder::Format kMemberFormat{"ks-device-member", 1};  // as device-sim/device.cc writes it
+
+absl::StatusOr<std::vector<Member>> StolenMembers(const Forging& forging) {
+  std::vector<Member> out;
+  for (const std::string& path : forging.states) {
+    KS_ASSIGN_OR_RETURN(const StateFolder folder, StateFolder::Open(path));
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+      const std::string name = entry.path().filename().string();
+      if (!name.ends_with(kMemberSuffix)) continue;
+      KS_ASSIGN_OR_RETURN(const SecretBytes encoded, folder.ReadChecked(name, kMemberFormat));
+      KS_ASSIGN_OR_RETURN(Member member, Member::Parse(encoded));
+      out.push_back(std::move(member));
+    }
+  }
+  return out;
+}
+
+std::string ForgedReadings(double value) {
+  v1::ReadingBatch batch;
+  batch.set_taken_unix_us(absl::ToUnixMicros(absl::Now()));
+  v1::Channel& channel = *batch.add_channels();
+  channel.set_name("forged");
+  channel.set_unit("1");
+  v1::Reading& reading = *batch.add_readings();
+  reading.set_value(value);
+  reading.set_quality(v1::QUALITY_GOOD);
+  return batch.SerializeAsString();
+}
+
+// One record of readings as `target`, in a stream that nobody opened: what a writing key makes without a
+// signature. Where the thief has no key of the target's it takes its own.
+absl::StatusOr<json> ForgeAs(const Member& thief, const MemberId& target, std::string_view readings) {
+  const Member::Identity& self = thief.identity();
+  const uint64_t epoch = thief.ring().epoch();
+  RandomSource& random = RandomSource::System();
+  const StreamPlace place{self.tenant, self.id, Topic::Of(TopicKind::kTelemetry, target),
+                          target,      epoch,   random.NewId<StreamId>()};
+  absl::StatusOr<SenderKey> key = thief.ring().SenderKeyFor(epoch, place.topic, target);
+  const bool has_key = key.ok();
+  if (!has_key)
+    key = thief.ring().SenderKeyFor(epoch, Topic::Of(TopicKind::kTelemetry, self.self), self.self);
+  KS_RETURN_IF_ERROR(key.status());
+  KS_ASSIGN_OR_RETURN(RecordCipher cipher, RecordCipher::Create(*key, place));
+  Bytes content;
+  cose::CborWriter(content).Array(2).Text(kinds::kReadings).Bstr(AsBytes(readings));
+  Bytes record;
+  KS_RETURN_IF_ERROR(cipher.Seal(1, content, record));
+  GroupBuilder builder({place.tenant, place.id, place.topic, place.sender, epoch, place.stream});
+  KS_RETURN_IF_ERROR(builder.Append(1, record));
+  return json{{"by", self.self.ToHex()},    {"as", target.ToHex()},
+              {"topic", place.topic.str()}, {"stream", place.stream.ToHex()},
+              {"key_of_theirs", has_key},   {"group", ToHex(AsBytes(*builder.Take()))}};
+}
+
+// Every thief as every device of its roster; a line for each.
+absl::Status Forge(const Forging& forging) {
+  KS_ASSIGN_OR_RETURN(const std::vector<Member> thieves, StolenMembers(forging));
+  const std::string readings = ForgedReadings(forging.value);
+  for (const Member& thief : thieves) {
+    if (!thief.belongs()) return absl::FailedPreconditionError("a stolen state belongs to nobody");
+    for (const RosterEntry& entry : thief.chain().roster().entries()) {
+      if (entry.kind != MemberKind::kDevice) continue;
+      KS_ASSIGN_OR_RETURN(const json forged, ForgeAs(thief, entry.member, readings));
+      std::cout << forged.dump() << '\n';
+    }
+  }
+  return absl::OkStatus();
+}
+
 void AddFiles(CLI::App& verb, CertificateFiles& files, const std::string& whose) {
   verb.add_option("--" + whose + "-chain", files.chain)->required();
   verb.add_option("--" + whose + "-key", files.key)->required();
@@ -210,7 +291,8 @@ int main(int argc, char** argv) {
   keystead::Program program(
       "keystead-stolen-keys",
       "Opens what it can of a provider's store with the keys of some instantiations, trying every "
-      "record with each; and makes such instantiations.",
+      "record with each; and makes such instantiations. With the states of some devices it writes as every "
+      "device.",
       "KEYSTEAD_STOLEN");
   Founding founding;
   Opening opening;
@@ -233,8 +315,14 @@ int main(int argc, char** argv) {
   open.add_option("--store", opening.store)->required();
   open.add_option("--keystore", opening.keystore);
   open.add_option("--keys", opening.keys, "the folder of the stolen ones")->required();
+  Forging forging;
+  CLI::App& forge = *app.add_subcommand(
+      "forge", "writes readings as every device of an instantiation, without a signature");
+  forge.add_option("--state", forging.states, "the folder of a stolen device; several")->required();
+  forge.add_option("--value", forging.value, "what they say")->required();
   return program.Run(argc, argv, [&]() -> absl::Status {
     founding.owner.roots = founding.device.roots = roots;
+    if (forge.parsed()) return Forge(forging);
     return found.parsed() ? Found(founding) : Open(opening);
   });
 }

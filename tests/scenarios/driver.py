@@ -17,11 +17,11 @@ CONTROL = "no_sealing"
 
 
 class Control:
-    """The same file with the sealing switched off, as far as the search needs it."""
+    """The same file with the sealing switched off, as far as the search needs it: of devices that are alike, one."""
 
     def __init__(self, scenario, bins, say):
         with Stack(f"{scenario.id.lower()}-control", mutant=CONTROL, bins=bins) as stack:
-            wired = Wired(scenario, stack, Canary())
+            wired = Wired(scenario, stack, Canary(), all_alike=False)
             wired.join()
             new_readings(wired)
             self.measured = built_in.measure_unprotected(wired)

@@ -29,7 +29,7 @@ PROCESS = Record(
     {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
      "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
-     "stranger": Flag(),
+     "stranger": Flag(), "alike": Text(),
      "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
      "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
 ASSERTION = Record(
@@ -192,6 +192,8 @@ def check_processes(value, reading):
             wrong("is a stranger, which only an app can be", "stranger")
         if "journal_bytes" in process and process["program"] != "keystead-device-sim":
             wrong("has journal_bytes, which only devices have", "journal_bytes")
+        if "alike" in process and not stands_for(value, process["alike"], process):
+            wrong(f"is said to be like {process['alike']}, which is no device of the same kind and product that the control starts", "alike")
         if "provider" in process and process["program"] != "keystead-backend":
             wrong("has a provider, which only backends have", "provider")
         if process["program"] in ("keystead-device-sim", "keystead-mobile-stub", "keystead-gateway"):
@@ -200,6 +202,13 @@ def check_processes(value, reading):
     for name, why in boundary.contradictions(value["processes"]).items():
         says = "in" if value["processes"][name]["in_product"] else "out of"
         reading.wrong_at(("processes", name, "in_product"), f"{name} is said to be {says} the product, but the boundary rule says {why}")
+
+
+def stands_for(value, name, process):
+    """Whether the device `name` stands in the control for this process, which the control leaves out."""
+    other = value["processes"].get(name, {})
+    return (process["program"] == "keystead-device-sim" and "alike" not in other and
+            all(other.get(key) == process.get(key) for key in ("program", "kind", "product")))
 
 
 def provider_domain(backend):

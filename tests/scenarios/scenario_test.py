@@ -81,6 +81,12 @@ class WrongTest(Changed):
     def test_a_stranger_that_is_no_app(self):
         self.wrong(lambda v: v["processes"]["hub-a"].update(stranger=True), "is a stranger, which only an app can be")
 
+    def test_a_device_that_the_control_would_leave_out_without_another_in_its_place(self):
+        def alike(process, other):
+            return lambda value: value["processes"][process].update(alike=other)
+        for process, other in (("bulb-a", "probe-a"), ("bulb-a", "bulb-b"), ("bulb-a", "bulb-a"), ("bulb-a", "nobody"), ("hub-a", "hub-b")):
+            self.wrong(alike(process, other), f"{process} is said to be like {other}, which is no device of the same kind and product")
+
     def test_a_column_for_what_is_out_of_the_product(self):
         self.wrong(lambda v: v["processes"]["hub-a"].update(component="GW"), "has no column")
         self.wrong(lambda v: v["assertions"][0]["outcomes"].update({"DP.3": ["GW"]}), "S2.B6: GW has no column here")

@@ -7,7 +7,7 @@ import subprocess
 
 import paths  # noqa: F401
 
-SECONDS = 4  # a stream that is served goes on for ever
+SECONDS = 4  # unless told otherwise: a stream that is served goes on for ever
 
 
 class Answer:
@@ -28,16 +28,16 @@ class Stranger:
         self.answers = pathlib.Path(stack.path(f"{name}-answers"))
         self.answers.mkdir()
 
-    def call(self, hop, method, message):
+    def call(self, hop, method, message, seconds=SECONDS):
         """One gRPC call with one request (gRPC over HTTP/2: the trailers say what became of it)."""
         at = self.answers / f"{len(list(self.answers.iterdir())):03}"
         at.mkdir()
         (at / "request").write_bytes(struct.pack(">BI", 0, len(message)) + message)
-        command = ["curl", "--silent", "--show-error", "--http2", "--insecure", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "--max-time", SECONDS,
+        command = ["curl", "--silent", "--show-error", "--http2", "--insecure", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "--max-time", seconds,
                    "--cert", self.leaf.chain, "--key", self.leaf.key, "--header", "content-type: application/grpc", "--header", "te: trailers",
                    "--data-binary", f"@{at / 'request'}", "--dump-header", at / "headers", "--output", at / "answer",
                    f"https://{hop.address}/keystead.v1.{method}"]
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=SECONDS + 20, check=False)
+        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds + 20, check=False)
         headers = dict(line.split(": ", 1) for line in read(at / "headers").decode("latin-1").splitlines() if ": " in line)
         code = int(headers["grpc-status"]) if "grpc-status" in headers else None
         return Answer(code, headers.get("grpc-message", result.stderr.strip()), list(messages(read(at / "answer"))))

@@ -49,13 +49,14 @@ class Product:
 
 
 class Wired:
-    """Running processes of one scenario. `say`: told what happens; `patience`: seconds for one step."""
+    """Running processes of one scenario. `say`: told what happens; `all_alike`: also the devices for which another of the file stands."""
 
-    def __init__(self, scenario, stack, canary, say=lambda text: None):
+    def __init__(self, scenario, stack, canary, say=lambda text: None, all_alike=True):
         self.scenario = scenario
         self.stack = stack
         self.canary = canary
         self.say = say
+        self.all_alike = all_alike
         self.tenants = {name: name if "." in name else f"{name}.{DOMAIN}" for name in scenario.value["tenants"]}
         self._pkis = self._make_authorities()
         self.hops = {}       # backend or gateway → Hop
@@ -243,6 +244,8 @@ class Wired:
     def _start_devices(self, owner):
         for name, process in self.scenario.processes.items():
             if process["program"] != "keystead-device-sim" or process["product"] != owner.name:
+                continue
+            if "alike" in process and not self.all_alike:
                 continue
             owner.devices[name] = self.devices[name] = Device(self.stack, self.pki_of(owner.tenant), owner.tenant, name, None,
                                                               self.next_hop(name), *self.measuring(name))

@@ -1,0 +1,377 @@
+"""S3b: a plant of 48 sensors, a base station and a console, and whoever is in its network."""
+
+import calendar
+import collections
+import functools
+import json
+import os
+import signal
+import time
+
+from battle import Battle, Fight, fight_out, judge
+from outage import taken_between, utc
+from product import Pki
+from registry import assertion, expect
+from stranger import Stranger, field, subscription
+from tls_client import Forger, s_client
+from watched import fields
+
+PRODUCT = "plant"
+FLOODS = "sensor-40"
+STOLEN = ("sensor-41", "sensor-42", "sensor-43", "sensor-44")
+CURVE = (0, 1, 4)
+FORGED = 4711.0
+OUTAGE = 60  # seconds: a probe's answer counts for 30
+OUT_WITHIN = 2.0  # seconds from a revocation until who is revoked is out
+SHOWN_WITHIN = 2.0  # seconds from when a reading was taken until the console shows it, flood or not
+MEASURED = 5  # seconds, for each look at latencies
+OVER_AND_OVER = [("replay", None), ("duplicate", None), ("delay", None), ("reorder", None)] * 2
+
+
+class Leaf:
+    """Certificate and key as an adversary copied them."""
+
+    def __init__(self, adversary, process):
+        self.chain = str(adversary.take(process, "certificate") / "chain.pem")
+        self.key = str(adversary.take(process, "key") / "key.pem")
+
+
+def plant(run):
+    return run.wired.products[PRODUCT]
+
+
+def members(run):
+    """Device id → member id in hex, of the sensors."""
+    return {one["device"]: one["member"] for one in plant(run).app.call("members")[0]["members"] if one["device"] in plant(run).devices}
+
+
+def goes_on(run, without=(), count=1, patience=40):
+    """New readings of every sensor but these reach the console."""
+    watch = plant(run).watch
+    mark = watch.events.mark()
+    for device in plant(run).devices:
+        if device not in without:
+            watch.wait_readings(device, count, patience, mark)
+
+
+@assertion("S3b.1a")
+def outsiders_are_not_admitted(run):
+    wired, owner = run.wired, plant(run)
+    base, genuine = owner.gateway, owner.devices["sensor-01"].leaf
+    foreign = wired.tenants["globex"]
+    strangers = {"no certificate": None, "a self-signed one": Forger(run.stack, "forged-sensors").self_signed("self", genuine.spiffe),
+                 "another tenant's": wired.pki_of(owner.tenant).leaf(foreign, "device", "sensor-01"),
+                 "another provider's": Pki(run.stack, [owner.tenant], "pki-of-strangers").leaf(owner.tenant, "device", "sensor-01")}
+    expect(s_client(base.address, base.roots, genuine).accepted, "the base station refuses its own sensor: the refusals prove nothing")
+    accepted = [kind for kind, leaf in strangers.items() if s_client(base.address, base.roots, leaf).accepted]
+    expect(not accepted, f"the base station accepted {', '.join(accepted)}")
+    expect(s_client(base.address, base.roots, genuine).accepted, "the base station refuses its own sensor afterwards")
+    goes_on(run)
+    return f"refused in the handshake: {', '.join(strangers)}"
+
+
+def publish(run, leaf, name, groups):
+    """Publishes groups at the base station; index → why, of those that it did not take."""
+    stranger = Stranger(run.stack, leaf, name)
+    answer = stranger.call(plant(run).gateway, "Transport/Publish", b"".join(field(1, group) for group in groups))
+    said = [(number, value) for message in answer.messages for number, value in fields(message)]
+    if not any(number == 1 and value for number, value in said):  # nothing is durable there
+        return {at: answer.said for at in range(len(groups))}
+    refusals = [dict(fields(value)) for number, value in said if number == 2]
+    return {one.get(2, 0): one[4].decode() for one in refusals}
+
+
+def forge(run, states, value=FORGED):
+    """What holders of these states write as every sensor; a dictionary for each record."""
+    if not states:
+        return []
+    words = [word for state in states for word in ("--state", state)]
+    answer = run.stack.run("keystead-stolen-keys", "--quiet", "forge", "--value", value, *words)
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+@functools.cache
+def stolen_states(run):
+    """Sensor → its state's folder, as adv-sensor-k copied it."""
+    adversary, found = run.adversary("adv-sensor-k"), {}
+    for name in STOLEN:
+        found[name] = next(path for path in adversary.take(name, "store").iterdir() if path.is_dir())
+        found[name].chmod(0o700)
+    return found
+
+
+@assertion("S3b.1b")
+def nobody_writes_who_was_not_joined(run):
+    owner, wired = plant(run), run.wired
+    rogue = wired.pki_of(owner.tenant).leaf(owner.tenant, "device", "rogue")
+    expect(s_client(owner.gateway.address, owner.gateway.roots, rogue).accepted, "TLS itself refuses it: nothing above it is tried")
+    # Whoever was not joined has no keys. What it writes are records as well made as a thief's, so that nothing but the roster refuses them.
+    forged = forge(run, [stolen_states(run)[STOLEN[0]]])
+    groups = [bytes.fromhex(one["group"]) for one in forged]
+    refused = publish(run, rogue, "rogue", groups)
+    expect(len(refused) == len(groups), f"of {len(groups)} groups of {rogue.spiffe} the base station refused {len(refused)}")
+    events = owner.gateway.process.log.find("security", lambda entry: entry["kind"] == "not_permitted" and entry["peer"] == rogue.spiffe)
+    expect(events, "the base station's log has no word of it")
+    goes_on(run)
+    shown = {(entry["device"], entry["sender"]) for entry in owner.watch.records("readings")}
+    expect(shown == set(members(run).items()), f"shown are {sorted(shown ^ set(members(run).items()))} other than the 48")
+    streams = {one["stream"] for one in forged}
+    taken = [entry for entry in owner.watch.records() if entry["stream"] in streams]
+    expect(not taken, f"the console shows {len(taken)} records of it")
+    counted = len(events)
+    return f"{len(refused)} of {len(groups)} refused, {counted} lines name {rogue.spiffe}: {next(iter(refused.values()))}; shown are {len(shown)} sensors"
+
+
+def live(watch):
+    return {state["device"] for state in watch.latest_states().values()
+            if state["topic"].startswith("telemetry/") and state["liveness"] == "live"}
+
+
+class Outage:
+    """The plant's network parts until the console calls nothing live any more, and heals."""
+
+    def __init__(self, run):
+        self.watch, net = plant(run).watch, run.adversary("adv-plant-net").position("plant-net").process
+        self.sensors = set(plant(run).devices)
+        run.within(lambda: live(self.watch) == self.sensors, 60, lambda: f"not live before: {sorted(self.sensors - live(self.watch))}")
+        self.mark = self.watch.events.mark()
+        net.popen.send_signal(signal.SIGSTOP)  # what comes is swallowed; no connection is closed
+        try:
+            self.began, started = utc(), time.monotonic()
+            run.within(lambda: not live(self.watch), OUTAGE, lambda: f"still called live: {sorted(live(self.watch))}")
+            self.dead_after, self.ended = time.monotonic() - started, utc()
+        finally:
+            net.popen.send_signal(signal.SIGCONT)
+
+
+@functools.cache
+def outage(run):
+    return Outage(run)
+
+
+@assertion("S3b.3b")
+def nothing_old_is_shown_as_live(run):
+    parted, owner = outage(run), plant(run)
+    run.within(lambda: live(owner.watch) == parted.sensors, 60, lambda: f"not live again: {sorted(parted.sensors - live(owner.watch))}")
+    states = owner.watch.latest_states()
+    records = owner.watch.records("readings")
+    nameless = [entry for entry in records if entry["device"] not in parted.sensors or entry["stream"] not in states or
+                not all(reading["taken"] for reading in entry["readings"])]
+    expect(not nameless, f"without source, age or word of its stream: {nameless[:2]}")
+    return (f"{parted.dead_after:.0f} s after the network parted no sensor was called live, then all {len(parted.sensors)} again; "
+            f"{len(records)} shown records name source and time")
+
+
+@assertion("S3b.5")
+def nothing_is_lost_doubled_or_disordered(run):
+    parted, owner = outage(run), plant(run)
+    watch = owner.watch
+    for device in sorted(parted.sensors):
+        run.within(lambda device=device: len(taken_between(watch, device, parted.began, parted.ended)) >= parted.dead_after / 2, 40,
+                   lambda device=device: f"of {device} {len(taken_between(watch, device, parted.began, parted.ended))} readings of the outage came")
+    goes_on(run)
+    streams = collections.defaultdict(list)
+    for entry in watch.events.find("record"):
+        if entry["device"] in parted.sensors and entry["topic"].startswith("telemetry/"):
+            streams[entry["stream"]].append(entry["sequence"])
+    wrong = [stream for stream, sequences in streams.items() if sequences != list(range(sequences[0], sequences[0] + len(sequences)))]
+    expect(not wrong, f"with a gap, a repetition or out of order: {[(stream, streams[stream]) for stream in wrong[:2]]}")
+    missing = watch.events.find("missing", lambda entry: entry["device"] in parted.sensors, parted.mark)
+    losses = [entry for entry in watch.records("loss") if entry["device"] in parted.sensors]
+    expect(not missing and not losses, f"called missing: {missing[:2]}; given up by their senders: {losses[:2]}")
+    came = sum(len(taken_between(watch, device, parted.began, parted.ended)) for device in parted.sensors)
+    return (f"{came} readings of {parted.dead_after:.0f} s came from all {len(parted.sensors)}; {len(streams)} streams without a gap, "
+            "each record once and in order")
+
+
+class Arrivals:
+    """For some seconds, of all sensors but one: how old the newest reading of each record is when it comes to be shown; and how much
+    came of that one."""
+
+    def __init__(self, process, but, seconds):
+        self.latencies, self.others = collections.defaultdict(list), 0
+        self.bytes_of_but, skip = 0, but.encode()
+        with open(process.output, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            rest, until = b"", time.monotonic() + seconds
+            while time.monotonic() < until:
+                data = file.read(1 << 20)
+                if not data:
+                    time.sleep(0.002)  # a look at a growing file; nothing is waited for but the end of the measurement
+                    continue
+                now = time.time()
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    if skip in line:
+                        self.bytes_of_but += len(line)
+                    elif b'"kind":"readings"' in line:
+                        self.take(json.loads(line), now, len(line))
+
+    def take(self, entry, now, size):
+        self.others += size
+        stamp, fraction = max(reading["taken"] for reading in entry["readings"]).rstrip("Z").split(".")
+        taken = calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction}")
+        self.latencies[entry["device"]].append(max(0.0, now - taken))
+
+    def percentile(self, part):
+        ordered = sorted(value for values in self.latencies.values() for value in values)
+        return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+@assertion("S3b.4a")
+def a_flood_does_not_take_the_others_place(run):
+    owner = plant(run)
+    watch, member, others = owner.watch, members(run)[FLOODS], set(owner.devices) - {FLOODS}
+    quiet = Arrivals(watch.process, member, MEASURED)
+    device = run.adversary("adv-flood").machine(FLOODS).process
+    command = list(device.command)
+    device.terminate(30)
+    device.command = command + ["--batch", "4", "--burst", "16", "--window-bytes", "65536"]
+    restarted, mark = device.log.mark(), watch.events.mark()
+    device.relaunch()
+    try:
+        device.wait_for("connected", start=restarted)
+        watch.wait_readings(FLOODS, 200, 20, mark)
+        flooded = Arrivals(watch.process, member, MEASURED)
+    finally:
+        device.terminate(30)
+        device.command = command
+        device.relaunch()
+    told = {name: {"p50_ms": round(1000 * one.percentile(0.5), 1), "p99_ms": round(1000 * one.percentile(0.99), 1),
+                   "records": sum(map(len, one.latencies.values())), "sensors": len(one.latencies), "bytes_of_one": one.bytes_of_but,
+                   "bytes_of_the_others": one.others} for name, one in (("quiet", quiet), ("flooded", flooded))}
+    ratio = told["flooded"]["p99_ms"] / told["quiet"]["p99_ms"]
+    file = run.keep("S3b.4a.json", {**told, "ratio_of_p99": round(ratio, 2)})
+    expect(flooded.bytes_of_but > 20 * flooded.others, f"no flood: {told}", [file])
+    silent = sorted(others - set(flooded.latencies))
+    expect(not silent, f"nothing was shown of {', '.join(silent)}", [file])
+    expect(flooded.percentile(0.99) < SHOWN_WITHIN, f"99 of 100 of the others' records within {told['flooded']['p99_ms']} ms", [file])
+    goes_on(run)
+    return (f"p99 of the other {len(others)}: {told['quiet']['p99_ms']} ms before, {told['flooded']['p99_ms']} ms beside the flood, ratio {ratio:.1f}; "
+            f"the one sent {flooded.bytes_of_but / max(1, flooded.others):.0f} times as much as all others"), [file]
+
+
+@assertion("S3b.3a")
+def what_comes_again_is_taken_once(run):
+    battle, switch = Battle(run), run.adversary("adv-plant-net").position("switch")
+    fights = [Fight(battle, switch, "line-b", "up", "telemetry/", OVER_AND_OVER, "base-station"),
+              Fight(battle, switch, "console", "down", "telemetry/", OVER_AND_OVER)]
+    for fight in fights:  # in turns: a record that is repeated twice would ring one alarm
+        fight_out(run, [fight])
+    text, file = judge(run, "S3b.3a", fights)
+    return text, [file]
+
+
+def shown_of(run, forged):
+    """(streams of these records that the console shows, those of which it was alarmed)."""
+    streams, watch = {one["stream"] for one in forged}, plant(run).watch
+    return ({entry["stream"] for entry in watch.records("readings") if entry["stream"] in streams},
+            {entry["stream"] for entry in watch.alarms() if entry.get("stream") in streams and entry["kind"] == "open_failed"})
+
+
+@assertion("S3b.2a")
+def k_stolen_forge_k(run):
+    states, names = stolen_states(run), {member: name for name, member in members(run).items()}
+    carrier, curve, everything = Leaf(run.adversary("adv-sensor-k"), "switch"), [], []
+    for count in CURVE:
+        forged = forge(run, [states[name] for name in STOLEN[:count]])
+        if forged:
+            refused = publish(run, carrier, f"carried-{count}", [bytes.fromhex(one["group"]) for one in forged])
+            expect(not refused, f"the base station does not take it from the carrier: {refused}")
+        everything += forged
+        run.within(lambda forged=forged: set().union(*shown_of(run, forged)) == {one["stream"] for one in forged}, 20,
+                   lambda forged=forged: f"of {len(forged)} forged records {len(set().union(*shown_of(run, forged)))} were answered")
+        shown, alarmed = shown_of(run, forged)
+        victims = sorted({names[one["as"]] for one in forged if one["stream"] in shown})
+        curve.append({"k": count, "written": len(forged), "shown": victims, "alarms": len(alarmed)})
+        file = run.keep("S3b.2a.json", curve)
+        expect(victims == sorted(STOLEN[:count]), f"with {count} stolen, readings of {', '.join(victims)} were forged", [file])
+        expect(len(shown) == count and not shown & alarmed, f"with {count} stolen, {len(shown)} records were shown", [file])
+    goes_on(run)  # and whatever they confirm meanwhile
+    streams = {one["stream"] for one in everything}
+    confirmed = [entry for entry in plant(run).watch.events.find("confirmed") if entry["stream"] in streams]
+    confirmed += [entry for entry in plant(run).watch.records() if entry["stream"] in streams and entry["confirmed"]]
+    expect(not confirmed, f"confirmed although forged: {confirmed[:2]}", [file])
+    return "; ".join(f"k = {one['k']}: {one['written']} written, {len(one['shown'])} shown as pending, {one['alarms']} alarms" for one in curve), [file]
+
+
+@assertion("S3b.2b")
+def a_stolen_certificate_writes_its_own_topic(run):
+    adversary, told, of = run.adversary("adv-sensor-k"), {}, members(run)
+    for name in STOLEN:
+        forged = forge(run, [stolen_states(run)[name]])
+        refused = publish(run, Leaf(adversary, name), f"as-{name}", [bytes.fromhex(one["group"]) for one in forged])
+        told[name] = sorted(one["as"] for at, one in enumerate(forged) if at not in refused)
+    file = run.keep("S3b.2b.json", told)
+    wrong = {name: len(taken) for name, taken in told.items() if taken != [of[name]]}
+    expect(not wrong, f"taken by certificate: {wrong}; wanted of each its own alone", [file])
+    goes_on(run)
+    return f"of {len(of)} topics each of {', '.join(told)} wrote its own, and was refused {len(of) - 1}", [file]
+
+
+def serial_of(run, chain):
+    text = run.stack.run("/usr/bin/openssl", "x509", "-in", chain, "-noout", "-serial").stdout
+    return text.strip().split("=")[1].lower()
+
+
+def revoke(run, line):
+    """The maintainer's security officer signs it and brings it to the plant's server."""
+    owner, hop = plant(run), run.wired.hops["plant-server"]
+    pki = run.wired.pki_of(owner.tenant)
+    file, admin = pki.revoke(owner.tenant, line), pki.leaf(owner.tenant, "admin", "security")
+    run.stack.run("keystead-revoke", "--file", file, "--next-hop", hop.address, "--next-hop-id", hop.spiffe, *admin.options(hop.roots), "--quiet")
+
+
+@assertion("S3b.2c")
+def one_is_revoked_and_the_rest_go_on(run):
+    owner, gone = plant(run), STOLEN[0]
+    marks = {name: device.process.log.mark() for name, device in owner.devices.items()}
+    streams = {name: owner.watch.records("readings", name)[-1]["stream"] for name in owner.devices}
+    started = time.monotonic()
+    revoke(run, f"name device/{gone}")
+    run.within(lambda: owner.devices[gone].process.log.find("disconnected", start=marks[gone]), OUT_WITHIN, f"{gone} is not out")
+    took = time.monotonic() - started
+    forged = forge(run, [stolen_states(run)[gone]])
+    refused = publish(run, Leaf(run.adversary("adv-sensor-k"), gone), "revoked", [bytes.fromhex(one["group"]) for one in forged])
+    expect(len(refused) == len(forged), f"of {len(forged)} groups of {gone}'s thief {len(refused)} were refused")
+    goes_on(run, without=[gone])
+    others = [name for name in owner.devices if name != gone]
+    cut = [name for name in others if owner.devices[name].process.log.find("disconnected", start=marks[name])]
+    moved = [name for name in others if owner.watch.records("readings", name)[-1]["stream"] != streams[name] and name not in STOLEN]
+    expect(not cut and not moved, f"cut off as well: {cut}; in another stream: {moved}")
+    expect(not owner.devices[gone].process.log.find("connected", start=marks[gone]), f"{gone} came back")
+    return f"{took:.1f} s after the revocation was on its way {gone} was out; the other {len(others)} went on over the same connections in the same streams"
+
+
+def served(run, leaf, name):
+    """(how many messages the base station serves to whoever shows this certificate, what it says otherwise)."""
+    owner = plant(run)
+    request = subscription(owner.tenant, bytes.fromhex(owner.instantiation), ["keyring"])
+    answer = Stranger(run.stack, leaf, name).call(owner.gateway, "Transport/Subscribe", request, seconds=2)
+    return len(answer.messages), answer.said
+
+
+def refusals_of(run, spiffe, start):
+    return plant(run).gateway.process.log.find("security", lambda entry: entry["kind"] == "peer_refused" and entry["peer"] == spiffe, start)
+
+
+@assertion("S3b.6b")
+def a_stolen_console_is_locked_out(run):
+    owner, thief = plant(run), Leaf(run.adversary("adv-stolen-console"), "console")
+    base = owner.gateway
+    before, said = served(run, thief, "thief-before")
+    expect(before, f"the copy is not served before, and the refusal proves nothing: {said}")
+    serial = serial_of(run, thief.chain)
+    run.wired.pki_of(owner.tenant).renew(owner.tenant, "app", owner.app.name)
+    expect(serial_of(run, owner.app.leaf.chain) != serial, "the maintainer has the certificate that is to be revoked")
+    known, mark, started = len(base.process.log.find("revocations")), base.process.log.mark(), time.monotonic()
+    revoke(run, f"serial {serial}")
+    run.within(lambda: len(base.process.log.find("revocations")) > known, OUT_WITHIN, "the base station has not heard of it")
+    took = time.monotonic() - started
+    after, told = served(run, thief, "thief-after")
+    expect(not after, f"the copy is served {after} messages after the revocation")
+    expect(refusals_of(run, owner.app.leaf.spiffe, mark), f"the base station's log has no word of the refusal: {told}")
+    goes_on(run, without=STOLEN[:1])
+    renewed, why = served(run, owner.app.leaf, "maintainer")
+    expect(renewed, f"the maintainer is not served with its new certificate: {why}")
+    return f"served before; {took:.1f} s after certificate {serial} was revoked refused: {told}; the maintainer is served with another one"
