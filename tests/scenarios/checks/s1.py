@@ -243,12 +243,12 @@ def nothing_else_is_needed(run):
 
 
 def blocks(folder):
-    """Pieces of the sealed records in the files of a folder: half of a ciphertext's bytes are no ASCII, of what a store says of itself few are."""
+    """Pieces of the records in the files of a folder, which a store begins anew; what it says of itself would be the same again."""
     found = set()
-    for path in sorted(pathlib.Path(folder).rglob("*")):
-        data = path.read_bytes() if path.is_file() else b""
+    for path in sorted(path for kind in ("log", "sst", "blob") for path in pathlib.Path(folder).rglob(f"*.{kind}")):
+        data = path.read_bytes()
         pieces = (data[at:at + BLOCK] for at in range(0, len(data) - BLOCK, BLOCK))
-        found |= {piece for piece in pieces if sum(byte > 127 for byte in piece) > BLOCK // 4}
+        found |= {piece for piece in pieces if len(set(piece)) > BLOCK // 4}
     return found
 
 
