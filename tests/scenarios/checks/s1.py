@@ -17,7 +17,7 @@ from sockets import doors, has_none, peers
 LEVELS = (10, 35, 70, 100)
 OUTSIDE = ("198.51.100.7", 443)  # nobody's (RFC 5737)
 HEARD = range(1, 3001)  # ports of which everything that comes back is looked at
-BLOCK = 64  # bytes of a record that are searched for after a reset
+BLOCK = 128  # bytes that are searched for after a reset: more than what two records could share
 BAD = (b"", b"dim", b"brightness 101", b"brightness -1", b"brightness 1e1", b"on off", b"\xff\xfe\x00", b"on\r", b"o" * 300)
 
 
