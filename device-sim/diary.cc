@@ -16,6 +16,7 @@ namespace {
 constexpr StateFolder::Format kFormat{"ks-device-diary", 1};
 constexpr storage::LogRef kRecords{1, 0};
 constexpr size_t kWriteBufferBytes = 1 << 20;
+constexpr size_t kSlackBytes = 2 << 20;  // on disk, beyond twice what may be kept
 constexpr size_t kReadBytes = 1 << 20;
 constexpr size_t kNameBytes = 8;
 constexpr size_t kHeadBytes = StreamId::kSize + 8;
@@ -143,11 +144,16 @@ absl::Status Diary::Keep(ByteView plaintext) {
   sizes_.erase(sizes_.begin(), sizes_.begin() + static_cast<ptrdiff_t>(gone));
   bytes_ = bytes;
   dropped_ += gone;
-  return absl::OkStatus();
+  unsynced_ += size;
+  return unsynced_ < kSlackBytes ? absl::OkStatus() : Sync();
 }
 
 absl::Status Diary::Sync() {
-  return store_->Commit([](storage::Transaction&) { return absl::OkStatus(); });
+  KS_RETURN_IF_ERROR(store_->Commit([](storage::Transaction&) { return absl::OkStatus(); }));
+  unsynced_ = 0;
+  // What was dropped leaves the files by itself when there is a lot of it; here it shall not grow to that.
+  return store_->GetStats().disk_bytes > 2 * max_bytes_ + kSlackBytes ? store_->Reclaim(kRecords.tenant)
+                                                                      : absl::OkStatus();
 }
 
 absl::StatusOr<uint64_t> Diary::Read(const std::function<void(ByteView)>& take) const {

@@ -58,6 +58,7 @@ class Diary {
   std::deque<size_t> sizes_;  // of the records, oldest first
   size_t bytes_ = 0;
   uint64_t dropped_ = 0;
+  size_t unsynced_ = 0;  // bytes
 };
 
 // The key first; OK also when there was none.

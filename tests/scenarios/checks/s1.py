@@ -17,7 +17,7 @@ from sockets import doors, has_none, peers
 LEVELS = (10, 35, 70, 100)
 OUTSIDE = ("198.51.100.7", 443)  # nobody's (RFC 5737)
 HEARD = range(1, 3001)  # ports of which everything that comes back is looked at
-BLOCK = 64  # bytes of a record that are searched for after a reset
+BLOCK = 128  # bytes that are searched for after a reset: more than what two records could share
 BAD = (b"", b"dim", b"brightness 101", b"brightness -1", b"brightness 1e1", b"on off", b"\xff\xfe\x00", b"on\r", b"o" * 300)
 
 
@@ -243,12 +243,12 @@ def nothing_else_is_needed(run):
 
 
 def blocks(folder):
-    """Pieces of the sealed records in the files of a folder: half of a ciphertext's bytes are no ASCII, of what a store says of itself few are."""
+    """Pieces of the records in the files of a folder, which a store begins anew; what it says of itself would be the same again."""
     found = set()
-    for path in sorted(pathlib.Path(folder).rglob("*")):
-        data = path.read_bytes() if path.is_file() else b""
+    for path in sorted(path for kind in ("log", "sst", "blob") for path in pathlib.Path(folder).rglob(f"*.{kind}")):
+        data = path.read_bytes()
         pieces = (data[at:at + BLOCK] for at in range(0, len(data) - BLOCK, BLOCK))
-        found |= {piece for piece in pieces if sum(byte > 127 for byte in piece) > BLOCK // 4}
+        found |= {piece for piece in pieces if len(set(piece)) > BLOCK // 4}
     return found
 
 
