@@ -151,9 +151,10 @@ struct Tally {
   std::map<Digest, std::vector<Digest>> sealed;
 };
 
-// What of a COSE object is the sealed text with its tag: its end.
+// What of a COSE object is the sealed text, without its tag: that stands at the end.
 ByteView SealedPart(ByteView cose, size_t plain_bytes) {
-  return cose.last(std::min(cose.size(), plain_bytes + crypto::kAeadTagBytes));
+  const size_t end = cose.size() - std::min(cose.size(), crypto::kAeadTagBytes);
+  return cose.subspan(end - std::min(end, plain_bytes), std::min(end, plain_bytes));
 }
 
 void TryAll(const GroupView& view, const std::vector<KeyRing>& rings, Tally& tally) {

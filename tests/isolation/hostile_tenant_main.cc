@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -167,7 +168,7 @@ class Attacker {
   Attacker(Channel channel, SpiffeId id, std::string received)
       : channel_(std::move(channel)), id_(std::move(id)), received_(std::move(received)) {}
 
-  // One line for each cell. The order of victim and decoy changes from call to call.
+  // One line for each cell. Whether victim or decoy comes first is drawn each time.
   void Try(const Victim& victim, const std::string& commit) {
     Victim elsewhere = victim;  // of nobody, in the same tenant; and in none
     elsewhere.id = RandomSource::System().NewId<InstantiationId>();
@@ -178,11 +179,11 @@ class Attacker {
       const Victim& decoy = by_tenant ? nowhere : elsewhere;
       const std::string request = RequestFor(cell, victim, commit);
       const std::string other = RequestFor(cell, decoy, commit);
-      first_ = !first_;
+      const bool first = (random_() & 1) != 0;
       Timed theirs, absent;
-      if (first_) theirs = Ask(channel_, cell.method, request);
+      if (first) theirs = Ask(channel_, cell.method, request);
       absent = Ask(channel_, cell.method, other);
-      if (!first_) theirs = Ask(channel_, cell.method, request);
+      if (!first) theirs = Ask(channel_, cell.method, request);
       const bool same = theirs.answer.Bytes() == absent.answer.Bytes() &&
                         (by_tenant || id_.tenant() == victim.tenant ||
                          Ask(channel_, cell.method, RequestFor(cell, nowhere, commit)).answer.Bytes() ==
@@ -220,7 +221,7 @@ class Attacker {
   Channel channel_;
   SpiffeId id_;
   std::string received_;
-  bool first_ = false;
+  std::mt19937 random_;
 };
 
 // As its owner: how many groups and commits there are, and a digest of all their bytes and places.
