@@ -8,12 +8,15 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "core/base/bytes.h"
 #include "core/base/random.h"
 #include "core/base/status.h"
 #include "core/cose/cbor_writer.h"
+#include "core/crypto/aead.h"
+#include "core/crypto/hash.h"
 #include "core/membership/signed_object.h"
 #include "core/program/program.h"
 #include "core/program/state_folder.h"
@@ -153,8 +156,17 @@ struct Tally {
   std::map<InstantiationId, uint64_t> records;  // content records of each instantiation
   std::map<InstantiationId, uint64_t> opened;
   uint64_t tries = 0;
-  uint64_t closed_groups = 0;  // that the host's own keystore does not open
+  uint64_t closed_groups = 0;                          // that the host's own keystore does not open
+  std::set<std::pair<size_t, InstantiationId>> pairs;  // the ring of this number opened something of that one
+  // By digest of the plaintext, which stands in several places: digests of what it was sealed to.
+  std::map<Digest, std::vector<Digest>> sealed;
 };
+
+// What of a COSE object is the sealed text, without its tag: that stands at the end.
+ByteView SealedPart(ByteView cose, size_t plain_bytes) {
+  const size_t end = cose.size() - std::min(cose.size(), crypto::kAeadTagBytes);
+  return cose.subspan(end - std::min(end, plain_bytes), std::min(end, plain_bytes));
+}
 
 void TryAll(const GroupView& view, const std::vector<KeyRing>& rings, Tally& tally) {
   const GroupHeader& h = view.header();
@@ -162,7 +174,8 @@ void TryAll(const GroupView& view, const std::vector<KeyRing>& rings, Tally& tal
   const StreamPlace place{h.tenant, h.instantiation, h.topic, h.sender, h.epoch, h.stream};
   tally.records[h.instantiation] += view.records().size();
   std::vector<bool> open(view.records().size());
-  for (const KeyRing& ring : rings) {
+  for (size_t number = 0; number < rings.size(); ++number) {
+    const KeyRing& ring = rings[number];
     const absl::StatusOr<SenderKey> key = ring.SenderKeyFor(h.epoch, h.topic, h.sender);
     tally.tries += view.records().size();
     if (!key.ok()) continue;
@@ -170,7 +183,12 @@ void TryAll(const GroupView& view, const std::vector<KeyRing>& rings, Tally& tal
     if (!cipher.ok()) continue;
     for (size_t i = 0; i < open.size(); ++i) {
       Bytes plain;
-      if (cipher->Open(view.records()[i].sequence, view.records()[i].cose, plain).ok()) open[i] = true;
+      const ByteView cose = view.records()[i].cose;
+      if (!cipher->Open(view.records()[i].sequence, cose, plain).ok()) continue;
+      tally.pairs.emplace(number, h.instantiation);
+      if (!open[i])
+        tally.sealed[crypto::Sha256(plain)].push_back(crypto::Sha256(SealedPart(cose, plain.size())));
+      open[i] = true;
     }
   }
   for (const bool one : open)
@@ -193,18 +211,32 @@ absl::Status Open(const Opening& opening) {
   }
   uint64_t records = 0;
   for (const auto& [id, count] : tally.records) records += count;
+  uint64_t repeated = 0;
+  std::set<Digest> sealed;
+  for (const auto& [plain, forms] : tally.sealed) {
+    if (forms.size() < 2) continue;
+    repeated += forms.size();
+    sealed.insert(forms.begin(), forms.end());
+  }
   json instantiations = json::object();
   uint64_t whole = 0;
   for (const auto& [id, count] : tally.opened) {
     instantiations[ToHex(id.view())] = count;
     if (count == tally.records[id]) ++whole;
   }
-  std::cout
-      << json{{"stolen", rings.size()},   {"instantiations", tally.records.size()}, {"records", records},
-              {"tries", tally.tries},     {"readable", tally.opened.size()},        {"readable_whole", whole},
-              {"opened", instantiations}, {"closed_groups", tally.closed_groups}}
-             .dump()
-      << '\n';
+  std::cout << json{{"stolen", rings.size()},
+                    {"instantiations", tally.records.size()},
+                    {"records", records},
+                    {"tries", tally.tries},
+                    {"readable", tally.opened.size()},
+                    {"readable_whole", whole},
+                    {"opened", instantiations},
+                    {"closed_groups", tally.closed_groups},
+                    {"pairs", tally.pairs.size()},
+                    {"repeated_plaintexts", repeated},
+                    {"their_sealed_forms", sealed.size()}}
+                   .dump()
+            << '\n';
   return absl::OkStatus();
 }
 

@@ -26,6 +26,16 @@ def keys_of(run):
     return keys
 
 
+def ring_of(owner, folder):
+    """The keys of an instantiation as its owner's phone keeps them, as a file in `folder` that keystead-stolen-keys reads."""
+    (_, content, _), _ = demo_keys.decode(pathlib.Path(owner.app.state, "member").read_bytes())
+    member, _ = demo_keys.decode(content)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{owner.instantiation}.ring"
+    path.write_bytes(member[7])
+    path.chmod(0o600)
+
+
 def hits_in(folders, search):
     """{(whose folder, what, form)} of all that a Search finds in what an adversary took."""
     return {(folder.parent.name, what, form) for folder in folders for _, what, form in search.in_files(folder)}

@@ -29,7 +29,7 @@ PROCESS = Record(
     {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
      "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
-     "stranger": Flag(), "alike": Text(),
+     "stranger": Flag(), "alike": Text(), "metrics": Flag(),
      "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
      "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
 ASSERTION = Record(
@@ -196,6 +196,8 @@ def check_processes(value, reading):
             wrong(f"is said to be like {process['alike']}, which is no device of the same kind and product that the control starts", "alike")
         if "provider" in process and process["program"] != "keystead-backend":
             wrong("has a provider, which only backends have", "provider")
+        if "metrics" in process and process["program"] != "keystead-backend":
+            wrong("has metrics, which only of backends are looked at", "metrics")
         if process["program"] in ("keystead-device-sim", "keystead-mobile-stub", "keystead-gateway"):
             if process.get("product") not in value["products"]:
                 wrong(f"belongs to product {process.get('product')!r}; known are {', '.join(value['products'])}", "product")

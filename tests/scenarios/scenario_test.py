@@ -128,6 +128,7 @@ class WrongTest(Changed):
     def test_a_provider_or_a_journal_where_there_is_none_and_a_tenant_of_two_providers(self):
         self.wrong(lambda v: v["processes"]["bulb-a"].update(provider="provider-two.example"), "bulb-a has a provider, which only backends have")
         self.wrong(lambda v: v["processes"]["registry"].update(journal_bytes=4096), "registry has journal_bytes, which only devices have")
+        self.wrong(lambda v: v["processes"]["hub-a"].update(metrics=True), "hub-a has metrics, which only of backends are looked at")
 
         def two(value):
             value["processes"]["other"] = {**value["processes"]["registry"], "provider": "provider-two.example"}

@@ -120,7 +120,8 @@ class Wired:
             if process["program"] == "keystead-backend":
                 pki = self.pki_at(name)
                 provider = pathlib.Path(pki.folder) / "provider"
-                self.hops[name] = product.start_backend(self.stack, pki, name, "--enrollment", pki.tenants,
+                metrics = ["--metrics-listen", product.LISTEN] if process.get("metrics") else []
+                self.hops[name] = product.start_backend(self.stack, pki, name, *metrics, "--enrollment", pki.tenants,
                                                         "--provider", f"{pki.provider_name}={pki.provider_roots}",
                                                         "--audit-chain", provider / "audit/chain.pem", "--audit-key", provider / "audit/key.pem")
             elif process["program"] == "keystead-infra-sim":

@@ -1,16 +1,14 @@
 """C2: the platform misbehaves in every way that is its to choose: who made the product controls what is left to control."""
 
 import functools
-import os
 import pathlib
 import shutil
 
 import demo_battle
-import demo_keys
 from demo_canary import Search
 from battle import SPOILT, Battle
 from harness import Failure, wait_until
-from product_keys import keys_of
+from product_keys import keys_of, ring_of
 from provider_account import administer
 from registry import assertion, expect
 
@@ -77,25 +75,13 @@ def control(wired):
     return found
 
 
-def rings_of(wired, product, folder):
-    """The keys of an instantiation as its owner's phone keeps them, as files that keystead-stolen-keys reads."""
-    owner = wired.products[product]
-    with open(os.path.join(owner.app.state, "member"), "rb") as file:
-        (_, content, _), _ = demo_keys.decode(file.read())
-    member, _ = demo_keys.decode(content)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / f"{owner.instantiation}.ring"
-    path.write_bytes(member[7])
-    path.chmod(0o600)
-
-
 def try_rings(wired, host, products, name):
     """Every record of the whole store with every key of these products; what opens, by instantiation."""
     folder = pathlib.Path(wired.stack.path(name))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     for product in products:
-        rings_of(wired, product, folder)
+        ring_of(wired.products[product], folder)
     return host.opened_with(folder)
 
 
