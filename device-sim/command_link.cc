@@ -33,13 +33,6 @@ CommandLink::CommandLink(const Options& options, std::string_view snapshot)
       in_pass_ = true;
     });
   };
-  on.on_other_history = [this](const Topic&) {
-    log_id_ = LogId();
-    PostPaused([this] {
-      absl::MutexLock lock(options_.mutex);
-      reader_.HopContradicts(topic_);
-    });
-  };
   on.on_caught_up = [this](const Topic&) {
     PostPaused([this] {
       absl::MutexLock lock(options_.mutex);

@@ -202,14 +202,6 @@ void Downlink::Restart() {
   on.on_entries = [this, weak = std::weak_ptr<Feed>(feed)](const TopicBatch& batch) {
     if (const std::shared_ptr<Feed> alive = weak.lock(); alive != nullptr) Take(alive, batch);
   };
-  on.on_other_history = [tenant = options_.tenant, id = *id_](const Topic& topic) {
-    Report({.kind = SecurityEventKind::kProviderRolledBack,
-            .tenant = tenant.str(),
-            .instantiation = id.ToHex(),
-            .topic = topic.str(),
-            .peer = "next hop",
-            .detail = "the next hop no longer has what was read from it before"});
-  };
   on.on_disconnected = [](const absl::Status& why) {
     Log(LogLevel::kInfo, "downlink_disconnected",
         {{"code", Std(absl::StatusCodeToString(why.code()))}, {"reason", Std(why.message())}});

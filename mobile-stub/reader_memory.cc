@@ -17,10 +17,7 @@ Bytes ReaderMemory::Encode() const {
   cose::CborWriter w;
   w.Array(4).Uint(generation).Bstr(snapshot);
   w.Array(positions.size());
-  for (const auto& [topic, at] : positions) {
-    w.Array(4).Text(topic.str()).Bstr(at.log.view()).Uint(at.next);
-    cose::EncodeOne(w, at.last);
-  }
+  for (const auto& [topic, at] : positions) w.Array(3).Text(topic.str()).Bstr(at.log.view()).Uint(at.next);
   w.Array(alarms.size());
   for (const auto& [kind, count] : alarms) w.Array(2).Text(kind).Uint(count);
   return w.Take();
@@ -35,18 +32,12 @@ absl::StatusOr<ReaderMemory> ReaderMemory::Parse(ByteView encoded) {
   out.snapshot = ToBytes(snapshot);
   KS_ASSIGN_OR_RETURN(const size_t positions, r.ReadArray());
   for (size_t i = 0; i < positions; ++i) {
-    KS_ASSIGN_OR_RETURN(const size_t parts, r.ReadArray());
-    if (parts != 3 && parts != 4) return absl::InvalidArgumentError("a position has 3 or 4 parts");
+    KS_RETURN_IF_ERROR(r.ReadArrayOf(3));
     KS_ASSIGN_OR_RETURN(const std::string_view text, r.ReadText());
     KS_ASSIGN_OR_RETURN(const Topic topic, Topic::Parse(text));
     Position at;
     KS_ASSIGN_OR_RETURN(at.log, r.ReadId<LogId>());
     KS_ASSIGN_OR_RETURN(at.next, r.ReadUint());
-    const absl::StatusOr<bool> unknown = parts == 3 ? true : r.TryNull();  // 3: of an earlier version
-    KS_RETURN_IF_ERROR(unknown.status());
-    if (!*unknown) {
-      KS_ASSIGN_OR_RETURN(at.last, r.ReadId<Digest>());
-    }
     out.positions[topic] = at;
   }
   KS_ASSIGN_OR_RETURN(const size_t alarms, r.ReadArray());

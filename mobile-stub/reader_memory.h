@@ -4,7 +4,6 @@
 #pragma once
 
 #include <map>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -18,7 +17,6 @@ struct ReaderMemory {
   struct Position {
     LogId log;
     uint64_t next = 0;
-    std::optional<Digest> last;  // of the entry before it, as SubscriberTopic has it
     bool operator==(const Position&) const = default;
   };
 

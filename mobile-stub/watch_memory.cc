@@ -26,7 +26,7 @@ ReaderMemory WatchSession::Seen() {
     if (s.received > s.next - std::min(s.next, missing)) holding.insert(s.place.topic);
   }
   for (auto& [topic, state] : topics_) {
-    if (!holding.contains(topic) && !early_.Holds(topic)) state.safe = state.reached;
+    if (!holding.contains(topic) && !early_.Holds(topic)) state.safe = {state.log, state.next};
     if (state.safe.log != LogId()) memory.positions[topic] = state.safe;
   }
   memory.snapshot = reader_->Snapshot();

@@ -65,7 +65,10 @@ WatchSession::WatchSession(const Engine& engine, WatchObserver* observer, const 
     }
   }
   for (const auto& [topic, at] : memory.positions) {
-    topics_[topic].safe = topics_[topic].reached = at;
+    TopicState& state = topics_[topic];
+    state.safe = at;
+    state.log = at.log;
+    state.next = at.next;
   }
   inbox_ = std::make_unique<KeyringInbox>(
       engine, &member_,
@@ -90,9 +93,8 @@ absl::Status WatchSession::Begin() {
   {
     absl::MutexLock lock(&mutex_);
     const Section section(this);
-    const ReaderMemory::Position& keyring = topics_[Topic::Keyring()].reached;
-    KS_RETURN_IF_ERROR(
-        keyring_.subscriber->Add({{Topic::Keyring(), keyring.log, keyring.next, keyring.last}}));
+    const TopicState& keyring = topics_[Topic::Keyring()];
+    KS_RETURN_IF_ERROR(keyring_.subscriber->Add({{Topic::Keyring(), keyring.log, keyring.next}}));
     MembershipChanged();
     Beat(engine_.clock().Uptime());
   }
@@ -141,10 +143,6 @@ SubscriberCallbacks WatchSession::CallbacksFor(Lane& lane) {
     Post(
         lane, [this, topic, log]() ABSL_NO_THREAD_SAFETY_ANALYSIS { NewLog(topic, log); }, 0);
   };
-  on.on_other_history = [this, &lane](const Topic& topic) {
-    Post(
-        lane, [this, topic]() ABSL_NO_THREAD_SAFETY_ANALYSIS { OtherHistory(topic); }, 0);
-  };
   on.on_caught_up = [this, &lane](const Topic& topic) {
     Post(
         lane, [this, topic]() ABSL_NO_THREAD_SAFETY_ANALYSIS { CaughtUp(topic); }, 0);
@@ -167,10 +165,8 @@ void WatchSession::Enqueue(Lane& lane, const TopicBatch& batch) {
   std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
   Post(
       lane,
-      [this, topic = batch.topic, log = batch.log_id, first = batch.first_offset, last = batch.last,
-       groups = std::move(groups)]() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-        Take(topic, {log, first + groups.size(), last}, first, groups);
-      },
+      [this, topic = batch.topic, log = batch.log_id, first = batch.first_offset,
+       groups = std::move(groups)]() ABSL_NO_THREAD_SAFETY_ANALYSIS { Take(topic, log, first, groups); },
       bytes);
 }
 
@@ -211,31 +207,23 @@ size_t WatchSession::queued_bytes() const {
 void WatchSession::NewLog(const Topic& topic, const LogId& log) {
   TopicState& state = topics_[topic];
   state.fresh = true;
-  state.changed_log = state.reached.log != log;
-  if (state.changed_log) state.reached = {.log = log};
+  state.changed_log = state.log != log;
+  if (state.changed_log) state.next = 0;
+  state.log = log;
   if (!connected_) observer_->OnConnection(true, "");
   connected_ = true;
 }
 
-void WatchSession::OtherHistory(const Topic& topic) {
-  topics_[topic].reached = {};  // the next call begins as with another log
-  if (topic.is_sealed()) return reader_->HopContradicts(topic);
-  Report({.kind = SecurityEventKind::kProviderRolledBack,
-          .tenant = member_.identity().tenant.str(),
-          .instantiation = member_.identity().id.ToHex(),
-          .topic = topic.str(),
-          .detail = "this hop no longer has what was read from it before"});
-}
-
-void WatchSession::Take(const Topic& topic, const ReaderMemory::Position& behind, uint64_t first_offset,
+void WatchSession::Take(const Topic& topic, const LogId& log, uint64_t first_offset,
                         const std::vector<Payload>& groups) {
   TopicState& state = topics_[topic];
   // From the first entry: another log, or the same one put back to an earlier state.
-  if (state.fresh && (state.changed_log || first_offset < state.reached.next)) reader_->BeginPass(topic);
+  if (state.fresh && (state.changed_log || first_offset < state.next)) reader_->BeginPass(topic);
   state.fresh = false;
   state.changed_log = false;
+  state.log = log;
   for (const Payload& payload : groups) TakeGroup(topic, payload);
-  state.reached = behind;
+  state.next = first_offset + groups.size();
   dirty_ = true;
 }
 
@@ -292,8 +280,8 @@ void WatchSession::MembershipChanged() {
     if (!options_.only.empty() && std::ranges::find(options_.only, topic.member()) == options_.only.end()) {
       continue;
     }
-    const ReaderMemory::Position& at = topics_[topic].reached;
-    wanted.push_back({topic, at.log, at.next, at.last});
+    const TopicState& state = topics_[topic];
+    wanted.push_back({topic, state.log, state.next});
   }
   if (const absl::Status s = data_.subscriber->Add(std::move(wanted)); !s.ok()) {
     Log(LogLevel::kWarning, "too_many_topics", {{"reason", Std(s.message())}});

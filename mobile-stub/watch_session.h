@@ -117,7 +117,8 @@ class WatchSession final : private ReaderListener {
   };
   struct TopicState {
     ReaderMemory::Position safe;  // nothing before it is held back
-    ReaderMemory::Position reached;
+    LogId log;
+    uint64_t next = 0;
     bool fresh = true;  // nothing has come on this connection
     bool changed_log = false;
     bool caught_up = false;
@@ -138,9 +139,8 @@ class WatchSession final : private ReaderListener {
   void Post(Lane& lane, std::function<void()> job, size_t bytes);
 
   // THREAD: the session's executor.
-  void Take(const Topic& topic, const ReaderMemory::Position& behind, uint64_t first_offset,
-            const std::vector<Payload>& groups) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void OtherHistory(const Topic& topic) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Take(const Topic& topic, const LogId& log, uint64_t first_offset, const std::vector<Payload>& groups)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeGroup(const Topic& topic, const Payload& payload) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeRecords(const GroupView& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeEarly() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

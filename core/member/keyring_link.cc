@@ -14,12 +14,6 @@ KeyringLink::KeyringLink(const Options& options)
     : options_(options), jobs_(options.executor), position_(options.start) {
   SubscriberCallbacks on;
   on.on_entries = [this](const TopicBatch& batch) { Take(batch); };
-  on.on_other_history = [id = options.id](const Topic& topic) {
-    Report({.kind = SecurityEventKind::kProviderRolledBack,
-            .instantiation = id.ToHex(),
-            .topic = topic.str(),
-            .detail = "this hop no longer has what was read from it before"});
-  };
   on.on_caught_up = [this](const Topic&) {
     if (!options_.on_caught_up) return;
     subscriber_->Pause();  // a hop may say it as often as it likes
@@ -53,13 +47,12 @@ void KeyringLink::Take(const TopicBatch& batch) {
   subscriber_->Pause();
   std::vector<Payload> groups(batch.groups.begin(), batch.groups.end());
   const uint64_t behind = batch.first_offset + groups.size();
-  jobs_.Post([this, groups = std::move(groups), log_id = batch.log_id, behind, last = batch.last] {
+  jobs_.Post([this, groups = std::move(groups), log_id = batch.log_id, behind] {
     Process(groups);
     {
       absl::MutexLock lock(&position_mutex_);
       position_.log_id = log_id;
       position_.next_offset = behind;
-      position_.last = last;
     }
     subscriber_->Resume();
   });

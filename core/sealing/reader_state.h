@@ -5,7 +5,6 @@
 #include <map>
 #include <utility>
 
-#include "core/sealing/pass_record.h"
 #include "core/sealing/reader.h"
 #include "core/sealing/stream_writer.h"
 
@@ -51,8 +50,8 @@ struct Reader::Stream {
   uint64_t duplicates = 0;
   uint64_t conflicts = 0;
   uint64_t refused = 0;
-  std::optional<PassRecord> pass;  // since BeginPass, until CaughtUp
-  bool contradicted = false;       // said, and the hop was not read anew since
+  uint64_t pass_end = 0;  // highest sequence + 1 since BeginPass
+  bool in_pass = false;
   std::vector<Loss> losses;
   std::optional<Freshness> last_word;
   uint64_t last_word_sequence = 0;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "core/base/limits.h"
-#include "core/crypto/hash.h"
 #include "core/transport/status_mapping.h"
 #include "core/transport/subscriber_impl.h"
 
@@ -136,15 +135,10 @@ SubscribeStream* Subscriber::Impl::OpenLocked() {
     v1::TopicPosition& position = *request.add_topics();
     position.set_topic(name.str());
     if (topic.log_id != LogId()) position.set_log_id(topic.log_id.ToString());
-    const bool anchored = topic.last.has_value() && topic.next_offset > 0;
-    stream_->anchors.push_back(anchored ? topic.last : std::nullopt);
-    stream_->anchors_left += anchored ? 1 : 0;
-    position.set_next_offset(topic.next_offset - (anchored ? 1 : 0));
+    position.set_next_offset(topic.next_offset);
     position.set_only_new(topic.only_new);
   }
   stream_->announced.resize(stream_->topics.size());
-  stream_->first_kept.resize(stream_->topics.size());
-  stream_->ignored.resize(stream_->topics.size());
   return stream_.get();
 }
 
@@ -177,7 +171,6 @@ void Subscriber::Impl::Closed(SubscribeStream& stream, const grpc::Status& statu
     absl::MutexLock lock(&mutex_);
     tell = !stopped_ && !restart_;
     if (stream.protocol_error) why = absl::FailedPreconditionError("the hop does not keep to the protocol");
-    if (stream.other_history) why = absl::DataLossError("the hop has another history than was read before");
     if (why.ok()) why = absl::UnavailableError("the hop ended the call");
     stats_.connected = false;
   }
@@ -229,8 +222,6 @@ Subscriber::Impl::After Subscriber::Impl::Received(SubscribeStream& stream) {
   }
   absl::MutexLock lock(&mutex_);
   if (stopped_ || restart_) return After::kGiveUp;
-  // Once of every topic is known what it has: they all begin anew in one call.
-  if (stream.other_history && stream.anchors_left == 0) return After::kGiveUp;
   if (paused_ == 0) return After::kRead;
   stream.reading = false;  // Resume reads on; the hold keeps the stream
   return After::kWait;
@@ -247,12 +238,7 @@ bool Subscriber::Impl::Deliver(SubscribeStream& stream, v1::TopicEntries& entrie
     bytes += group.size();
     groups.push_back(std::make_shared<const std::string>(std::move(group)));
   }
-  if (stream.ignored[entries.topic()]) return true;
   const bool first = !stream.announced[entries.topic()];
-  std::optional<Digest>& anchor = stream.anchors[entries.topic()];
-  uint64_t offset = entries.first_offset();
-  bool contradicted = false;
-  Digest last;
   LogId log_id;
   {
     absl::MutexLock lock(&mutex_);
@@ -262,33 +248,15 @@ bool Subscriber::Impl::Deliver(SubscribeStream& stream, v1::TopicEntries& entrie
     if (first) {
       const absl::StatusOr<LogId> id = LogId::FromBytes(entries.log_id());
       if (!id.ok() || *id == LogId()) return false;
-      if (topic.log_id != *id) {
-        topic.next_offset = 0;
-        topic.last.reset();
-        if (std::exchange(anchor, std::nullopt).has_value()) --stream.anchors_left;
-      }
-      topic.log_id = *id;
+      if (topic.log_id != *id) topic.next_offset = 0;
+      topic.log_id = log_id = *id;
       topic.only_new = false;
-      stream.first_kept[entries.topic()] = entries.first_kept();
-    } else if (!entries.log_id().empty() ||
-               (!anchor.has_value() && !groups.empty() && offset < topic.next_offset)) {
+    } else if (!entries.log_id().empty() || (!groups.empty() && entries.first_offset() < topic.next_offset)) {
       return false;
     }
     log_id = topic.log_id;
-    if (offset > UINT64_MAX - groups.size()) return false;
-    if (anchor.has_value()) {
-      contradicted = Contradicts(stream, topic, entries, groups, offset);
-    } else if (first) {
-      topic.next_offset = offset;
-    }
-    if (contradicted) {
-      topic.next_offset = 0;
-      topic.last.reset();
-    } else if (!groups.empty()) {
-      last = crypto::Sha256(AsBytes(*groups.back()));
-      topic.next_offset = offset + groups.size();
-      topic.last = last;
-    }
+    if (entries.first_offset() > UINT64_MAX - groups.size()) return false;
+    if (first || !groups.empty()) topic.next_offset = entries.first_offset() + groups.size();
     stats_.groups += groups.size();
     stats_.bytes += bytes;
   }
@@ -296,31 +264,10 @@ bool Subscriber::Impl::Deliver(SubscribeStream& stream, v1::TopicEntries& entrie
     stream.announced[entries.topic()] = true;
     if (callbacks_.on_log) callbacks_.on_log(name, log_id, entries.first_kept());
   }
-  if (contradicted) {
-    stream.ignored[entries.topic()] = stream.other_history = true;
-    if (callbacks_.on_other_history) callbacks_.on_other_history(name);
-    return true;
-  }
-  if (!groups.empty() && callbacks_.on_entries) callbacks_.on_entries({name, log_id, offset, groups, last});
+  if (!groups.empty() && callbacks_.on_entries)
+    callbacks_.on_entries({name, log_id, entries.first_offset(), groups});
   if (entries.caught_up() && callbacks_.on_caught_up) callbacks_.on_caught_up(name);
   return true;
-}
-
-// Whether the log has something else than the entry that was read last. If it has that, takes it out of
-// `groups`. Of an entry that retention has discarded nothing can be said.
-bool Subscriber::Impl::Contradicts(SubscribeStream& stream, const SubscriberTopic& topic,
-                                   const v1::TopicEntries& entries, std::vector<Payload>& groups,
-                                   uint64_t& offset) {
-  if (groups.empty() && !entries.caught_up()) return false;  // not yet known
-  std::optional<Digest>& anchor = stream.anchors[entries.topic()];
-  const Digest wanted = *std::exchange(anchor, std::nullopt);
-  --stream.anchors_left;
-  if (groups.empty()) return stream.first_kept[entries.topic()] < topic.next_offset;
-  if (offset >= topic.next_offset) return false;
-  if (offset + 1 < topic.next_offset || crypto::Sha256(AsBytes(*groups.front())) != wanted) return true;
-  groups.erase(groups.begin());
-  ++offset;
-  return false;
 }
 
 void Subscriber::Impl::ReadEnded(SubscribeStream& stream, bool protocol_error) {

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,9 +24,7 @@ struct SubscriberTopic {
   Topic topic;
   LogId log_id;              // all zero: unknown
   uint64_t next_offset = 0;  // first entry wanted
-  // SHA-256 of the entry before it, if known: that entry is asked for again, and must be the same.
-  std::optional<Digest> last = std::nullopt;
-  bool only_new = false;  // with an unknown log: begin at the end
+  bool only_new = false;     // with an unknown log: begin at the end
 };
 
 // Groups first_offset, first_offset + 1, … of a topic's log. Their bytes come from outside, unparsed.
@@ -36,7 +33,6 @@ struct TopicBatch {
   LogId log_id;
   uint64_t first_offset = 0;
   std::span<const Payload> groups;
-  Digest last;  // SHA-256 of the last of them
 };
 
 // Called one at a time, on gRPC's threads; must not block. They may call every function of the subscriber but
@@ -47,10 +43,6 @@ struct SubscriberCallbacks {
   // entry that there is: above the position asked for, retention has discarded what lies between. A log id
   // other than before: another hop or a restored one; its entries come from the first on.
   std::function<void(const Topic& topic, const LogId& log_id, uint64_t first_kept)> on_log;
-  // The log has another entry, or none, where this reader read one before: it was put back to an earlier
-  // state, whether or not it has grown since, or is shown otherwise to others. What the hop says of the topic
-  // is ignored until the next call, which begins with the log's first entry.
-  std::function<void(const Topic& topic)> on_other_history;
   std::function<void(const Topic& topic)> on_caught_up;  // all that was there when the call began has come
   std::function<void(const absl::Status& why)> on_disconnected;
 };

@@ -5,7 +5,6 @@
 #include <grpcpp/support/client_callback.h>
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -29,18 +28,12 @@ struct SubscribeStream final : public grpc::ClientReadReactor<v1::SubscribeRespo
   grpc::ClientContext context;
   v1::SubscribeRequest request;
   v1::SubscribeResponse response;
-  std::vector<Topic> topics;  // by index in the request
-  // Touched by the reaction only, once the call is open.
-  std::vector<bool> announced;                 // topics whose first message has come
-  std::vector<uint64_t> first_kept;            // as announced
-  std::vector<std::optional<Digest>> anchors;  // of the entry before next_offset, until it has come again
-  size_t anchors_left = 0;
-  std::vector<bool> ignored;  // topics that contradicted
+  std::vector<Topic> topics;    // by index in the request
+  std::vector<bool> announced;  // topics whose first message has come; touched by the reaction only
   bool reading = true;
   bool released = false;  // the hold is, or is about to be, removed
   bool done = false;
   bool protocol_error = false;
-  bool other_history = false;  // of a topic at least
 };
 
 class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
@@ -72,8 +65,6 @@ class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
   bool ReleaseLocked(SubscribeStream& stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CancelAndRelease(bool restart);
   bool Deliver(SubscribeStream& stream, v1::TopicEntries& entries);
-  static bool Contradicts(SubscribeStream& stream, const SubscriberTopic& topic,
-                          const v1::TopicEntries& entries, std::vector<Payload>& groups, uint64_t& offset);
   void Reconnect();
 
   const SubscriberCallbacks callbacks_;

@@ -211,36 +211,6 @@ TEST_F(WatchTest, HopThatHoldsLessThanWasSeenIsNoticed) {
   ASSERT_TRUE(session_->Stop().ok());
 }
 
-// The log of the same name and length holds something else: it was put back and has grown since, or another
-// reader is shown another one.
-TEST_F(WatchTest, AHopThatHasAnotherRecordWhereOneWasReadIsNoticed) {
-  const uint64_t at = device_->SendReading(1, true);
-  AwaitReadings(1);
-  ASSERT_TRUE(session_->Stop().ok());
-  ReaderMemory memory = Must(engine_->state().LoadReaderMemory());
-  for (auto& [topic, position] : memory.positions) {
-    ASSERT_TRUE(position.last.has_value());
-    if (topic.kind() == TopicKind::kTelemetry) position.last = Digest();
-  }
-  ASSERT_TRUE(engine_->state().SaveReaderMemory(memory).ok());
-  Witness again;
-  session_ = Must(WatchSession::Start(*engine_, &again, Quick()));
-  again.Await(
-      [](const Witness& w) {
-        return std::ranges::any_of(w.alarms(), [](const SecurityEvent& e) {
-          return e.kind == SecurityEventKind::kProviderRolledBack && e.topic.starts_with("telemetry");
-        });
-      },
-      "provider rolled back");
-  again.Await(
-      [&](const Witness& w) {
-        return std::ranges::any_of(w.duplicates(), [&](const auto& d) { return d.second == at; });
-      },
-      "the log from its beginning");
-  EXPECT_TRUE(again.readings().empty());
-  ASSERT_TRUE(session_->Stop().ok());
-}
-
 TEST_F(WatchTest, FollowsAChangeMadeByAnotherProcess) {
   device_->SendReading(1, true);
   AwaitReadings(1);

@@ -217,10 +217,6 @@ SubscriberCallbacks ReadWitness::Callbacks() {
     absl::MutexLock lock(&mutex_);
     first_kept_[topic.str()] = first_kept;
   };
-  out.on_other_history = [this](const Topic&) {
-    absl::MutexLock lock(&mutex_);
-    ++other_histories_;
-  };
   out.on_caught_up = [this](const Topic& topic) {
     absl::MutexLock lock(&mutex_);
     caught_up_.insert(topic.str());
@@ -250,10 +246,6 @@ std::map<std::string, std::vector<std::pair<uint64_t, std::string>>> ReadWitness
 std::map<std::string, uint64_t> ReadWitness::first_kept() const {
   absl::MutexLock lock(&mutex_);
   return first_kept_;
-}
-size_t ReadWitness::other_histories() const {
-  absl::MutexLock lock(&mutex_);
-  return other_histories_;
 }
 std::vector<absl::Status> ReadWitness::disconnects() const {
   absl::MutexLock lock(&mutex_);

@@ -114,7 +114,6 @@ class ReadWitness {
   void AwaitDisconnects(size_t count);
   std::map<std::string, std::vector<std::pair<uint64_t, std::string>>> records() const;  // by topic
   std::map<std::string, uint64_t> first_kept() const;
-  size_t other_histories() const;
   std::vector<absl::Status> disconnects() const;
   size_t count() const;
 
@@ -124,7 +123,6 @@ class ReadWitness {
   std::map<std::string, uint64_t> first_kept_;
   std::set<std::string> caught_up_;
   std::vector<absl::Status> disconnects_;
-  size_t other_histories_ = 0;
   size_t count_ = 0;
 };
 

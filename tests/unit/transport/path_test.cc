@@ -5,7 +5,6 @@
 #include <filesystem>
 
 #include "core/base/limits.h"
-#include "core/crypto/hash.h"
 #include "tests/unit/transport/path_clients.h"
 
 namespace keystead::testing {
@@ -200,51 +199,6 @@ TEST(PathTest, PositionsCountOnTheirOwnLogOnly) {
   ASSERT_EQ(subscriber->Positions().size(), 1u);
   EXPECT_EQ(subscriber->Positions()[0].next_offset, 10u);
   EXPECT_EQ(subscriber->Positions()[0].log_id, id);
-}
-
-// The same log id, and another entry where one was read, or none: whether or not the log has grown since.
-TEST(PathTest, ALogThatContradictsWhatWasReadIsToldAndReadAnew) {
-  HopServer server;
-  PublishWitness published;
-  const auto publisher = StartPublisher(server, published);
-  std::vector<Digest> entries;
-  for (uint64_t i = 0; i < 10; ++i) {
-    const Payload group = TestGroup(TestHeader(1), {{i, std::to_string(i)}});
-    entries.push_back(crypto::Sha256(AsBytes(*group)));
-    ASSERT_TRUE(publisher->Enqueue(group).ok());
-  }
-  published.AwaitDurable(10);
-  const TopicLog log = **server.log().FindTopic({kTestTenantNumber, TestInstantiation(), TestTopic(1)});
-  const auto read_from = [&](uint64_t next, const Digest& last, size_t contradictions) {
-    ReadWitness read;
-    const auto subscriber =
-        StartSubscriber(server, read, {{TestTopic(1), log.id, next, std::optional(last)}});
-    read.AwaitCaughtUp(1);
-    EXPECT_EQ(read.other_histories(), contradictions) << next;
-    EXPECT_EQ(subscriber->Positions()[0].next_offset, std::max<uint64_t>(next > 10 ? 0 : next, 10));
-    EXPECT_EQ(subscriber->Positions()[0].last, entries[9]);
-    std::vector<uint64_t> out;
-    auto records = read.records();
-    for (const auto& [sequence, bytes] : records[TestTopic(1).str()]) out.push_back(sequence);
-    return out;
-  };
-  EXPECT_THAT(read_from(8, entries[7], 0), ElementsAre(8, 9));
-  EXPECT_THAT(read_from(10, entries[9], 0), ElementsAre());
-  EXPECT_EQ(read_from(8, entries[6], 1).size(), 10u) << "has grown past the position since";
-  EXPECT_EQ(read_from(10, entries[8], 1).size(), 10u);
-  EXPECT_EQ(read_from(11, entries[9], 1).size(), 10u) << "ends right before the entry";
-  EXPECT_EQ(read_from(14, entries[9], 1).size(), 10u) << "ends before it";
-  RecordLogChanges changes;
-  ASSERT_TRUE(server.store()
-                  .Commit([&](storage::Transaction& t) {
-                    const absl::Status status = server.log().TrimTo(t, log.ref, 6, changes);
-                    server.log().Finish(changes, status);
-                    return status;
-                  })
-                  .ok());
-  EXPECT_EQ(read_from(6, entries[0], 0).size(), 4u) << "of what was discarded nothing can be said";
-  EXPECT_EQ(read_from(2, entries[0], 0).size(), 4u);
-  EXPECT_EQ(read_from(7, entries[0], 1).size(), 4u);
 }
 
 TEST(PathTest, ChangesOfTheRosterEndOpenCalls) {
