@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/observe/log.h"
 #include "device-sim/device_clock.h"
+#include "device-sim/device_store.h"
 #include "device-sim/diary.h"
 #include "device-sim/readings.h"
 
@@ -145,12 +146,7 @@ void LoneDevice::Run(TerminationSignal& termination) {
 absl::Status RunAlone(const Options& options, Program& program) {
   KS_RETURN_IF_ERROR(CheckOptions(options));
   KS_ASSIGN_OR_RETURN(const StateFolder folder, StateFolder::Open(options.state));
-  absl::StatusOr<StateFolder::Lock> lock = folder.Acquire("lock", false);
-  if (absl::IsUnavailable(lock.status())) {
-    return absl::UnavailableError(absl::StrCat(
-        "state folder ", options.state, " is in use by another process: end it or choose another --state"));
-  }
-  KS_RETURN_IF_ERROR(lock.status());
+  KS_ASSIGN_OR_RETURN(const StateFolder::Lock lock, LockState(folder));
   if (folder.Has(options.id + ".member")) {
     return absl::FailedPreconditionError(
         absl::StrCat(options.id, " belongs to a home: start it with its --next-hop, without which it works ",

@@ -28,6 +28,13 @@ std::string MarkKey(uint64_t slot, const MemberId& signer) { return MarkPrefix(s
 
 }  // namespace
 
+absl::StatusOr<StateFolder::Lock> LockState(const StateFolder& folder) {
+  absl::StatusOr<StateFolder::Lock> lock = folder.Acquire("lock", false);
+  if (!absl::IsUnavailable(lock.status())) return lock;
+  return absl::UnavailableError(absl::StrCat(
+      "state folder ", folder.path(), " is in use by another process: end it or choose another --state"));
+}
+
 absl::StatusOr<std::unique_ptr<storage::LogStore>> OpenDeviceStore(const std::string& path) {
   storage::Options options;
   options.path = path;

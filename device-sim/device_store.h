@@ -1,4 +1,5 @@
-// Rows and logs of the devices in the one store of the process: numbers, command marks, journals.
+// The state folder of the process, and rows and logs of the devices in its one store: numbers, command marks,
+// journals.
 #pragma once
 
 #include <map>
@@ -9,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "core/base/ids.h"
+#include "core/program/state_folder.h"
 #include "core/storage/log_store.h"
 
 namespace keystead::device_sim {
@@ -20,6 +22,8 @@ inline constexpr storage::Table kSlotTable{35};    // <device id> → slot
 inline constexpr storage::Table kResetTable{36};   // <slot> → reset counter, beside the one in <id>.join
 inline constexpr storage::Table kLeaseTable{37};  // <slot> → milliseconds without the owner (sealing/lease.h)
 
+// That no other process has. UNAVAILABLE: one has it, with what to do; else as StateFolder::Acquire.
+absl::StatusOr<StateFolder::Lock> LockState(const StateFolder& folder);
 absl::StatusOr<std::unique_ptr<storage::LogStore>> OpenDeviceStore(const std::string& path);
 
 // A number of its own for each id, the same at every start: gives new ones in one commit.

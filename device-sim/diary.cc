@@ -97,18 +97,25 @@ absl::Status Diary::Begin(const std::string& path, RandomSource& random) {
   options.write_buffer_bytes = kWriteBufferBytes;
   options.block_cache_bytes = kReadBytes;
   KS_ASSIGN_OR_RETURN(store_, storage::LogStore::Open(options));
-  KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, store_->GetBounds(kRecords));
-  for (uint64_t at = bounds.first; at < bounds.end;) {
-    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, store_->Read(kRecords, at, kReadBytes));
-    for (const storage::Entry& entry : entries) {
-      sizes_.push_back(entry.bytes->size());
-      bytes_ += sizes_.back();
-    }
-    at += entries.size();
-  }
+  KS_RETURN_IF_ERROR(ForEach([this](std::string_view entry) {
+    sizes_.push_back(entry.size());
+    bytes_ += entry.size();
+    return absl::OkStatus();
+  }));
   stream_ = random.NewId<StreamId>();
   KS_ASSIGN_OR_RETURN(RecordCipher cipher, RecordCipher::Create(key_, PlaceOf(stream_)));
   cipher_ = std::make_unique<RecordCipher>(std::move(cipher));
+  return absl::OkStatus();
+}
+
+// Oldest first.
+absl::Status Diary::ForEach(const std::function<absl::Status(std::string_view)>& take) const {
+  KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, store_->GetBounds(kRecords));
+  for (uint64_t at = bounds.first; at < bounds.end;) {
+    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, store_->Read(kRecords, at, kReadBytes));
+    for (const storage::Entry& entry : entries) KS_RETURN_IF_ERROR(take(*entry.bytes));
+    at += entries.size();
+  }
   return absl::OkStatus();
 }
 
@@ -161,30 +168,25 @@ absl::StatusOr<uint64_t> Diary::Read(const std::function<void(ByteView)>& take) 
   StreamId stream;
   std::unique_ptr<RecordCipher> cipher;
   Bytes plaintext;
-  KS_ASSIGN_OR_RETURN(const storage::Bounds bounds, store_->GetBounds(kRecords));
-  for (uint64_t at = bounds.first; at < bounds.end;) {
-    KS_ASSIGN_OR_RETURN(const std::vector<storage::Entry> entries, store_->Read(kRecords, at, kReadBytes));
-    at += entries.size();
-    for (const storage::Entry& entry : entries) {
-      const std::string_view bytes = *entry.bytes;
-      if (bytes.size() < kHeadBytes) {
-        ++damaged;
-        continue;
-      }
-      KS_ASSIGN_OR_RETURN(const StreamId of, StreamId::FromBytes(bytes.substr(0, StreamId::kSize)));
-      if (cipher == nullptr || of != stream) {
-        KS_ASSIGN_OR_RETURN(RecordCipher made, RecordCipher::Create(key_, PlaceOf(of)));
-        cipher = std::make_unique<RecordCipher>(std::move(made));
-        stream = of;
-      }
-      const uint64_t sequence = GetNumber(bytes.substr(StreamId::kSize, 8));
-      if (cipher->Open(sequence, AsBytes(bytes.substr(kHeadBytes)), plaintext).ok()) {
-        take(plaintext);
-      } else {
-        ++damaged;
-      }
+  KS_RETURN_IF_ERROR(ForEach([&](std::string_view entry) -> absl::Status {
+    if (entry.size() < kHeadBytes) {
+      ++damaged;
+      return absl::OkStatus();
     }
-  }
+    KS_ASSIGN_OR_RETURN(const StreamId of, StreamId::FromBytes(entry.substr(0, StreamId::kSize)));
+    if (cipher == nullptr || of != stream) {
+      KS_ASSIGN_OR_RETURN(RecordCipher made, RecordCipher::Create(key_, PlaceOf(of)));
+      cipher = std::make_unique<RecordCipher>(std::move(made));
+      stream = of;
+    }
+    const uint64_t sequence = GetNumber(entry.substr(StreamId::kSize, 8));
+    if (cipher->Open(sequence, AsBytes(entry.substr(kHeadBytes)), plaintext).ok()) {
+      take(plaintext);
+    } else {
+      ++damaged;
+    }
+    return absl::OkStatus();
+  }));
   return damaged;
 }
 

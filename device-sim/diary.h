@@ -46,6 +46,7 @@ class Diary {
  private:
   Diary(SenderKey key, std::string id, size_t max_bytes);
   absl::Status Begin(const std::string& path, RandomSource& random);
+  absl::Status ForEach(const std::function<absl::Status(std::string_view entry)>& take) const;
   StreamPlace PlaceOf(const StreamId& stream) const;
 
   const SenderKey key_;

@@ -45,13 +45,7 @@ Fleet::~Fleet() { Stop(absl::ZeroDuration()); }
 absl::Status Fleet::OpenState() {
   KS_ASSIGN_OR_RETURN(StateFolder folder, StateFolder::Open(options_.state));
   folder_ = std::make_unique<StateFolder>(std::move(folder));
-  absl::StatusOr<StateFolder::Lock> lock = folder_->Acquire("lock", false);
-  if (absl::IsUnavailable(lock.status())) {
-    return absl::UnavailableError(absl::StrCat(
-        "state folder ", options_.state, " is in use by another process: end it or choose another --state"));
-  }
-  KS_RETURN_IF_ERROR(lock.status());
-  lock_ = *std::move(lock);
+  KS_ASSIGN_OR_RETURN(lock_, LockState(*folder_));
   KS_ASSIGN_OR_RETURN(store_, OpenDeviceStore(folder_->PathOf("journal")));
   executor_ = std::make_unique<Executor>(options_.Ids().size() > kManyDevices ? 4 : 2);
   const double devices = static_cast<double>(options_.Ids().size());

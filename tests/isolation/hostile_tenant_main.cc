@@ -99,14 +99,7 @@ std::vector<Cell> CellsOf(const Victim& victim) {
 }
 
 std::string PublishTo(const Victim& victim, const Place& place) {
-  GroupHeader header;
-  header.tenant = victim.tenant;
-  header.instantiation = victim.id;
-  header.topic = place.topic;
-  header.sender = place.sender;
-  header.epoch = place.epoch;
-  header.stream = place.stream;
-  GroupBuilder builder(header);
+  GroupBuilder builder({victim.tenant, victim.id, place.topic, place.sender, place.epoch, place.stream});
   if (!builder.Append(place.sequence, AsBytes("of the attacker's making")).ok()) std::abort();
   v1::PublishRequest request;
   request.add_groups(*builder.Take());

@@ -5,6 +5,9 @@ import os
 import pathlib
 import shutil
 
+import paths  # noqa: F401
+from product import Leaf
+
 
 class NotGranted(Exception):
     """An assertion wanted of an adversary what the file does not give it: the assertion is wrong, or the file."""
@@ -42,6 +45,13 @@ class Adversary:
             for path in source:
                 copy(pathlib.Path(path), target)
         return target
+
+    def leaf(self, process, spiffe=""):
+        """Certificate and key of a process as they were copied, for programs of the thief's."""
+        leaf = Leaf("", spiffe)
+        leaf.chain, leaf.key = (str(self.take(process, what) / f"{name}.pem") for what, name in (("certificate", "chain"), ("key", "key")))
+        os.chmod(leaf.key, 0o600)  # they want it as its owner's did
+        return leaf
 
     def take_all(self):
         return [self.take(process, what) for process, kinds in self.granted.get("files", {}).items() for what in kinds

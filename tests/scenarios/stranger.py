@@ -82,3 +82,10 @@ def publication(tenant, instantiation, topic, sender, epoch, stream, cose):
     """A PublishRequest with one group of one record."""
     header = (field(1, tenant) + field(2, instantiation) + field(3, topic) + field(4, sender) + field(5, epoch) + field(6, stream))
     return field(1, field(1, header) + field(2, field(1, 1) + field(2, cose)))
+
+
+def served(stack, owner, leaf, hop, topics=("keyring",), seconds=SECONDS):
+    """(how many messages of the owner's home `hop` serves to whoever shows this certificate, what it says otherwise)."""
+    asking = Stranger(stack, leaf, f"asking-{len(list(pathlib.Path(stack.folder).glob('asking-*')))}")
+    answer = asking.call(hop, "Transport/Subscribe", subscription(owner.tenant, bytes.fromhex(owner.instantiation), topics), seconds)
+    return len(answer.messages), answer.said

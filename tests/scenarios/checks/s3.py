@@ -9,11 +9,12 @@ import evidence
 import scenario as scenarios
 from battle import Battle, Fight, fight_commands, fight_out, judge
 from demo_canary import Search
+from handshake import refuses
 from product import Pki
 from product_keys import hits_in, holds_nothing, keys_of_product
 from registry import assertion, expect
 from sockets import doors, peers
-from stranger import Stranger, subscription
+from stranger import served
 from tls_client import Forger, s_client
 from trap import Trap, nobody_spoke
 
@@ -121,19 +122,9 @@ def strangers_are_not_admitted(run):
     strangers = {"no certificate": None, "a self-signed one": Forger(run.stack, "forged-devices").self_signed("self", bulb.spiffe),
                  "another tenant's": wired.products["B"].devices["bulb-b"].leaf,
                  "another provider's world": world.leaf(owner.tenant, "device", "bulb-a")}
-    expect(s_client(gateway.address, gateway.roots, bulb).accepted, "the gateway refuses its own bulb: the refusals prove nothing")
-    accepted = [kind for kind, leaf in strangers.items() if s_client(gateway.address, gateway.roots, leaf).accepted]
-    expect(not accepted, f"the gateway accepted {', '.join(accepted)}")
-    expect(s_client(gateway.address, gateway.roots, bulb).accepted, "the gateway refuses its own bulb afterwards")
+    refuses("the gateway", gateway, bulb, strangers)
     run.new_readings()
     return f"refused in the handshake: {', '.join(strangers)}"
-
-
-def records_for(run, owner, leaf, hop, topics=("keyring",)):
-    """(how many messages of the owner's home `hop` serves to whoever shows this certificate, what it says otherwise)."""
-    asking = Stranger(run.stack, leaf, f"asking-{len(list(pathlib.Path(run.stack.folder).glob('asking-*')))}")
-    answer = asking.call(hop, "Transport/Subscribe", subscription(owner.tenant, bytes.fromhex(owner.instantiation), topics))
-    return len(answer.messages), answer.said
 
 
 @assertion("S3.4b")
@@ -142,10 +133,10 @@ def outsiders_of_the_tenant_get_nothing(run):
     rogue = wired.pki_of(owner.tenant).leaf(owner.tenant, "device", "rogue")
     expect(s_client(owner.gateway.address, owner.gateway.roots, rogue).accepted, "TLS itself refuses it: nothing above it is tried")
     topics = [f"telemetry/{member['member']}" for member in owner.app.call("members")[0]["members"] if member["device"] in owner.devices]
-    mine, said = records_for(run, owner, owner.app.leaf, owner.gateway, topics)
+    mine, said = served(run.stack, owner, owner.app.leaf, owner.gateway, topics)
     expect(mine, f"the owner is served nothing either, and the refusal proves nothing: {said}")
-    taken, told = records_for(run, owner, rogue, owner.gateway, topics)
-    neighbours, _ = records_for(run, owner, wired.products["cabin"].app.leaf, owner.gateway, topics)
+    taken, told = served(run.stack, owner, rogue, owner.gateway, topics)
+    neighbours, _ = served(run.stack, owner, wired.products["cabin"].app.leaf, owner.gateway, topics)
     expect(not taken and not neighbours, f"{rogue.spiffe} was served {taken} messages, the other home's phone {neighbours}")
     return f"the owner gets {mine} messages, {rogue.spiffe} and the other home's phone none: {told}"
 
@@ -174,8 +165,8 @@ def clones_are_not_accepted(run):
 def the_gateways_identity_opens_nothing_else(run):
     wired, registry = run.wired, run.wired.hops["registry"]
     gateway = wired.pki_of(wired.products["A"].tenant).leaf(wired.products["A"].tenant, "gateway", "gateway-a", "--server")
-    got = {name: records_for(run, owner, gateway, registry)[0] for name, owner in wired.products.items()}
-    owners = {name: records_for(run, owner, owner.app.leaf, registry)[0] for name, owner in wired.products.items()}
+    got = {name: served(run.stack, owner, gateway, registry)[0] for name, owner in wired.products.items()}
+    owners = {name: served(run.stack, owner, owner.app.leaf, registry)[0] for name, owner in wired.products.items()}
     file = run.keep("S3.5b.json", {"gateway": got, "owner": owners})
     expect(all(owners.values()), f"the owners themselves are served {owners}", [file])
     expect(got.pop("A"), "the gateway is not even served the product that it carries: the refusals prove nothing", [file])

@@ -1,7 +1,7 @@
 """S3b: a plant of 48 sensors, a base station and a console, and whoever is in its network."""
 
-import calendar
 import collections
+import datetime
 import functools
 import json
 import os
@@ -9,10 +9,11 @@ import signal
 import time
 
 from battle import Battle, Fight, fight_out, judge
+from handshake import refuses
 from outage import taken_between, utc
 from product import Pki
 from registry import assertion, expect
-from stranger import Stranger, field, subscription
+from stranger import Stranger, field, served
 from tls_client import Forger, s_client
 from watched import fields
 
@@ -28,14 +29,6 @@ MEASURED = 5  # seconds, for each look at latencies
 OVER_AND_OVER = [("replay", None), ("duplicate", None), ("delay", None), ("reorder", None)] * 2
 
 
-class Leaf:
-    """Certificate and key as an adversary copied them."""
-
-    def __init__(self, adversary, process):
-        self.chain = str(adversary.take(process, "certificate") / "chain.pem")
-        self.key = str(adversary.take(process, "key") / "key.pem")
-
-
 def plant(run):
     return run.wired.products[PRODUCT]
 
@@ -43,15 +36,6 @@ def plant(run):
 def members(run):
     """Device id → member id in hex, of the sensors."""
     return {one["device"]: one["member"] for one in plant(run).app.call("members")[0]["members"] if one["device"] in plant(run).devices}
-
-
-def goes_on(run, without=(), count=1, patience=40):
-    """New readings of every sensor but these reach the console."""
-    watch = plant(run).watch
-    mark = watch.events.mark()
-    for device in plant(run).devices:
-        if device not in without:
-            watch.wait_readings(device, count, patience, mark)
 
 
 @assertion("S3b.1a")
@@ -62,11 +46,8 @@ def outsiders_are_not_admitted(run):
     strangers = {"no certificate": None, "a self-signed one": Forger(run.stack, "forged-sensors").self_signed("self", genuine.spiffe),
                  "another tenant's": wired.pki_of(owner.tenant).leaf(foreign, "device", "sensor-01"),
                  "another provider's": Pki(run.stack, [owner.tenant], "pki-of-strangers").leaf(owner.tenant, "device", "sensor-01")}
-    expect(s_client(base.address, base.roots, genuine).accepted, "the base station refuses its own sensor: the refusals prove nothing")
-    accepted = [kind for kind, leaf in strangers.items() if s_client(base.address, base.roots, leaf).accepted]
-    expect(not accepted, f"the base station accepted {', '.join(accepted)}")
-    expect(s_client(base.address, base.roots, genuine).accepted, "the base station refuses its own sensor afterwards")
-    goes_on(run)
+    refuses("the base station", base, genuine, strangers)
+    run.new_readings(1)
     return f"refused in the handshake: {', '.join(strangers)}"
 
 
@@ -112,7 +93,7 @@ def nobody_writes_who_was_not_joined(run):
     expect(len(refused) == len(groups), f"of {len(groups)} groups of {rogue.spiffe} the base station refused {len(refused)}")
     events = owner.gateway.process.log.find("security", lambda entry: entry["kind"] == "not_permitted" and entry["peer"] == rogue.spiffe)
     expect(events, "the base station's log has no word of it")
-    goes_on(run)
+    run.new_readings(1)
     shown = {(entry["device"], entry["sender"]) for entry in owner.watch.records("readings")}
     expect(shown == set(members(run).items()), f"shown are {sorted(shown ^ set(members(run).items()))} other than the 48")
     streams = {one["stream"] for one in forged}
@@ -169,7 +150,7 @@ def nothing_is_lost_doubled_or_disordered(run):
     for device in sorted(parted.sensors):
         run.within(lambda device=device: len(taken_between(watch, device, parted.began, parted.ended)) >= parted.dead_after / 2, 40,
                    lambda device=device: f"of {device} {len(taken_between(watch, device, parted.began, parted.ended))} readings of the outage came")
-    goes_on(run)
+    run.new_readings(1)
     streams = collections.defaultdict(list)
     for entry in watch.events.find("record"):
         if entry["device"] in parted.sensors and entry["topic"].startswith("telemetry/"):
@@ -209,8 +190,7 @@ class Arrivals:
 
     def take(self, entry, now, size):
         self.others += size
-        stamp, fraction = max(reading["taken"] for reading in entry["readings"]).rstrip("Z").split(".")
-        taken = calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")) + float(f"0.{fraction}")
+        taken = datetime.datetime.fromisoformat(max(reading["taken"] for reading in entry["readings"])).timestamp()
         self.latencies[entry["device"]].append(max(0.0, now - taken))
 
     def percentile(self, part):
@@ -246,7 +226,7 @@ def a_flood_does_not_take_the_others_place(run):
     silent = sorted(others - set(flooded.latencies))
     expect(not silent, f"nothing was shown of {', '.join(silent)}", [file])
     expect(flooded.percentile(0.99) < SHOWN_WITHIN, f"99 of 100 of the others' records within {told['flooded']['p99_ms']} ms", [file])
-    goes_on(run)
+    run.new_readings(1)
     return (f"p99 of the other {len(others)}: {told['quiet']['p99_ms']} ms before, {told['flooded']['p99_ms']} ms beside the flood, ratio {ratio:.1f}; "
             f"the one sent {flooded.bytes_of_but / max(1, flooded.others):.0f} times as much as all others"), [file]
 
@@ -272,7 +252,7 @@ def shown_of(run, forged):
 @assertion("S3b.2a")
 def k_stolen_forge_k(run):
     states, names = stolen_states(run), {member: name for name, member in members(run).items()}
-    carrier, curve, everything = Leaf(run.adversary("adv-sensor-k"), "switch"), [], []
+    carrier, curve, everything = run.adversary("adv-sensor-k").leaf("switch"), [], []
     for count in CURVE:
         forged = forge(run, [states[name] for name in STOLEN[:count]])
         if forged:
@@ -287,7 +267,7 @@ def k_stolen_forge_k(run):
         file = run.keep("S3b.2a.json", curve)
         expect(victims == sorted(STOLEN[:count]), f"with {count} stolen, readings of {', '.join(victims)} were forged", [file])
         expect(len(shown) == count and not shown & alarmed, f"with {count} stolen, {len(shown)} records were shown", [file])
-    goes_on(run)  # and whatever they confirm meanwhile
+    run.new_readings(1)  # and whatever they confirm meanwhile
     streams = {one["stream"] for one in everything}
     confirmed = [entry for entry in plant(run).watch.events.find("confirmed") if entry["stream"] in streams]
     confirmed += [entry for entry in plant(run).watch.records() if entry["stream"] in streams and entry["confirmed"]]
@@ -300,12 +280,12 @@ def a_stolen_certificate_writes_its_own_topic(run):
     adversary, told, of = run.adversary("adv-sensor-k"), {}, members(run)
     for name in STOLEN:
         forged = forge(run, [stolen_states(run)[name]])
-        refused = publish(run, Leaf(adversary, name), f"as-{name}", [bytes.fromhex(one["group"]) for one in forged])
+        refused = publish(run, adversary.leaf(name), f"as-{name}", [bytes.fromhex(one["group"]) for one in forged])
         told[name] = sorted(one["as"] for at, one in enumerate(forged) if at not in refused)
     file = run.keep("S3b.2b.json", told)
     wrong = {name: len(taken) for name, taken in told.items() if taken != [of[name]]}
     expect(not wrong, f"taken by certificate: {wrong}; wanted of each its own alone", [file])
-    goes_on(run)
+    run.new_readings(1)
     return f"of {len(of)} topics each of {', '.join(told)} wrote its own, and was refused {len(of) - 1}", [file]
 
 
@@ -332,9 +312,9 @@ def one_is_revoked_and_the_rest_go_on(run):
     run.within(lambda: owner.devices[gone].process.log.find("disconnected", start=marks[gone]), OUT_WITHIN, f"{gone} is not out")
     took = time.monotonic() - started
     forged = forge(run, [stolen_states(run)[gone]])
-    refused = publish(run, Leaf(run.adversary("adv-sensor-k"), gone), "revoked", [bytes.fromhex(one["group"]) for one in forged])
+    refused = publish(run, run.adversary("adv-sensor-k").leaf(gone), "revoked", [bytes.fromhex(one["group"]) for one in forged])
     expect(len(refused) == len(forged), f"of {len(forged)} groups of {gone}'s thief {len(refused)} were refused")
-    goes_on(run, without=[gone])
+    run.new_readings(1, without=[gone])
     others = [name for name in owner.devices if name != gone]
     cut = [name for name in others if owner.devices[name].process.log.find("disconnected", start=marks[name])]
     moved = [name for name in others if owner.watch.records("readings", name)[-1]["stream"] != streams[name] and name not in STOLEN]
@@ -343,23 +323,15 @@ def one_is_revoked_and_the_rest_go_on(run):
     return f"{took:.1f} s after the revocation was on its way {gone} was out; the other {len(others)} went on over the same connections in the same streams"
 
 
-def served(run, leaf, name):
-    """(how many messages the base station serves to whoever shows this certificate, what it says otherwise)."""
-    owner = plant(run)
-    request = subscription(owner.tenant, bytes.fromhex(owner.instantiation), ["keyring"])
-    answer = Stranger(run.stack, leaf, name).call(owner.gateway, "Transport/Subscribe", request, seconds=2)
-    return len(answer.messages), answer.said
-
-
 def refusals_of(run, spiffe, start):
     return plant(run).gateway.process.log.find("security", lambda entry: entry["kind"] == "peer_refused" and entry["peer"] == spiffe, start)
 
 
 @assertion("S3b.6b")
 def a_stolen_console_is_locked_out(run):
-    owner, thief = plant(run), Leaf(run.adversary("adv-stolen-console"), "console")
+    owner, thief = plant(run), run.adversary("adv-stolen-console").leaf("console")
     base = owner.gateway
-    before, said = served(run, thief, "thief-before")
+    before, said = served(run.stack, owner, thief, base, seconds=2)
     expect(before, f"the copy is not served before, and the refusal proves nothing: {said}")
     serial = serial_of(run, thief.chain)
     run.wired.pki_of(owner.tenant).renew(owner.tenant, "app", owner.app.name)
@@ -368,10 +340,10 @@ def a_stolen_console_is_locked_out(run):
     revoke(run, f"serial {serial}")
     run.within(lambda: len(base.process.log.find("revocations")) > known, OUT_WITHIN, "the base station has not heard of it")
     took = time.monotonic() - started
-    after, told = served(run, thief, "thief-after")
+    after, told = served(run.stack, owner, thief, base, seconds=2)
     expect(not after, f"the copy is served {after} messages after the revocation")
     expect(refusals_of(run, owner.app.leaf.spiffe, mark), f"the base station's log has no word of the refusal: {told}")
-    goes_on(run, without=STOLEN[:1])
-    renewed, why = served(run, owner.app.leaf, "maintainer")
+    run.new_readings(1, without=STOLEN[:1])
+    renewed, why = served(run.stack, owner, owner.app.leaf, base, seconds=2)
     expect(renewed, f"the maintainer is not served with its new certificate: {why}")
     return f"served before; {took:.1f} s after certificate {serial} was revoked refused: {told}; the maintainer is served with another one"

@@ -11,6 +11,7 @@ import time
 
 import product
 from battle import fight_commands
+from handshake import refuses
 from harness import wait_until
 from outage import taken_between, utc
 from product_keys import holds_nothing, keys_of
@@ -71,10 +72,7 @@ def backends_refuse_strangers(run):
                      "an expired one": pki.leaf(owner.tenant, "app", "lapsed", "--not-before", iso(-48), "--not-after", iso(-1)),
                      "a self-signed one": Forger(run.stack, f"forged-clients-{number}").self_signed("self", rightful.spiffe),
                      "the other provider's": other.app.leaf}
-        expect(s_client(hop.address, hop.roots, rightful).accepted, f"{owner.backend} refuses {rightful.spiffe} itself: the refusals prove nothing")
-        accepted = [kind for kind, leaf in strangers.items() if s_client(hop.address, hop.roots, leaf).accepted]
-        expect(not accepted, f"{owner.backend} accepted {', '.join(accepted)}")
-        expect(s_client(hop.address, hop.roots, rightful).accepted, f"{owner.backend} refuses {rightful.spiffe} afterwards")
+        refuses(owner.backend, hop, rightful, strangers)
         told.append(f"{owner.backend} of {name} refused {', '.join(strangers)}")
     run.new_readings()
     return "; ".join(told)

@@ -13,7 +13,6 @@ import time
 import prometheus
 from demo_canary import Search
 from harness import ROOT
-from product import Leaf
 from provider_account import administer
 from registry import assertion, expect
 from shared_cloud import CUSTOMERS, PRODUCTS, Cloud, expected_cells, places_of, rows_of
@@ -89,10 +88,8 @@ def each_has_keys_of_its_own(run):
 def hostile(run, tenant):
     """The certificates of one tenant in hostile hands: what the scenario grants of its customer's app, and others that its own authority
     signed."""
-    granted, name = run.adversary("adv-tenant"), f"app-{tenant.split('.')[0]}-0"
-    app = Leaf("", f"spiffe://{tenant}/app/{name}")
-    app.chain, app.key = (next(granted.take(name, what).iterdir()) for what in ("certificate", "key"))
-    app.key.chmod(0o600)  # the thief's program wants it as its owner's did
+    name = f"app-{tenant.split('.')[0]}-0"
+    app = run.adversary("adv-tenant").leaf(name, f"spiffe://{tenant}/app/{name}")
     return [app, *(run.wired.pki_at("backend").leaf(tenant, role, "hostile") for role in ROLES)]
 
 
