@@ -38,7 +38,7 @@ class SpiffeVerifier final : public tls::ExternalCertificateVerifier {
     }
     *sync_status = grpc::Status::OK;
     if (denied_servers_.empty()) return true;
-    const auto text = [](grpc::string_ref ref) { return std::string_view(ref.data(), ref.size()); };
+    const auto text = [](const grpc::string_ref& ref) { return std::string_view(ref.data(), ref.size()); };
     const absl::Status stands = CheckServerIsNotDenied(denied_servers_, *id, text(request->peer_cert()),
                                                        text(request->peer_cert_full_chain()));
     if (!stands.ok())
