@@ -34,7 +34,7 @@ test("a changed record is noticed by the app at exactly its place, and the alarm
   const page = await openView();
   await hop(page, "backend-app", "balancer").getByRole("button", { name: "Change the tag" }).click();
   const told = story(page, "Change the tag");
-  await told.getByText("injected 1").waitFor();
+  await told.getByText(/^(armed, )?injected 1$/).waitFor(); // the badge; "Injected 10:10:43 into" is the sentence below it
   const end = told.locator("li[data-tone=live]");
   await end.getByText(/^Noticed by your app at \d\d:\d\d:\d\d: A record was changed, or moved from where it belongs/).waitFor();
   const [, sequence] = /record (\d+) of stream/.exec(await end.textContent());

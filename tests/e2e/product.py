@@ -188,9 +188,12 @@ class Infra:
     """One keystead-infra-sim and its control connection. `inside`: where it and what controls it run, as Stack.start has it; `relays` listen at
     `door` there."""
 
+    _where = {}  # what the stack is told besides when it starts what controls it
+
     def __init__(self, stack, pki, name, balancers=(), relays=None, canaries=(), admin_tenant=ACME, inside=(), door=LISTEN):
         self.stack = stack
-        self._inside = inside
+        if inside:
+            self._where = {"inside": inside}
         self._admin = pki.leaf(admin_tenant, "admin", "attacker")
         server = pki.leaf(admin_tenant, "service", "infra-control", "--server")
         self._roots = pki.roots(admin_tenant)
@@ -213,14 +216,14 @@ class Infra:
 
     def ctl(self, *words, patience=20):
         """One run of the client, as a person would."""
-        result = self.stack.run("keystead-infra-sim", *self._control(), "--json", *words, patience=patience, inside=self._inside)
+        result = self.stack.run("keystead-infra-sim", *self._control(), "--json", *words, patience=patience, **self._where)
         return json.loads(result.stdout) if result.stdout.strip() else {}
 
     def ask(self, verb, argument):
         """The same over one connection that stays: a test asks hundreds of times. Thread-safe."""
         with self._asking:
             if self._session is None or self._session.poll() is not None:
-                self._session = self.stack.converse("keystead-infra-sim", *self._control(), "session", inside=self._inside)
+                self._session = self.stack.converse("keystead-infra-sim", *self._control(), "session", **self._where)
             self._session.stdin.write(f"{verb} {argument}\n")
             self._session.stdin.flush()
             line = self._session.stdout.readline()
