@@ -97,7 +97,7 @@ def run_stages(demo, stages):
                 lines = [f"{type(error).__name__}: {lines[0]}"] + traceback.format_exc().splitlines()[-6:]
             demo.checks.check(f"stage.{name}", False, lines[0])
             for line in lines[1:12]:
-                demo.screen.line("         " + demo.screen.dim(line[:160]))
+                demo.screen.line("         " + demo.screen.dim(line[:160]), always=True)
             if name in ("begin", "join"):
                 break
 
@@ -126,25 +126,25 @@ def conclude(demo, arguments, stubborn, seconds):
         screen.say(text)
     screen.line()
     passed = len(checks.results) - len(failed)
-    screen.line(f"{passed} of {len(checks.results)} assertions passed, {len(demo.injections)} records attacked, {seconds:.0f} s")
+    screen.line(f"{passed} of {len(checks.results)} assertions passed, {len(demo.injections)} records attacked, {seconds:.0f} s", always=True)
     for name in failed:
-        screen.line(screen.bad(f"failed: {name}") + f": {checks.results[name][1]}")
+        screen.line(screen.bad(f"failed: {name}") + f": {checks.results[name][1]}", always=True)
     if arguments.mutant:
         expected = MUTANTS[arguments.mutant]
         caught = expected & set(failed)
         if not caught:
-            screen.line(screen.bad(f"mutant {arguments.mutant} was NOT caught: {', '.join(sorted(expected))} passed"))
+            screen.line(screen.bad(f"mutant {arguments.mutant} was NOT caught: {', '.join(sorted(expected))} passed"), always=True)
             return 2
         others = sorted(name for name in set(failed) - expected if not name.startswith(ALSO.get(arguments.mutant, ())))
         rest = len(failed) - len(caught) - len(others)
         if rest:
             screen.line(f"{rest} more that rest on the seal failed with it")
         screen.line(f"mutant {arguments.mutant} was caught by {', '.join(sorted(caught))}" +
-                    (f"; also failed: {', '.join(others)}" if others else "; all other assertions passed"))
+                    (f"; also failed: {', '.join(others)}" if others else "; all other assertions passed"), always=True)
         return 1
     if failed or stubborn:
         return 1
-    screen.line(screen.good("Everything was as expected."))
+    screen.line(screen.good("Everything was as expected."), always=True)
     return 0
 
 
@@ -152,6 +152,7 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/demo")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--json")
+    parser.add_argument("--story")
     parser.add_argument("--thorough", action="store_true")
     parser.add_argument("--mutant", choices=sorted(MUTANTS))
     parser.add_argument("--control-bins", required=True)
@@ -159,7 +160,7 @@ def main():
     for program in ("keystead-backend", "keystead-gateway", "keystead-device-sim", "keystead-mobile-stub"):
         if not (pathlib.Path(arguments.control_bins) / program).exists():
             sys.exit(f"error: {arguments.control_bins}/{program} is missing: run scripts/demo without --no-build")
-    screen = Screen()
+    screen = Screen(arguments.story)
     checks = Assertions(screen)
     started = time.monotonic()
     if arguments.mutant:

@@ -1,4 +1,5 @@
-"""What the demonstration shows on the terminal, and what it checked. Colours only on a terminal."""
+"""What the demonstration shows on the terminal, and what it checked. Colours only on a terminal. With a `story`, a file, that file has all of
+it, and the terminal only what failed and how it ended."""
 
 import sys
 import textwrap
@@ -8,8 +9,9 @@ WIDTH = 110
 
 
 class Screen:
-    def __init__(self):
-        self.colours = sys.stdout.isatty()
+    def __init__(self, story=None):
+        self._story = open(story, "w", encoding="utf-8") if story else None
+        self.colours = sys.stdout.isatty() and not story
         self.started = time.monotonic()
         self._stage = 0
 
@@ -25,8 +27,11 @@ class Screen:
     def dim(self, text):
         return self._paint("2", text)
 
-    def line(self, text=""):
-        print(text, flush=True)
+    def line(self, text="", always=False):
+        if self._story:
+            print(text, file=self._story, flush=True)
+        if always or not self._story:
+            print(text, flush=True)
 
     def stage(self, title, why):
         self._stage += 1
@@ -36,18 +41,18 @@ class Screen:
         for line in textwrap.wrap(why, WIDTH - 3):
             self.line("   " + line)
 
-    def _wrapped(self, first, text):
+    def _wrapped(self, first, text, always=False):
         """`text` behind `first`, further lines under its beginning."""
         lines = textwrap.wrap(text, WIDTH - 8, break_long_words=False, break_on_hyphens=False) or [""]
-        self.line(first + lines[0])
+        self.line(first + lines[0], always)
         for line in lines[1:]:
-            self.line(" " * 9 + line)
+            self.line(" " * 9 + line, always)
 
     def say(self, text):
         self._wrapped("   - ", text)
 
     def verdict(self, passed, name, text):
-        self._wrapped(f"   {self.good('pass') if passed else self.bad('FAIL')}  {name}: ", text)
+        self._wrapped(f"   {self.good('pass') if passed else self.bad('FAIL')}  {name}: ", text, always=not passed)
 
     def table(self, heads, rows, indent=3):
         """Left-aligned columns."""

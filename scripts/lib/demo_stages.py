@@ -8,6 +8,7 @@ import secrets
 import harness
 from demo_battle import gather
 from demo_commands import sent_in
+from demo_cose import repetitions
 from home import relabel
 from product import ACME, GLOBEX, Balancer, Hop, Infra
 from world import World
@@ -171,29 +172,6 @@ def command(demo):
                       "the bulb did it once and its signed answer reached both the sender and the watching phone")
 
 
-def ciphertext(cose):
-    """The third item of a COSE_Encrypt0: enough CBOR (RFC 8949) for arrays, maps, strings and small numbers."""
-    def head(at):
-        kind, low = cose[at] >> 5, cose[at] & 31
-        if low < 24:
-            return kind, low, at + 1
-        size = 1 << (low - 24)
-        return kind, int.from_bytes(cose[at + 1:at + 1 + size], "big"), at + 1 + size
-
-    def skip(at):
-        kind, value, at = head(at)
-        if kind in (2, 3):
-            return at + value
-        for _ in range({4: value, 5: 2 * value, 6: 1}.get(kind, 0)):
-            at = skip(at)
-        return at
-    kind, count, at = head(0)
-    if kind != 4 or count != 3:
-        return None
-    kind, size, at = head(skip(skip(at)))
-    return cose[at:at + size] if kind == 2 else None
-
-
 def eavesdropper(demo):
     demo.screen.stage("What the equipment in between can see", "The balancers hold valid credentials and see every message. Here is what "
                       "that gives them: names of streams, sizes, times; and ciphertext without a pattern.")
@@ -201,17 +179,11 @@ def eavesdropper(demo):
     demo.screen.say(f"the wide-area balancers alone carried {seen['records']} records, {seen['cose_bytes']} bytes of COSE objects")
     kids, repeated, records = collections.defaultdict(set), 0, 0
     for lines in demo.pool.map(lambda home: home.app.call("raw", "--last", "40", hop=demo.world.backend), demo.homes.values()):
-        held = [line for line in lines if line["event"] == "held"]
-        prefixes = collections.Counter()
+        held = [line for line in lines if line["event"] == "held" and line["kid"]]
+        records += len(held)
         for record in held:
-            if not record["kid"]:
-                continue
-            records += 1
             kids[record["kid"]].add((record["instantiation"], record["stream"]))
-            body = ciphertext(bytes.fromhex(record["cose"]))
-            if body is not None and len(body) >= 24:
-                prefixes[(record["stream"], body[:8])] += 1
-        repeated += sum(times - 1 for times in prefixes.values())
+        repeated += len(repetitions(held))
     streams = {stream for found in kids.values() for stream in found}
     demo.checks.check("seal.nonce_unique", records >= 40 and repeated == 0,
                       f"of {records} records none begins like another of its stream, although their plaintexts do "

@@ -12,11 +12,12 @@ from harness import Failure, JsonLog, wait_until
 class App:
     """The owner's phone: one state folder; each verb is a run of the program, `watch` a process of its own."""
 
-    def __init__(self, stack, pki, tenant, name, hop):
+    def __init__(self, stack, pki, tenant, name, hop, *options):
         self.stack = stack
         self.tenant = tenant
         self.name = name
         self.hop = hop
+        self.options = options
         self.leaf = pki.leaf(tenant, "app", name)
         self.state = stack.path(f"{name}-state")
         self.recovery = stack.path(f"{name}-recovery-key")  # written at the first pairing
@@ -25,7 +26,7 @@ class App:
     def arguments(self, hop=None):
         hop = hop or self.hop
         return ["--state", self.state, "--next-hop", hop.address, "--next-hop-id", hop.spiffe,
-                *self.leaf.options(hop.roots), "--json"]
+                *self.leaf.options(hop.roots), *self.options, "--json"]
 
     def call(self, *words, hop=None, patience=60, check=True):
         """The JSON objects a verb printed; with check=False also its result."""

@@ -210,7 +210,7 @@ class Wired:
         for name, owner in self.products.items():
             entry = self.scenario.products[name]
             owner.app = self.apps[entry["owner"]] = App(self.stack, self.pki_of(owner.tenant), owner.tenant, entry["owner"],
-                                                            self.next_hop(entry["owner"]))
+                                                            self.next_hop(entry["owner"]), *self._denied_servers(owner))
             founded_at = self.hops[entry["provider"]]
             labels = [self.stack.path(f"{gateway}.label") for gateway in owner.gateways]
             if labels:
@@ -242,6 +242,16 @@ class Wired:
     def _paired(lines):
         return next(line for line in lines if line["event"] == "paired")
 
+    def denied_servers(self, owner):
+        """The file that tells device and app of a product which servers count no longer: nobody, at first."""
+        return pathlib.Path(self.stack.path(f"{owner.name}.denied-servers"))
+
+    def _denied_servers(self, owner):
+        path = self.denied_servers(owner)
+        if not path.exists():
+            path.write_text("# servers whose certificates count no longer\n", encoding="ascii")
+        return ["--denied-servers", path]
+
     def _start_devices(self, owner):
         for name, process in self.scenario.processes.items():
             if process["program"] != "keystead-device-sim" or process["product"] != owner.name:
@@ -249,7 +259,7 @@ class Wired:
             if "alike" in process and not self.all_alike:
                 continue
             owner.devices[name] = self.devices[name] = Device(self.stack, self.pki_of(owner.tenant), owner.tenant, name, None,
-                                                              self.next_hop(name), *self.measuring(name))
+                                                              self.next_hop(name), *self.measuring(name), *self._denied_servers(owner))
 
     def measuring(self, name):
         """A device's options that say what it measures, and how much of it it keeps."""

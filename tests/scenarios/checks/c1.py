@@ -5,6 +5,7 @@ import time
 
 from battle import Battle, Fight, fight_in_waves, judge, the_owner_is_obeyed
 from demo_attacks import Injection
+from demo_cose import repetitions
 from harness import Failure, wait_until
 from registry import assertion, expect
 from watched import fields
@@ -136,6 +137,21 @@ def the_seal_binds_every_field(run):
     opened = {field: sum(count for _, count in sums) for field, sums in found.items()}
     expect(not any(opened.values()), f"opened in another place: {opened}", [file])
     return f"{sum(records for records, _ in found['stream'])} real records of two homes, claimed at another {', '.join(sorted(wanted))}: none opens", [file]
+
+
+@assertion("C1.3c")
+def no_nonce_repeats(run):
+    records, again, sealed = 0, [], {}
+    for owner in run.wired.products.values():
+        held = [line for line in owner.app.call("raw", "--last", "200", hop=run.wired.hops[owner.backend]) if line["event"] == "held" and line["kid"]]
+        records += len(held)
+        again += repetitions(held)
+        for line in held:
+            sealed.setdefault(line["stream"], []).append(line["sequence"])
+    file = run.keep("C1.3c.json", {"records": records, "streams": {stream: len(found) for stream, found in sealed.items()}, "again": again})
+    expect(records >= 100 and max(map(len, sealed.values())) >= 20, f"only {records} records of {len(sealed)} streams were seen", [file])
+    expect(not again, f"{len(again)} of {records} records begin like another of their stream, such as {again[0] if again else ''}", [file])
+    return f"of {records} records of {len(sealed)} streams none begins like another of its stream, although what is said does", [file]
 
 
 @assertion("C1.4")

@@ -62,6 +62,25 @@ def clients_refuse_wrong_servers(run):
     return f"device and app came to each of {len(wrong)} wrong servers ({', '.join(wrong)}) and said not one byte; to the right one both did", [file]
 
 
+@assertion("S5.1b")
+def clients_refuse_a_revoked_server(run):
+    wired, isp = run.wired, run.adversary("adv-net").position("isp")
+    owner, address = wired.products["P3"], wired.hops["p3-backend"].address
+    leaf, denied = wired.pki_at("p3-backend").another_of_provider("revoked-server"), wired.denied_servers(owner)
+    serial = run.stack.run("/usr/bin/openssl", "x509", "-in", leaf.chain, "-noout", "-serial").stdout.strip().partition("=")[2]
+    with Trap(LINKS) as trap:
+        back = {door: address for door in LINKS}
+        told = trap.meet_all(run, {"not yet revoked": leaf}, isp, back, COMES_BACK)
+        run.new_readings(patience=COMES_BACK)
+        denied.write_text(f"serial {serial}\n", encoding="ascii")
+        told.update(trap.meet_all(run, {"revoked": leaf}, isp, back, COMES_BACK))
+    file = run.keep("S5.1b.json", {"serial": serial, "told": told})
+    nobody_spoke(told, "not yet revoked", file)
+    run.new_readings(patience=COMES_BACK)
+    return (f"before its serial stood in their list, device and app spoke to a server with the backend's name under certificate {serial}; "
+            "afterwards neither said one byte to it, and both go on with the backend's other certificate"), [file]
+
+
 @assertion("S5.1c")
 def backends_refuse_strangers(run):
     wired, told = run.wired, []

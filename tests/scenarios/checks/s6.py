@@ -286,7 +286,8 @@ def one_tenant_comes_and_goes(run):
     }
     told = {}
     for name, words in steps.items():
-        administer(run.wired, *words)
+        answer = administer(run.wired, *words, check=False)
+        expect(answer.returncode == 0, f"the {name} is refused: {answer.stderr.strip()}")
         now = rows_of(host.records())
         told[name] = {"owners": unlike(seen, there.look(others, start)), "rows": unlike(stored, now), "rows of the leaving": sum(one.id in now for one in leaving)}
         if name == "restore":
