@@ -29,7 +29,7 @@ scenario_programs=("${programs[@]}" keystead-hostile-host keystead-hostile-tenan
   packages_build=(clang-19 cmake ninja-build ccache mold pkg-config libgrpc++-dev libgrpc-dev protobuf-compiler
     protobuf-compiler-grpc libprotobuf-dev libabsl-dev libssl-dev openssl librocksdb-dev libgtest-dev libgmock-dev
     libcli11-dev libjemalloc-dev nlohmann-json3-dev libspdlog-dev libqrencode-dev libpng-dev libp11-kit-dev libcpp-httplib-dev prometheus-cpp-dev python3 procps util-linux ca-certificates)
-  packages_test=(git curl iproute2 python3-yaml softhsm2 zbar-tools libclang-rt-19-dev shellcheck clang-tidy-19 clang-format binutils prometheus)
+  packages_test=(git curl jq iproute2 python3-yaml softhsm2 zbar-tools libclang-rt-19-dev shellcheck clang-tidy-19 clang-format binutils prometheus)
   # What a machine may have from elsewhere, as command:package, for the test of the page in a browser.
   commands_test=(node:nodejs npm:npm chromium:chromium)
   packages_all=(g++ libclang-rt-19-dev llvm-19)

@@ -107,7 +107,7 @@ test("the first key leads past the contents", async () => {
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "To what could not be shown");
   await page.keyboard.press("Enter");
-  assert.equal(new URL(page.url()).hash, "#not-shown");
+  await page.waitForURL((url) => url.hash === "#not-shown");
   await page.context().close();
 });
 
@@ -116,7 +116,7 @@ test("a cell leads to its reasons, and each verdict is said in words", async () 
   const cell = page.locator('[data-cell="DP.3 APP"]').getByRole("link");
   assert.match(await cell.innerText(), /not met/);
   await cell.click();
-  assert.equal(new URL(page.url()).hash, "#cell-DP.3-APP");
+  await page.waitForURL((url) => url.hash === "#cell-DP.3-APP");
   assert.match(await page.locator("[id='cell-DP.3-APP']").innerText(), /C1\.1a is NOT_MET/);
   await page.context().close();
 });

@@ -3,10 +3,12 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import unittest
 
 import paths
@@ -49,9 +51,13 @@ class FrameTest(unittest.TestCase):
 class RefusedTest(unittest.TestCase):
     def test_without_the_right_it_says_so_and_leaves_nothing(self):
         before = namespaces()
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)  # who has no rights need not be able to read the repository
+        for module in [*(paths.ROOT / "tests/scenarios").glob("*.py"), *(paths.ROOT / "tests/e2e").glob("*.py")]:
+            shutil.copy(module, folder)
         run = subprocess.run([*(["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else []), sys.executable, "-B", "-c",
-                              "import sys; sys.path[:0] = sys.argv[1:]\nimport network\ntry:\n    network.Network({'router': '10.75.83.1'}, 'router')\n"
-                              "except network.Refused as error:\n    print(error)", str(paths.ROOT / "tests/scenarios"), str(paths.ROOT / "tests/e2e")],
+                              "import sys; sys.path.insert(0, sys.argv[1])\nimport network\ntry:\n    network.Network({'router': '10.75.83.1'}, 'router')\n"
+                              "except network.Refused as error:\n    print(error)", str(folder)],
                              capture_output=True, text=True, timeout=60, check=False)
         self.assertIn("needs root", run.stdout, run.stderr)
         self.assertLessEqual(namespaces(), before)
