@@ -118,12 +118,7 @@ class Wired:
         for name in self.scenario.order():
             process = self.scenario.processes[name]
             if process["program"] == "keystead-backend":
-                pki = self.pki_at(name)
-                provider = pathlib.Path(pki.folder) / "provider"
-                metrics = ["--metrics-listen", product.LISTEN] if process.get("metrics") else []
-                self.hops[name] = product.start_backend(self.stack, pki, name, *metrics, "--enrollment", pki.tenants,
-                                                        "--provider", f"{pki.provider_name}={pki.provider_roots}",
-                                                        "--audit-chain", provider / "audit/chain.pem", "--audit-key", provider / "audit/key.pem")
+                self.hops[name] = self.another_backend(name, name)
             elif process["program"] == "keystead-infra-sim":
                 self._start_equipment(name, process)
             elif process["program"] == "keystead-gateway":
@@ -138,6 +133,15 @@ class Wired:
                 tenant = self.products[process["product"]].tenant
                 self.strangers[name] = Stranger(self.stack, self.pki_of(tenant).leaf(tenant, "app", name), name)
         self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
+
+    def another_backend(self, like, name, *options, data=None):
+        """A process of the backend `like`, with its certificate: on the store `data`, where one is given."""
+        pki = self.pki_at(like)
+        provider = pathlib.Path(pki.folder) / "provider"
+        metrics = ["--metrics-listen", product.LISTEN] if self.scenario.processes[like].get("metrics") else []
+        return product.start_backend(self.stack, pki, name, *metrics, "--enrollment", pki.tenants, "--provider",
+                                     f"{pki.provider_name}={pki.provider_roots}", "--audit-chain", provider / "audit/chain.pem",
+                                     "--audit-key", provider / "audit/key.pem", *options, data=data)
 
     def courier(self, equipment, tenant):
         """The certificate with which a balancer carries for a tenant."""

@@ -5,12 +5,13 @@ import datetime
 import functools
 import os
 import pathlib
+import re
 import shutil
 import signal
 import time
 
 import product
-from battle import fight_commands
+from battle import fight_commands, the_owner_is_obeyed
 from handshake import refuses
 from harness import wait_until
 from outage import taken_between, utc
@@ -259,7 +260,7 @@ def coming_back_is_no_way_around(run):
     return "TLS 1.2 and no certificate are refused after the outage; the owner's is accepted without a session ticket"
 
 
-@assertion("S5.3")
+@assertion("S5.3a")
 def an_old_store_is_noticed(run):
     wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
     host, backend, store = run.adversary("adv-host"), wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
@@ -295,3 +296,53 @@ def an_old_store_is_noticed(run):
             process.send_signal(signal.SIGCONT)
     run.new_readings(patience=COMES_BACK)
     return f"the app reports provider_rolled_back for the streams of {', '.join(streams)}; after a restart with the newest store nothing; then readings came again"
+
+
+def lead(front, address):
+    """The host's balancer with another backend behind it: whom it shows what is the host's to choose."""
+    for at, word in enumerate(front.process.command):
+        if word.startswith("balancer="):
+            front.process.command[at] = re.sub(r"address=[^,]+", f"address={address}", word)
+    front.reboot()
+
+
+@assertion("S5.3b")
+def two_histories_are_noticed(run):
+    wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
+    host, backend, store = run.adversary("adv-host"), wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
+    front, lock = host.position("p2-front"), owner.devices["p2-lock"].process.log
+    streams, before = {name: watch.records("readings", name)[-1]["stream"] for name in owner.devices}, watch.events.mark()
+    product.pin_port(backend, "grpc")
+    expect(backend.terminate() == 0, "the backend does not end by itself")
+    copied = host.take("p2-backend", "store") / store.name
+    keys = next(host.take("p2-backend", "keystore").iterdir())
+    for folder in (copied, keys, *(path for path in keys.rglob("*") if path.is_dir())):
+        folder.chmod(0o700)
+    other = wired.another_backend("p2-backend", "p2-other-history", "--keystore", keys, data=copied)
+
+    def live():
+        return [name for name, stream in streams.items() if watch.latest_states()[stream]["liveness"] == "live"]
+    lead(front, other.address)
+    backend.relaunch()
+    run.within(lambda: not live(), COMES_BACK, lambda: f"{live()} are called live, although none of their devices answers")
+    start, done = watch.events.mark(), len(lock.find("command_done"))
+    told, _ = owner.app.send("p2-lock", "on", check=False)
+    answers = [line["result"] for line in told if line["event"] == "answer"]
+    during = [name for name in owner.devices if watch.records("readings", name, start)]
+    expect("done" not in answers and not live() and not during,
+           f"in a history that no device knows of the app is answered {answers}, calls {live()} live and reads {during}")
+    lead(front, wired.hops["p2-backend"].address)
+    run.within(lambda: len(live()) == len(streams), COMES_BACK, lambda: f"of {list(streams)} only {live()} are live again")
+    run.new_readings(patience=COMES_BACK)
+    expect(other.process.terminate() == 0, "the other backend does not end by itself")
+    sequences = {name: [record["sequence"] for record in watch.records("readings", name, before) if record["stream"] == stream] for name, stream in streams.items()}
+    file = run.keep("S5.3b.json", {"answers": answers, "sequences": {name: [found[0], found[-1], len(found)] for name, found in sequences.items()}})
+    states = watch.latest_states()
+    torn = [name for name, found in sequences.items() if states[streams[name]]["missing"] or found != sorted(set(found))]
+    expect(not torn, f"of {torn} the app has not every record once and in order", [file])
+    expect(len(lock.find("command_done")) == done, "what was commanded in the other history is done", [file])
+    the_owner_is_obeyed(run, "P2", "p2-lock", [file])
+    run.within(lambda: lock.find("security", lambda entry: entry["kind"] == "missing"), COMES_BACK,
+               "the device does not miss what its owner said in the other history")
+    return ("in a history of its own the app called nothing live and its command was not answered; led back it had every record once and in order, and "
+            "the device misses what the owner had said there"), [file]
