@@ -195,7 +195,7 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
   StreamTrack::Arrival arrival = stream->track.Classify(sequence, digest);
   if (arrival == StreamTrack::Arrival::kDuplicate && !MutantActive(Mutant::kReplayWindowOff)) {
     ++stream->duplicates;
-    stream->pass_end = std::max(stream->pass_end, sequence + 1);
+    if (stream->pass.has_value()) stream->pass->See(sequence);
     listener_->OnDuplicate(place, sequence);
     return;
   }
@@ -219,7 +219,7 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
     Refuse(*stream, SecurityEventKind::kConflict, sequence, "a record beyond the end that the sender signed");
     return;
   }
-  stream->pass_end = std::max(stream->pass_end, sequence + 1);
+  if (stream->pass.has_value()) stream->pass->See(sequence);
   switch (arrival) {
     case StreamTrack::Arrival::kConflict:
       Contradict(*stream, sequence, digest);

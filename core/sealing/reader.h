@@ -110,7 +110,8 @@ class Reader {
   // Gaps whose grace is over, streams that went stale. Call about once a second.
   void Tick();
   // A hop is read from its first entry: BeginPass, records, CaughtUp. What was seen before must be there
-  // again.
+  // again: of every stream all from the first record that is, and the end of each sender's newest, whatever
+  // was added since.
   void BeginPass(const Topic& topic);
   void CaughtUp(const Topic& topic);
   // Also forgets streams whose keys are gone from the ring, and reports what was not read of them as lost.
@@ -187,6 +188,7 @@ class Reader {
   void Report(Stream& stream, const StreamTrack::Outcome& outcome, uint64_t sequence);
   void RetireStreams();
   void Forget(Stream& stream);
+  std::optional<uint64_t> LackOf(const Stream& stream) const;
   void Alarm(SecurityEventKind kind, const StreamPlace& place, uint64_t sequence, std::string_view detail);
   Liveness LivenessOf(const Stream& stream) const;
   StreamStatus StatusOf(const Stream& stream) const;

@@ -73,23 +73,34 @@ void Reader::RetireStreams() {
 void Reader::BeginPass(const Topic& topic) {
   for (auto& [key, stream] : streams_) {
     if (stream->place.topic != topic) continue;
-    stream->pass_end = 0;
-    stream->in_pass = true;
+    stream->pass.emplace(stream->track.end());
   }
+}
+
+// What of a stream a hop that was read from its first entry should have and has not: the first such sequence.
+// Retention drops the oldest of a log: whole streams, and the beginning of one, never the end of the newest.
+std::optional<uint64_t> Reader::LackOf(const Stream& stream) const {
+  const PassRecord& pass = *stream.pass;
+  const auto sender = senders_.find(SenderKeyOf(stream.place.topic, stream.place.sender));
+  const bool newest = sender != senders_.end() && sender->second->current == &stream;
+  if (newest && pass.end() > 0 && pass.shown_to() == 0) return 0;
+  std::vector<SequenceRange> absent = stream.track.missing();
+  if (absent.size() >= limits::kMaxGapsPerStream) return std::nullopt;  // some may be forgotten
+  for (uint64_t at = stream.track.frontier(); at < pass.end(); ++at) {
+    if (!stream.held.contains(at)) absent.push_back({at, at});
+  }
+  return pass.FirstHole(absent);
 }
 
 void Reader::CaughtUp(const Topic& topic) {
   for (auto& [key, stream] : streams_) {
-    if (stream->place.topic != topic || !stream->in_pass) continue;
-    stream->in_pass = false;
-    const auto sender = senders_.find(SenderKeyOf(topic, stream->place.sender));
-    // Retention may drop a whole old stream, never the end of the newest.
-    if (sender == senders_.end() || sender->second->current != stream.get()) continue;
-    if (stream->pass_end < stream->track.end()) {
-      Alarm(SecurityEventKind::kProviderRolledBack, stream->place, stream->pass_end,
-            absl::StrCat("this hop has records up to ", stream->pass_end, " of ", stream->track.end(),
-                         " seen before"));
-    }
+    if (stream->place.topic != topic || !stream->pass.has_value()) continue;
+    const std::optional<uint64_t> lack = LackOf(*stream);
+    const uint64_t end = stream->pass->end();
+    stream->pass.reset();
+    if (!lack.has_value()) continue;
+    Alarm(SecurityEventKind::kProviderRolledBack, stream->place, *lack,
+          absl::StrCat("this hop has not record ", *lack, ", of ", end, " seen before"));
   }
 }
 

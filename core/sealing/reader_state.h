@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "core/sealing/pass_record.h"
 #include "core/sealing/reader.h"
 #include "core/sealing/stream_writer.h"
 
@@ -50,8 +51,7 @@ struct Reader::Stream {
   uint64_t duplicates = 0;
   uint64_t conflicts = 0;
   uint64_t refused = 0;
-  uint64_t pass_end = 0;  // highest sequence + 1 since BeginPass
-  bool in_pass = false;
+  std::optional<PassRecord> pass;  // since BeginPass, until CaughtUp
   std::vector<Loss> losses;
   std::optional<Freshness> last_word;
   uint64_t last_word_sequence = 0;

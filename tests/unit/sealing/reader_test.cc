@@ -256,6 +256,48 @@ TEST_F(ReaderTest, ProviderRolledBack) {
   EXPECT_EQ(notes.Alarms(Kind::kProviderRolledBack), 1u);
 }
 
+// The devices went on sending into the older store: its end is beyond what was seen, and a piece is gone.
+TEST_F(ReaderTest, AProviderThatWasRolledBackAndHasGrownSinceIsNoticed) {
+  sender->Open();
+  for (int i = 0; i < 3; ++i) sender->Readings();
+  GiveAll();
+  for (int i = 0; i < 2; ++i) sender->Readings();
+  reader->BeginPass(telemetry);
+  for (const uint64_t s : {0u, 1u, 4u, 5u}) Give(s);
+  reader->CaughtUp(telemetry);
+  ASSERT_EQ(notes.Alarms(Kind::kProviderRolledBack), 1u);
+  EXPECT_EQ(std::get<2>(notes.alarms.back()), 2u) << "the first that is gone";
+}
+
+TEST_F(ReaderTest, AProviderWithoutTheEndOfAnOlderStreamIsNoticed) {
+  sender->Open();
+  for (int i = 0; i < 3; ++i) sender->Readings();
+  for (const uint64_t s : {0u, 2u, 3u}) Give(s);  // 1 is missing, so the stream is not read to its end
+  Wait(limits_.gap_grace);
+  const StreamPlace before = sender->place();
+  const std::vector<Bytes> records = sender->records;
+  sender->Reopen();
+  Give(0);
+  reader->BeginPass(telemetry);
+  reader->Accept(before, 0, records[0]);
+  Give(0);
+  reader->CaughtUp(telemetry);
+  ASSERT_EQ(notes.Alarms(Kind::kProviderRolledBack), 1u);
+  EXPECT_EQ(std::get<2>(notes.alarms.back()), 2u);
+}
+
+TEST_F(ReaderTest, WhatRetentionDropsAndWhatWasNeverReadIsNoRollback) {
+  sender->Open();
+  for (int i = 0; i < 7; ++i) sender->Readings();
+  for (const uint64_t s : {0u, 1u, 2u, 4u}) Give(s);
+  Wait(limits_.gap_grace);  // 3 is missing
+  Give(6);                  // 5 may yet come
+  reader->BeginPass(telemetry);
+  for (const uint64_t s : {2u, 4u, 6u, 7u}) Give(s);  // 0 and 1 were dropped
+  reader->CaughtUp(telemetry);
+  EXPECT_EQ(notes.Alarms(Kind::kProviderRolledBack), 0u);
+}
+
 TEST_F(ReaderTest, LossIsShownAtTheStreamThatLost) {
   sender->Open();
   GiveAll();
