@@ -210,8 +210,8 @@ class Container:
         return self.log.tail()
 
     # What a Stack does, inside: the programs are the container's own.
-    def run(self, program, *arguments, patience=60, check=True, env=None, input=None):  # pylint: disable=redefined-builtin
-        del env
+    def run(self, program, *arguments, patience=60, check=True, env=None, input=None, place=None):  # pylint: disable=redefined-builtin
+        del env, place
         words = ["exec", *(["-i"] if input is not None else []), self.id, program, *arguments]
         result = self.project.docker(*words, patience=patience, check=False, stdin=input)
         if check and result.returncode != 0:
@@ -219,7 +219,8 @@ class Container:
                           f"{result.stdout[-400:]}{result.stderr[-400:]}")
         return result
 
-    def converse(self, program, *arguments):
+    def converse(self, program, *arguments, place=None):
+        del place
         child = subprocess.Popen(harness.dies_with_parent(["docker", "exec", "-i", self.id, program, *arguments]),
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.project.env)
         self._conversations.append(child)
@@ -314,6 +315,7 @@ class Phone(App):
 
     def __init__(self, container, tenant, home):
         self.stack = self  # its commands are started here
+        self.place = None
         self.container = container
         self.tenant = tenant
         self.name = f"{home}-phone"
@@ -329,8 +331,8 @@ class Phone(App):
     def run(self, *words, **options):
         return self.container.run(*words, **options)
 
-    def start(self, name, program, *arguments, ports=False):
-        del ports
+    def start(self, name, program, *arguments, ports=False, place=None):
+        del ports, place
         return self.container.start_inside(name, program, *arguments)
 
     def pair(self, labels, hop=None, wait=20, check=True):

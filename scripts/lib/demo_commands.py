@@ -52,7 +52,7 @@ class Commands:
             number = next(self._numbers)
             process = self.home.app.stack.start(
                 f"send-{number}", "keystead-mobile-stub", *self.home.app.arguments(), "send", self.device,
-                "on" if number % 2 else "off", "--timeout", self.timeout, "--force", ports=False)
+                "on" if number % 2 else "off", "--timeout", self.timeout, "--force", ports=False, place=self.home.app.place)
             self.running.append(process)
             self.all.append(process)
 

@@ -26,6 +26,11 @@ def ciphertext(cose):
     return cose[at:at + size] if kind == 2 else None
 
 
+def held_under_keys(lines):
+    """Of what `raw` prints, the records that the hop holds and that name a key."""
+    return [line for line in lines if line["event"] == "held" and line["kid"]]
+
+
 def repetitions(held):
     """Of records as `raw` prints them, those that begin like an earlier one of their stream. What a member says begins alike again
     and again, so under one key and one nonce the ciphertexts do."""

@@ -8,7 +8,7 @@ import secrets
 import harness
 from demo_battle import gather
 from demo_commands import sent_in
-from demo_cose import repetitions
+from demo_cose import held_under_keys, repetitions
 from home import relabel
 from product import ACME, GLOBEX, Balancer, Hop, Infra
 from world import World
@@ -179,7 +179,7 @@ def eavesdropper(demo):
     demo.screen.say(f"the wide-area balancers alone carried {seen['records']} records, {seen['cose_bytes']} bytes of COSE objects")
     kids, repeated, records = collections.defaultdict(set), 0, 0
     for lines in demo.pool.map(lambda home: home.app.call("raw", "--last", "40", hop=demo.world.backend), demo.homes.values()):
-        held = [line for line in lines if line["event"] == "held" and line["kid"]]
+        held = held_under_keys(lines)
         records += len(held)
         for record in held:
             kids[record["kid"]].add((record["instantiation"], record["stream"]))

@@ -141,14 +141,28 @@ class JsonLog:
         return "\n".join("    " + json.dumps(entry) for entry in self.read()[-count:])
 
 
+class Place:
+    """Where a program runs: the address at which it listens and is found, and the command that becomes it there, without a new process
+    id, where that is another view of the machine."""
+
+    def __init__(self, address="127.0.0.1", inside=()):
+        self.address = address
+        self.inside = inside
+        self.listen = f"{address}:0"
+
+
+HERE = Place()
+
+
 class Process:
     """One running program of a Stack."""
 
-    def __init__(self, stack, name, command, env, ports, stdin=None):
+    def __init__(self, stack, name, command, env, ports, stdin=None, place=HERE):
         self.stack = stack
         self.name = name
         self.command = [str(word) for word in command]
         self.env = env
+        self.place = place
         folder = stack.folder / "run" / name
         folder.mkdir(parents=True, exist_ok=True)
         self.log = JsonLog(folder / "log.jsonl")
@@ -159,7 +173,7 @@ class Process:
         self.popen = None
 
     def launch(self):
-        command = list(self.command)
+        command = [*self.place.inside, *self.command]
         if self._ports_file is not None:
             self._ports_file.unlink(missing_ok=True)
             command += ["--ports-file", str(self._ports_file)]
@@ -197,7 +211,7 @@ class Process:
         return ports[name]
 
     def address(self, name=None):
-        return f"127.0.0.1:{self.port(name)}"
+        return f"{self.place.address}:{self.port(name)}"
 
     def terminate(self, patience=10):
         """SIGTERM; the exit code. Failure when it does not end by itself."""
@@ -265,22 +279,21 @@ class Stack:
     def path(self, *parts):
         return str(self.folder.joinpath(*parts))
 
-    def start(self, name, program, *arguments, ports=True, ready=True, env=None, stdin=None, inside=()):
-        """Starts a program under a name that is unique in this stack. `inside`: a command that becomes it, without a new process id,
-        where it has another view of the machine."""
+    def start(self, name, program, *arguments, ports=True, ready=True, env=None, stdin=None, place=HERE):
+        """Starts a program under a name that is unique in this stack."""
         old = self.processes.get(name)
         if old is not None and not old.ended():
             raise Failure(f"{name} is running already")
-        process = Process(self, name, [*inside, self.bins / program, *arguments], {**self.env, **(env or {})}, ports, stdin)
+        process = Process(self, name, [self.bins / program, *arguments], {**self.env, **(env or {})}, ports, stdin, place)
         self.processes[name] = process
         process.launch()
         if ports and ready:
             process.wait_ready()
         return process
 
-    def run(self, program, *arguments, patience=30, check=True, env=None, input=None, inside=()):
+    def run(self, program, *arguments, patience=30, check=True, env=None, input=None, place=HERE):
         """Runs a short command to its end. With check, Failure on any exit code but 0."""
-        command = [*inside, str(self.bins / program) if "/" not in str(program) else str(program), *map(str, arguments)]
+        command = [*place.inside, str(self.bins / program) if "/" not in str(program) else str(program), *map(str, arguments)]
         try:
             result = subprocess.run(dies_with_parent(command), capture_output=True, text=True, errors="replace", timeout=patience,
                                     env={**self.env, **(env or {})}, cwd=self.folder, input=input,
@@ -291,10 +304,10 @@ class Stack:
             raise Failure(f"exit code {result.returncode}: {' '.join(command)}\n{result.stdout}{result.stderr}")
         return result
 
-    def converse(self, program, *arguments, inside=()):
+    def converse(self, program, *arguments, place=HERE):
         """A program that answers lines with lines, until the stack ends: its Popen, with pipes for text."""
         errors = open(self.folder / "run" / "conversations", "ab")  # pylint: disable=consider-using-with
-        child = subprocess.Popen(dies_with_parent([*inside, self.bins / program, *arguments]), stdin=subprocess.PIPE,
+        child = subprocess.Popen(dies_with_parent([*place.inside, self.bins / program, *arguments]), stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=errors, text=True, env=self.env, cwd=self.folder)
         errors.close()
         self._conversations.append(child)

@@ -6,14 +6,15 @@ import stat
 import subprocess
 
 import product
-from harness import Failure, JsonLog, wait_until
+from harness import HERE, Failure, JsonLog, wait_until
 
 
 class App:
     """The owner's phone: one state folder; each verb is a run of the program, `watch` a process of its own."""
 
-    def __init__(self, stack, pki, tenant, name, hop, *options):
+    def __init__(self, stack, pki, tenant, name, hop, *options, place=HERE):
         self.stack = stack
+        self.place = place
         self.tenant = tenant
         self.name = name
         self.hop = hop
@@ -31,7 +32,7 @@ class App:
     def call(self, *words, hop=None, patience=60, check=True):
         """The JSON objects a verb printed; with check=False also its result."""
         result = self.stack.run("keystead-mobile-stub", *self.arguments(hop), "--quiet", *words, patience=patience,
-                                check=check)
+                                check=check, place=self.place)
         lines = []
         for line in result.stdout.splitlines():
             try:
@@ -66,7 +67,7 @@ class App:
     def watch(self, name=None, hop=None, env=None, ports=False):
         """A running `watch`; its events are in the Watch that is returned. `ports`: it announces some."""
         name = name or f"{self.name}-watch"
-        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", ports=ports, env=env)
+        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", ports=ports, env=env, place=self.place)
         self.watching = Watch(process)
         return self.watching
 
@@ -115,7 +116,7 @@ class Device:
     """A device process; `label` is its label file once it runs."""
 
     def __init__(self, stack, pki, tenant, name, kind, hop, *options, env=None, state=None, process_name=None, log=None,
-                 enrolls=False, inside=()):
+                 enrolls=False, place=HERE):
         self.stack = stack
         self.name = name
         if enrolls:
@@ -130,7 +131,7 @@ class Device:
                  self.label]
         if kind is not None:
             words += ["--kind", kind]
-        self.process = stack.start(process_name or name, "keystead-device-sim", *words, *options, env=env, inside=inside)
+        self.process = stack.start(process_name or name, "keystead-device-sim", *words, *options, env=env, place=place)
 
     def wait_label(self):
         wait_until(lambda: os.path.exists(self.label), f"the label of {self.name}")

@@ -2,19 +2,19 @@
 
 import subprocess
 
-from harness import JsonLog, wait_until
+from harness import HERE, JsonLog, wait_until
 
 
 class Lone:
     """`options`: what it measures. Runs until asked to end; restart() is what pulling its plug gently and putting it back is."""
 
-    def __init__(self, stack, name, *options, inside=()):
+    def __init__(self, stack, name, *options, place=HERE):
         self.stack = stack
         self.name = name
         self.state = stack.path(f"{name}-state")
         identity = () if "--id" in options else ("--id", name)
         self.process = stack.start(name, "keystead-device-sim", "--alone", "--display", "--buttons", "--state", self.state, *identity, *options,
-                                   stdin=subprocess.PIPE, inside=inside)
+                                   stdin=subprocess.PIPE, place=place)
         self.display = JsonLog(self.process.output)
         stack.on_close(self._close)
 

@@ -9,7 +9,7 @@ import threading
 import time
 
 import harness
-from harness import Failure, ROOT
+from harness import HERE, Failure, ROOT
 
 ACME = "acme.keystead.example"
 GLOBEX = "globex.keystead.example"
@@ -127,9 +127,9 @@ class Hop:
         return Hop(process, port, self.spiffe, self.roots)
 
 
-def start_backend(stack, pki, name="backend", *options, env=None, data=None):
-    process = stack.start(name, "keystead-backend", "--listen", LISTEN, "--data", data or stack.path(name),
-                          "--tenants", pki.tenants, *pki.backend.options(pki.admission), *options, env=env)
+def start_backend(stack, pki, name="backend", *options, env=None, data=None, place=HERE):
+    process = stack.start(name, "keystead-backend", "--listen", place.listen, "--data", data or stack.path(name),
+                          "--tenants", pki.tenants, *pki.backend.options(pki.admission), *options, env=env, place=place)
     return Hop(process, "grpc", pki.backend.spiffe, pki.provider_roots)
 
 
@@ -146,7 +146,7 @@ def enrolling(stack, pki, tenant, role, name):
     return leaf, ["--factory-chain", factory.chain, "--factory-key", factory.key]
 
 
-def start_gateway(stack, pki, tenant, name, upstream, *options, state=None, process_name=None, env=None, enrolls=False):
+def start_gateway(stack, pki, tenant, name, upstream, *options, state=None, process_name=None, env=None, enrolls=False, place=HERE):
     """A gateway called `name` in the tenant; it joins by label where options say --label-out."""
     if enrolls:
         leaf, more = enrolling(stack, pki, tenant, "gateway", name)
@@ -155,8 +155,8 @@ def start_gateway(stack, pki, tenant, name, upstream, *options, state=None, proc
         leaf = pki.leaf(tenant, "gateway", name, "--server")
     process_name = process_name or name
     process = stack.start(process_name, "keystead-gateway",
-                          *gateway_arguments(pki, tenant, leaf, upstream, state or stack.path(process_name)), *options,
-                          env=env)
+                          *gateway_arguments(pki, tenant, leaf, upstream, state or stack.path(process_name), place.listen), *options,
+                          env=env, place=place)
     return Hop(process, "lan", leaf.spiffe, pki.roots(tenant))
 
 
@@ -174,9 +174,9 @@ class Balancer:
         self.client_roots = client_roots
         self.upstreams = upstreams
 
-    def options(self):
+    def options(self, listen):
         yield "--balancer"
-        yield (f"name={self.name},listen={LISTEN},chain={self.server.chain},key={self.server.key},"
+        yield (f"name={self.name},listen={listen},chain={self.server.chain},key={self.server.key},"
                f"roots={self.client_roots}")
         for tenant, (leaf, hop) in self.upstreams.items():
             yield "--upstream"
@@ -185,15 +185,12 @@ class Balancer:
 
 
 class Infra:
-    """One keystead-infra-sim and its control connection. `inside`: where it and what controls it run, as Stack.start has it; `relays` listen at
-    `door` there."""
+    """One keystead-infra-sim and its control connection, which leads to nowhere else than its own loopback: what controls it runs there too."""
 
-    _where = {}  # what the stack is told besides when it starts what controls it
+    place = HERE
 
-    def __init__(self, stack, pki, name, balancers=(), relays=None, canaries=(), admin_tenant=ACME, inside=(), door=LISTEN):
-        self.stack = stack
-        if inside:
-            self._where = {"inside": inside}
+    def __init__(self, stack, pki, name, balancers=(), relays=None, canaries=(), admin_tenant=ACME, place=HERE):
+        self.stack, self.place = stack, place
         self._admin = pki.leaf(admin_tenant, "admin", "attacker")
         server = pki.leaf(admin_tenant, "service", "infra-control", "--server")
         self._roots = pki.roots(admin_tenant)
@@ -201,29 +198,29 @@ class Infra:
         arguments = ["--tenants", pki.tenants, "--control-listen", LISTEN,
                      *server.options(self._roots, "control-")]
         for balancer in balancers:
-            arguments += balancer.options()
+            arguments += balancer.options(place.listen)
         for listener, upstream in (relays or {}).items():
-            arguments += ["--tcp", f"name={listener},listen={door},upstream={upstream}"]
+            arguments += ["--tcp", f"name={listener},listen={place.listen},upstream={upstream}"]
         for canary in canaries:
             arguments += ["--canary", canary]
-        self.process = stack.start(name, "keystead-infra-sim", *arguments, inside=inside)
+        self.process = stack.start(name, "keystead-infra-sim", *arguments, place=place)
         self._session = None
         self._asking = threading.Lock()
 
     def _control(self):
-        return ["ctl", "--control", self.process.address("control"), "--server", self._server.spiffe,
+        return ["ctl", "--control", f"127.0.0.1:{self.process.port('control')}", "--server", self._server.spiffe,
                 *self._admin.options(self._roots)]
 
     def ctl(self, *words, patience=20):
         """One run of the client, as a person would."""
-        result = self.stack.run("keystead-infra-sim", *self._control(), "--json", *words, patience=patience, **self._where)
+        result = self.stack.run("keystead-infra-sim", *self._control(), "--json", *words, patience=patience, place=self.place)
         return json.loads(result.stdout) if result.stdout.strip() else {}
 
     def ask(self, verb, argument):
         """The same over one connection that stays: a test asks hundreds of times. Thread-safe."""
         with self._asking:
             if self._session is None or self._session.poll() is not None:
-                self._session = self.stack.converse("keystead-infra-sim", *self._control(), "session", **self._where)
+                self._session = self.stack.converse("keystead-infra-sim", *self._control(), "session", place=self.place)
             self._session.stdin.write(f"{verb} {argument}\n")
             self._session.stdin.flush()
             line = self._session.stdout.readline()
@@ -237,7 +234,7 @@ class Infra:
         for at, word in enumerate(self.process.command):
             for listener, port in ports.items():
                 if word.startswith(f"name={listener},"):
-                    self.process.command[at] = word.replace(f"listen={LISTEN}", f"listen=127.0.0.1:{port}")
+                    self.process.command[at] = word.replace(f"listen={self.place.listen}", f"listen={self.place.address}:{port}")
         if "--control-listen" in self.process.command:
             self.process.replace_option("--control-listen", f"127.0.0.1:{ports['control']}")
         self.process.kill()

@@ -1,8 +1,16 @@
-"""Whom a server lets in by TLS alone."""
+"""Whom a server lets in by TLS alone, and certificates as lists of revoked ones name them."""
+
+import subprocess
 
 import paths  # noqa: F401
 from registry import expect
 from tls_client import s_client
+
+
+def serial_of(chain):
+    """The serial number of a chain's first certificate, in lower-case hexadecimal."""
+    text = subprocess.run(["openssl", "x509", "-in", chain, "-noout", "-serial"], check=True, capture_output=True, text=True, timeout=20).stdout
+    return text.strip().partition("=")[2].lower()
 
 
 def refuses(name, hop, rightful, strangers):

@@ -15,7 +15,7 @@ import paths
 import network
 from harness import wait_until
 
-HOME = {"router": "10.75.83.1", "bulb": "10.75.83.10", "tv": "10.75.83.11"}
+HOME = ("router", "bulb", "tv")
 OUTSIDE = "198.51.100.7"  # nobody's (RFC 5737)
 
 
@@ -56,7 +56,7 @@ class RefusedTest(unittest.TestCase):
         for module in [*(paths.ROOT / "tests/scenarios").glob("*.py"), *(paths.ROOT / "tests/e2e").glob("*.py")]:
             shutil.copy(module, folder)
         run = subprocess.run([*(["setpriv", "--reuid", "65534", "--clear-groups"] if os.geteuid() == 0 else []), sys.executable, "-B", "-c",
-                              "import sys; sys.path.insert(0, sys.argv[1])\nimport network\ntry:\n    network.Network({'router': '10.75.83.1'}, 'router')\n"
+                              "import sys; sys.path.insert(0, sys.argv[1])\nimport network\ntry:\n    network.Network(['router'])\n"
                               "except network.Refused as error:\n    print(error)", str(folder)],
                              capture_output=True, text=True, timeout=60, check=False)
         self.assertIn("needs root", run.stdout, run.stderr)
@@ -65,21 +65,22 @@ class RefusedTest(unittest.TestCase):
 
 class NetworkTest(unittest.TestCase):
     def setUp(self):
+        self.before = os.readlink("/proc/thread-self/ns/net")
         try:
-            self.network = self.enterContext(network.Network(HOME, "router"))
+            self.network = self.enterContext(network.Network(HOME))
         except network.Refused as error:
             self.skipTest(str(error))
 
     def test_positions_reach_each_other_and_nothing_else(self):
-        listener = self.network.within("tv", lambda: socket.create_server((HOME["tv"], 0)))
+        listener = self.network.within("tv", lambda: socket.create_server((self.network.addresses["tv"], 0)))
         with listener:
             port = listener.getsockname()[1]
-            self.assertEqual(self.network.within("bulb", lambda: calls(HOME["tv"], port)), 0)
-            self.assertEqual(self.network.open_ports("bulb", HOME["tv"]), {port})
+            self.assertEqual(self.network.within("bulb", lambda: calls(self.network.addresses["tv"], port)), 0)
+            self.assertEqual(self.network.open_ports("bulb", self.network.addresses["tv"]), {port})
         for name in HOME:
             self.assertNotEqual(self.network.within(name, lambda: calls(OUTSIDE, 443)), 0)
             self.assertEqual(self.network.ways_out(name), [])
-        with socket.create_server(("127.0.0.1", 0)) as here:  # this machine's own loopback is another one
+        with socket.create_server(("127.0.0.1", 0)) as here:  # the loopback of whoever made the network is another one
             self.assertNotEqual(self.network.within("bulb", lambda: calls("127.0.0.1", here.getsockname()[1])), 0)
 
     def test_who_says_nothing_sends_no_packet_and_who_speaks_is_captured(self):
@@ -88,7 +89,7 @@ class NetworkTest(unittest.TestCase):
 
         def speak():
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as speaker:
-                speaker.sendto(b"a planted text", (HOME["router"], 9))
+                speaker.sendto(b"a planted text", (self.network.addresses["router"], 9))
         self.network.within("tv", speak)
         wait_until(lambda: any(b"a planted text" in frame.said() for frame in capture.of("tv")), "the frame")
         self.network.within("bulb", lambda: calls("127.0.0.1", 9))
@@ -96,6 +97,22 @@ class NetworkTest(unittest.TestCase):
         self.assertGreater(self.network.sent("tv")["eth0"], 0)
         self.assertGreater(self.network.sent("bulb")["lo"], 0)
         self.assertIn(b"a planted text", capture.as_pcap())
+
+    def test_who_made_it_reaches_every_position_until_it_is_closed(self):
+        outside = network.Network(["other"])
+        outside.close()
+        inner = os.readlink("/proc/thread-self/ns/net")
+        with self.network.within("tv", lambda: socket.create_server((self.network.addresses["tv"], 0))) as listener:
+            self.assertEqual(calls(*listener.getsockname()), 0)
+            child = subprocess.run([sys.executable, "-c", "import os; print(os.readlink('/proc/self/ns/net'))"], capture_output=True, text=True, check=True)
+            self.assertEqual(child.stdout.strip(), inner)
+        self.assertNotEqual(calls(OUTSIDE, 443), 0)
+        self.network.close()
+        self.assertEqual(os.readlink("/proc/thread-self/ns/net"), self.before)
+
+    def test_too_many_are_refused(self):
+        with self.assertRaises(ValueError):
+            network.Network([str(number) for number in range(network.MOST + 1)])
 
     def test_a_process_there_keeps_its_id(self):
         child = subprocess.Popen([*self.network.inside("tv"), "sleep", "60"])
@@ -107,8 +124,8 @@ class NetworkTest(unittest.TestCase):
             child.wait()
 
     def test_nothing_is_left_of_a_run_that_was_killed(self):
-        code = ("import sys; sys.path[:0] = sys.argv[1:]\nimport os, network\nhome = network.Network(%r, 'router')\n"
-                "print(*[os.readlink(f'/proc/{holder.pid}/ns/net') for holder in home._holders.values()], flush=True)\ninput()" % HOME)
+        code = ("import sys; sys.path[:0] = sys.argv[1:]\nimport os, network\nhome = network.Network(%r)\n"
+                "print(*[os.readlink(f'/proc/{holder.pid}/ns/net') for holder in home._holders.values()], flush=True)\ninput()" % (HOME,))
         run = subprocess.Popen([sys.executable, "-B", "-c", code, str(paths.ROOT / "tests/scenarios"), str(paths.ROOT / "tests/e2e")],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         made = set(run.stdout.readline().split())

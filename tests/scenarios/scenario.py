@@ -53,13 +53,10 @@ SHAPE = Record({
     "not_shown": ListOf(Text(), 1),
 }, {
     # What no product can do against who holds the machines, each with why, and what of it was measured (see checks/c2.py).
-    # Real addresses in network namespaces where this machine allows it (network.py): process or adversary → its own, all of one /24; `router`
-    # joins them, and nothing leads out. `guest` is nobody's: there checks put what their looks must see.
-    "network": Record({"router": Text(), "addresses": MapOf(Text(pattern=r"10(\.[0-9]{1,3}){3}"), at_least=2)}),
     "unsolved": ListOf(Record({"is": Text(), "because": Text(), "measured": Text()}), 1),
 })
 FOUNDED = ("owner", "provider", "carriers")  # what a product has that is not alone
-GUEST = "guest"
+GUEST = "guest"  # a position of nobody: what a check brings along is there
 ENDS = ("not_run", "not_testable_here", "not_applicable")  # an assertion that does not run says why, in one of these
 
 
@@ -102,6 +99,10 @@ class Scenario:
 
     def cells(self, assertion):
         return [(outcome, component) for outcome, components in assertion["outcomes"].items() for component in components]
+
+    def positions(self):
+        """Who has a place in the network: processes, adversaries that stand there by themselves, and the guest."""
+        return [*self.processes, *(name for name, one in self.value["adversaries"].items() if one["stands"] == "network" and not one.get("positions")), GUEST]
 
     def link_of(self, caller):
         return next((name for name, link in self.links.items() if caller in link["from"]), None)
@@ -151,8 +152,7 @@ def load(path):
     """A Scenario; SchemaError with everything that is wrong."""
     value, reading = shapes.load(path, SHAPE)
     shapes.done(reading)
-    for check in (check_roles, check_processes, check_products, check_links, check_adversaries, check_network, check_assertions, check_reference,
-                  check_mutants):
+    for check in (check_roles, check_processes, check_products, check_links, check_adversaries, check_assertions, check_reference, check_mutants):
         check(value, reading)
     shapes.done(reading)
     return Scenario(path, value)
@@ -307,23 +307,6 @@ def check_adversaries(value, reading):
             elif processes[process]["managed"] != adversary["stands"]:
                 reading.wrong_at(where, f"{name} stands {adversary['stands']} and is granted files of {process}, which is managed "
                                         f"{processes[process]['managed']}")
-
-
-def check_network(value, reading):
-    network = value.get("network")
-    if network is None:
-        return
-    addresses = network["addresses"]
-    if network["router"] not in addresses:
-        reading.wrong_at(("network", "router"), f"network: its router {network['router']} has no address")
-    for name, address in addresses.items():
-        if name not in (*value["processes"], *value["adversaries"], GUEST):
-            reading.wrong_at(("network", "addresses", name), f"network: {name} is none of the processes and no adversary")
-        if address.rsplit(".", 1)[0] != next(iter(addresses.values())).rsplit(".", 1)[0] or list(addresses.values()).count(address) > 1:
-            reading.wrong_at(("network", "addresses", name), f"network: {address} of {name} is not one of its own in the same /24")
-    for link in value["links"].values():
-        for name in {*link["from"], link["to"], *link.get("through", [])} & set(addresses):
-            reading.wrong_at(("network", "addresses", name), f"network: {name} has a link, and links lead over loopback")
 
 
 def check_assertions(value, reading):

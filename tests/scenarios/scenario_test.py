@@ -144,7 +144,7 @@ class WrongTest(Changed):
 
 
 class AloneTest(Changed):
-    """Devices alone, and a network of their own."""
+    """Devices alone, and who has a place in the network."""
 
     SCENARIO = "S1"
 
@@ -155,12 +155,11 @@ class AloneTest(Changed):
         self.wrong(lambda v: v["products"]["light"].update(tenant="nobody"), "nobody is none of the tenants")
         self.wrong(lambda v: v["products"]["light"].update(alone=False), "product light says nothing of owner, and not that it is alone")
 
-    def test_addresses_that_are_nobodys_not_in_one_network_or_given_twice(self):
-        self.wrong(lambda v: v["network"].update(router="hub"), "its router hub has no address")
-        self.wrong(lambda v: v["network"]["addresses"].update(hub="10.75.84.9"), "hub is none of the processes and no adversary")
-        self.wrong(lambda v: v["network"]["addresses"].update(tv="10.75.85.11"), "10.75.85.11 of tv is not one of its own in the same /24")
-        self.wrong(lambda v: v["network"]["addresses"].update(tv="10.75.84.10"), "10.75.84.10 of tv is not one of its own")
-        self.wrong(lambda v: v["network"]["addresses"].update(tv="192.0.2.1"), "wanted a text like")
+    def test_everybody_has_a_place_and_who_has_a_position_no_second_one(self):
+        self.assertEqual(scenario.load(scenario.find("S1")).positions(), ["bulb", "tv", "router", "adv-lan", "guest"])
+        places = scenario.load(scenario.find("S5")).positions()
+        self.assertIn("isp", places)
+        self.assertNotIn("adv-net", places)
 
 
 if __name__ == "__main__":

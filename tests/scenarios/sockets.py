@@ -40,8 +40,13 @@ def peers(pid):
 
 
 def doors(pid):
-    """Ports on which the process listens."""
-    return {int(fields[1].split(":")[1], 16) for _, fields in _sockets(pid, ("tcp", "tcp6")) if fields[3] == LISTEN}
+    """{"address:port"} at which the process listens."""
+    found = set()
+    for _, fields in _sockets(pid, ("tcp", "tcp6")):
+        if fields[3] == LISTEN:
+            address, port = fields[1].split(":")
+            found.add(f"{_address(address)}:{int(port, 16)}")
+    return found
 
 
 def has_none(pid):

@@ -11,7 +11,7 @@ import sockets
 class SocketsTest(unittest.TestCase):
     def test_a_listener_is_a_door_and_no_peer(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.assertEqual(sockets.doors(os.getpid()), {listener.getsockname()[1]})
+            self.assertEqual(sockets.doors(os.getpid()), {"%s:%d" % listener.getsockname()})
             self.assertEqual(sockets.peers(os.getpid()), set())
 
     def test_whoever_is_called_is_a_peer_over_both_families_and_without_a_connection_too(self):

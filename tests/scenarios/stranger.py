@@ -6,6 +6,7 @@ import struct
 import subprocess
 
 import paths  # noqa: F401
+from harness import HERE
 
 SECONDS = 4  # unless told otherwise: a stream that is served goes on for ever
 
@@ -23,8 +24,8 @@ class Answer:
 class Stranger:
     """Everything that it is told is kept in `answers`."""
 
-    def __init__(self, stack, leaf, name):
-        self.leaf = leaf
+    def __init__(self, stack, leaf, name, place=HERE):
+        self.leaf, self.place = leaf, place
         self.answers = pathlib.Path(stack.path(f"{name}-answers"))
         self.answers.mkdir()
 
@@ -33,7 +34,7 @@ class Stranger:
         at = self.answers / f"{len(list(self.answers.iterdir())):03}"
         at.mkdir()
         (at / "request").write_bytes(struct.pack(">BI", 0, len(message)) + message)
-        command = ["curl", "--silent", "--show-error", "--http2", "--insecure", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "--max-time", seconds,
+        command = [*self.place.inside, "curl", "--silent", "--show-error", "--http2", "--insecure", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "--max-time", seconds,
                    "--cert", self.leaf.chain, "--key", self.leaf.key, "--header", "content-type: application/grpc", "--header", "te: trailers",
                    "--data-binary", f"@{at / 'request'}", "--dump-header", at / "headers", "--output", at / "answer",
                    f"https://{hop.address}/keystead.v1.{method}"]

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 
+from harness import HERE
 from registry import expect
 from wiring import repoint
 
@@ -19,19 +20,19 @@ class Caller:
 
 
 class Trap:
-    """`doors`: a port each, so that callers are told apart. Use as a context; show() says what is shown from here on."""
+    """`doors`: a port each at `place`, so that callers are told apart. Use as a context; show() says what is shown from here on."""
 
-    def __init__(self, doors):
+    def __init__(self, doors, place=HERE):
         self.callers = []
         self._shown = None
         self._lock = threading.Lock()
-        self._doors = {door: socket.create_server(("127.0.0.1", 0)) for door in doors}
+        self._doors = {door: socket.create_server((place.address, 0)) for door in doors}
         self._threads = [threading.Thread(target=self._serve, args=one, daemon=True) for one in self._doors.items()]
         for thread in self._threads:
             thread.start()
 
     def address(self, door):
-        return "127.0.0.1:%d" % self._doors[door].getsockname()[1]
+        return "%s:%d" % self._doors[door].getsockname()
 
     def show(self, name, leaf):
         """`leaf`: one for all doors, or door → leaf."""

@@ -8,14 +8,14 @@ import paths  # noqa: F401  (first: the others are found through it)
 import product
 from demo_canary import Search, pages
 from grants import Adversary
-from harness import wait_until
+from harness import HERE, wait_until
 from home import App, Device
 from host import Host
 from lone import Lone
 from network import Network, Refused
 from stranger import Stranger
 from product import LISTEN, Balancer, Hop, Infra, Pki
-from scenario import PROVIDER, provider_domain
+from scenario import GUEST, PROVIDER, provider_domain
 
 DOMAIN = "keystead.example"
 DOOR = "door"  # of equipment through which no link leads
@@ -65,30 +65,33 @@ class Wired:
         self.alone = {}      # name → Lone
         self.products = {name: Product(name, self.tenants[one["tenant"]], one["provider"]) for name, one in scenario.products.items()}
         self._courier_leaves = {}
-        self.network, self.no_network = None, ""  # why there is none, where the file wants one
+        self.network, self.no_network = None, ""  # why there is none
+        self.here = HERE  # where the driver stands
         self._make_network()
         self._start_infrastructure()
 
     def _make_network(self):
-        wanted = self.scenario.value.get("network")
-        if wanted is None:
-            return
         try:
-            self.network = Network(wanted["addresses"], wanted["router"])
+            self.network = Network(self.scenario.positions())
         except Refused as refused:
             self.no_network = str(refused)
             self.say(f"everything runs on loopback: {refused}")
             return
         self.stack.on_close(self.network.close)
-        self.say(f"{len(wanted['addresses'])} positions are network namespaces with addresses of their own and no way out")
+        self.here = self.network.here
+        self.say(f"{len(self.network.addresses)} positions are network namespaces with addresses of their own and no way out")
 
-    def inside(self, name):
-        """Where a process runs, as Stack.start has it."""
-        return self.network.inside(name) if self.network and name in self.network.addresses else ()
+    def place(self, name):
+        """Where a process of the file runs. What a check brings along is at the guest's."""
+        return self.network.place(name if name in self.network.addresses else GUEST) if self.network else HERE
+
+    def within(self, name, action):
+        """What `action` answers, called from where a process runs."""
+        return self.network.within(name, action) if self.network else action()
 
     def where(self):
         """In words, for the evidence."""
-        return "in network namespaces" if self.network else f"on loopback ({self.no_network})" if self.no_network else "on loopback"
+        return "in network namespaces" if self.network else f"on loopback ({self.no_network})"
 
     def _make_authorities(self):
         """Provider's domain → Pki: each provider has authorities of its own, with the tenants that came to it. Who has no product
@@ -124,14 +127,14 @@ class Wired:
             elif process["program"] == "keystead-gateway":
                 owner = self.products[process["product"]]
                 self.hops[name] = product.start_gateway(self.stack, self.pki_of(owner.tenant), owner.tenant, name, self.next_hop(name),
-                                                        "--label-out", self.stack.path(f"{name}.label"))
+                                                        "--label-out", self.stack.path(f"{name}.label"), place=self.place(name))
                 owner.gateways[name] = self.hops[name]
                 if not process.get("spare"):
                     owner.gateway = self.hops[name]
         for name, process in self.scenario.processes.items():
             if process.get("stranger"):
                 tenant = self.products[process["product"]].tenant
-                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant).leaf(tenant, "app", name), name)
+                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant).leaf(tenant, "app", name), name, self.place(name))
         self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
 
     def another_backend(self, like, name, *options, data=None):
@@ -141,7 +144,7 @@ class Wired:
         metrics = ["--metrics-listen", product.LISTEN] if self.scenario.processes[like].get("metrics") else []
         return product.start_backend(self.stack, pki, name, *metrics, "--enrollment", pki.tenants, "--provider",
                                      f"{pki.provider_name}={pki.provider_roots}", "--audit-chain", provider / "audit/chain.pem",
-                                     "--audit-key", provider / "audit/key.pem", *options, data=data)
+                                     "--audit-key", provider / "audit/key.pem", *options, data=data, place=self.place(name))
 
     def courier(self, equipment, tenant):
         """The certificate with which a balancer carries for a tenant."""
@@ -191,7 +194,7 @@ class Wired:
         if not links:  # nobody is known to call through it: one door that leads nowhere
             [pki], controlled_by = self._pkis.values(), next(iter(self.tenants.values()))
             self.equipment[name] = Infra(self.stack, pki, name, relays={DOOR: NOWHERE}, canaries=[self.canary.told], admin_tenant=controlled_by,
-                                         inside=self.inside(name), door=f"{self.network.addresses[name]}:0" if self.inside(name) else LISTEN)
+                                         place=self.place(name))
             return
         controlled_by = self.tenants_of(next(iter(links.values())))[0]
         pki = self.pki_of(controlled_by)
@@ -204,17 +207,21 @@ class Wired:
                 to_backend = self.scenario.processes[link["to"]]["program"] == "keystead-backend"
                 roots = pki.admission if to_backend else pki.roots(self.tenants_of(link)[0])
                 balancers.append(Balancer(key, shown, roots, {tenant: (self.courier(name, tenant), onward) for tenant in self.tenants_of(link)}))
-        self.equipment[name] = Infra(self.stack, pki, name, balancers, relays, canaries=[self.canary.told], admin_tenant=controlled_by)
+        self.equipment[name] = Infra(self.stack, pki, name, balancers, relays, canaries=[self.canary.told], admin_tenant=controlled_by,
+                                     place=self.place(name))
 
     def join(self):
         """Everybody becomes a member of its product, and the owners watch; devices without a home work."""
         for name in self.scenario.alone.values():
-            self.alone[name] = Lone(self.stack, name, *self.measuring(name), inside=self.inside(name))
+            self.alone[name] = Lone(self.stack, name, *self.measuring(name), place=self.place(name))
             self.alone[name].shown(patience=40)
         for name, owner in self.products.items():
             entry = self.scenario.products[name]
+            denied = self.denied_servers(owner)
+            denied.write_text("# servers whose certificates count no longer\n", encoding="ascii")
             owner.app = self.apps[entry["owner"]] = App(self.stack, self.pki_of(owner.tenant), owner.tenant, entry["owner"],
-                                                            self.next_hop(entry["owner"]), *self._denied_servers(owner))
+                                                        self.next_hop(entry["owner"]), "--denied-servers", denied,
+                                                        place=self.place(entry["owner"]))
             founded_at = self.hops[entry["provider"]]
             labels = [self.stack.path(f"{gateway}.label") for gateway in owner.gateways]
             if labels:
@@ -250,12 +257,6 @@ class Wired:
         """The file that tells device and app of a product which servers count no longer: nobody, at first."""
         return pathlib.Path(self.stack.path(f"{owner.name}.denied-servers"))
 
-    def _denied_servers(self, owner):
-        path = self.denied_servers(owner)
-        if not path.exists():
-            path.write_text("# servers whose certificates count no longer\n", encoding="ascii")
-        return ["--denied-servers", path]
-
     def _start_devices(self, owner):
         for name, process in self.scenario.processes.items():
             if process["program"] != "keystead-device-sim" or process["product"] != owner.name:
@@ -263,7 +264,8 @@ class Wired:
             if "alike" in process and not self.all_alike:
                 continue
             owner.devices[name] = self.devices[name] = Device(self.stack, self.pki_of(owner.tenant), owner.tenant, name, None,
-                                                              self.next_hop(name), *self.measuring(name), *self._denied_servers(owner))
+                                                              self.next_hop(name), *self.measuring(name), "--denied-servers", self.denied_servers(owner),
+                                                              place=self.place(name))
 
     def measuring(self, name):
         """A device's options that say what it measures, and how much of it it keeps."""

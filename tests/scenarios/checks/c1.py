@@ -5,7 +5,7 @@ import time
 
 from battle import Battle, Fight, fight_in_waves, judge, the_owner_is_obeyed
 from demo_attacks import Injection
-from demo_cose import repetitions
+from demo_cose import held_under_keys, repetitions
 from harness import Failure, wait_until
 from registry import assertion, expect
 from watched import fields
@@ -111,9 +111,8 @@ def the_attacks_succeed_without_the_application_layer(run):
 def each_stream_has_a_key_of_its_own(run):
     kids = {}
     for owner in run.wired.products.values():
-        for line in owner.app.call("raw", "--last", "40", hop=run.wired.hops[owner.backend]):
-            if line["event"] == "held" and line["kid"]:
-                kids.setdefault(line["kid"], set()).add((line["instantiation"], line["stream"]))
+        for line in held_under_keys(owner.app.call("raw", "--last", "40", hop=run.wired.hops[owner.backend])):
+            kids.setdefault(line["kid"], set()).add((line["instantiation"], line["stream"]))
     file = run.keep("C1.3a.json", {kid: sorted(map(list, places)) for kid, places in kids.items()})
     streams = {place for places in kids.values() for place in places}
     expect(len(streams) >= 5 and len({instantiation for instantiation, _ in streams}) == 2, f"only {len(streams)} streams were seen", [file])
@@ -143,7 +142,7 @@ def the_seal_binds_every_field(run):
 def no_nonce_repeats(run):
     records, again, sealed = 0, [], {}
     for owner in run.wired.products.values():
-        held = [line for line in owner.app.call("raw", "--last", "200", hop=run.wired.hops[owner.backend]) if line["event"] == "held" and line["kid"]]
+        held = held_under_keys(owner.app.call("raw", "--last", "200", hop=run.wired.hops[owner.backend]))
         records += len(held)
         again += repetitions(held)
         for line in held:

@@ -41,8 +41,7 @@ class Door:
     """Somebody who listens and never answers, for callers that must be seen calling."""
 
     def __init__(self, run, name):
-        made = run.wired.network
-        self.listener = made.within(name, lambda: socket.create_server((made.addresses[name], 0))) if made else socket.create_server(("127.0.0.1", 0))
+        self.listener = run.wired.within(name, lambda: socket.create_server((run.wired.place(name).address, 0)))
         self.address = "%s:%d" % self.listener.getsockname()
         self.port = self.listener.getsockname()[1]
         self.spiffe, self.roots = "", ""
@@ -61,7 +60,7 @@ def talker(run):
     [pki] = wired.pkis()
     with Door(run, "router") as door:
         door.spiffe, door.roots = f"spiffe://{tenant}/gateway/*", pki.roots(tenant)
-        speaker = Device(wired.stack, pki, tenant, "speaker", "lightbulb", door, inside=wired.inside("guest")).process
+        speaker = Device(wired.stack, pki, tenant, "speaker", "lightbulb", door, place=wired.place("guest")).process
         found = wait_until(lambda: peers(speaker.popen.pid), "the device with a next hop to be seen calling it")
         expect({address for _, address in found} == {door.address}, f"it calls {found} instead of {door.address}")
         sent = sum(wired.network.sent("guest").values()) if wired.network else None
@@ -158,7 +157,7 @@ def the_router_sees_nothing(run):
     finally:
         capture.stop()
     file = run.keep("S1.3a.pcap", capture.as_pcap())
-    shows = [frame for frame in capture.frames if planted in frame.data and frame not in capture.of("guest")]
+    shows = [frame for frame in capture.frames if planted in frame.said() and frame not in capture.of("guest")]
     expect(not any(quiet.values()) and not shows, f"frames that came while both worked: {quiet}; {len(shows)} show the planted text", [file])
     passed = run.wired.equipment["router"].seen(10).get("sightings", [])
     expect(not passed, f"through the router's door came {passed}", [file])

@@ -82,21 +82,16 @@ def the_gateway_has_one_door(run):
         seen |= {address for _, address in peers(pid)}
         run.new_readings(1)
     listening = doors(pid)
-    expect(listening == {port_of(own)}, f"the gateway listens on {sorted(listening)}, declared is {own}")
-    # Whoever is connected to a port on which somebody listens has called there; all others came in.
-    somebodys = all_doors(run)
-    called = {address for address in seen if port_of(address) in somebodys}
+    expect(listening == {own}, f"the gateway listens on {sorted(listening)}, declared is {own}")
+    # Whoever is connected to where somebody listens has called there; all others came in.
+    called = seen & all_doors(run)
     expect(called == {registry}, f"the gateway called {sorted(called)}, declared is {registry}")
     expect(len(seen) > 1, "nobody who came in was seen: the look sees nothing")
     return f"one door, {own}; it called {registry} alone; {len(seen) - 1} connections came in"
 
 
-def port_of(address):
-    return int(address.rsplit(":", 1)[1])
-
-
 def all_doors(run):
-    return {port for process in run.stack.processes.values() if not process.ended() for port in doors(process.popen.pid)}
+    return {door for process in run.stack.processes.values() if not process.ended() for door in doors(process.popen.pid)}
 
 
 @assertion("S3.3e")
@@ -153,7 +148,7 @@ def clones_are_not_accepted(run):
              "a clone with the genuine name of its own making": {door: forger.self_signed(f"self-{door}", name) for door, name in names.items()},
              "the genuine ones": {"a-device": front, "a-app": genuine}}
     back = {"a-device": wired.equipment["gw-root"].process.address("a-device"), "a-app": gateway.address("lan")}
-    with Trap(LINKS) as trap:
+    with Trap(LINKS, run.wired.here) as trap:
         told = trap.meet_all(run, shown, run.adversary("adv-cloneGW").position("router"), back, COMES_BACK)
     file = run.keep("S3.4c.json", told)
     nobody_spoke(told, "the genuine ones", file)

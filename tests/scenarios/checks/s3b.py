@@ -9,10 +9,11 @@ import signal
 import time
 
 from battle import Battle, Fight, fight_out, judge
-from handshake import refuses
+from handshake import refuses, serial_of
 from outage import taken_between, utc
 from product import Pki
 from registry import assertion, expect
+from scenario import GUEST
 from stranger import Stranger, field, served
 from tls_client import Forger, s_client
 from watched import fields
@@ -53,7 +54,7 @@ def outsiders_are_not_admitted(run):
 
 def publish(run, leaf, name, groups):
     """Publishes groups at the base station; index → why, of those that it did not take."""
-    stranger = Stranger(run.stack, leaf, name)
+    stranger = Stranger(run.stack, leaf, name, run.wired.place(GUEST))
     answer = stranger.call(plant(run).gateway, "Transport/Publish", b"".join(field(1, group) for group in groups))
     said = [(number, value) for message in answer.messages for number, value in fields(message)]
     if not any(number == 1 and value for number, value in said):  # nothing is durable there
@@ -289,11 +290,6 @@ def a_stolen_certificate_writes_its_own_topic(run):
     return f"of {len(of)} topics each of {', '.join(told)} wrote its own, and was refused {len(of) - 1}", [file]
 
 
-def serial_of(run, chain):
-    text = run.stack.run("/usr/bin/openssl", "x509", "-in", chain, "-noout", "-serial").stdout
-    return text.strip().split("=")[1].lower()
-
-
 def revoke(run, line):
     """The maintainer's security officer signs it and brings it to the plant's server."""
     owner, hop = plant(run), run.wired.hops["plant-server"]
@@ -333,9 +329,9 @@ def a_stolen_console_is_locked_out(run):
     base = owner.gateway
     before, said = served(run.stack, owner, thief, base, seconds=2)
     expect(before, f"the copy is not served before, and the refusal proves nothing: {said}")
-    serial = serial_of(run, thief.chain)
+    serial = serial_of(thief.chain)
     run.wired.pki_of(owner.tenant).renew(owner.tenant, "app", owner.app.name)
-    expect(serial_of(run, owner.app.leaf.chain) != serial, "the maintainer has the certificate that is to be revoked")
+    expect(serial_of(owner.app.leaf.chain) != serial, "the maintainer has the certificate that is to be revoked")
     known, mark, started = len(base.process.log.find("revocations")), base.process.log.mark(), time.monotonic()
     revoke(run, f"serial {serial}")
     run.within(lambda: len(base.process.log.find("revocations")) > known, OUT_WITHIN, "the base station has not heard of it")

@@ -1,5 +1,6 @@
 """S5: backends far away, at a third party and at the manufacturer, and a line in between that leads anywhere."""
 
+import collections
 import copy
 import datetime
 import functools
@@ -12,8 +13,9 @@ import time
 
 import product
 from battle import fight_commands, the_owner_is_obeyed
-from handshake import refuses
+from handshake import refuses, serial_of
 from harness import wait_until
+from network import Capture
 from outage import taken_between, utc
 from product_keys import holds_nothing, keys_of
 from registry import assertion, expect
@@ -25,6 +27,7 @@ from trap import Trap, nobody_spoke
 LINKS = ("p3-device", "p3-app")
 COMES_BACK = 60  # seconds: whoever was refused several times waits for up to half of it
 OUTAGE = 5  # seconds
+UNANSWERED = 4  # seconds for which an answer is awaited that must not come
 SMALLEST_RECORD = 40  # bytes: a tag of 16, and what names and numbers it
 
 
@@ -54,7 +57,7 @@ def clients_refuse_wrong_servers(run):
     wired, isp = run.wired, run.adversary("adv-net").position("isp")
     backend = wired.hops["p3-backend"]
     shown = {**wrong_servers(run), "the backend itself": wired.pki_at("p3-backend").backend}
-    with Trap(LINKS) as trap:
+    with Trap(LINKS, wired.here) as trap:
         told = trap.meet_all(run, shown, isp, {door: backend.address for door in LINKS}, COMES_BACK)
     file = run.keep("S5.1a.json", told)
     nobody_spoke(told, "the backend itself", file)
@@ -68,8 +71,8 @@ def clients_refuse_a_revoked_server(run):
     wired, isp = run.wired, run.adversary("adv-net").position("isp")
     owner, address = wired.products["P3"], wired.hops["p3-backend"].address
     leaf, denied = wired.pki_at("p3-backend").another_of_provider("revoked-server"), wired.denied_servers(owner)
-    serial = run.stack.run("/usr/bin/openssl", "x509", "-in", leaf.chain, "-noout", "-serial").stdout.strip().partition("=")[2]
-    with Trap(LINKS) as trap:
+    serial = serial_of(leaf.chain)
+    with Trap(LINKS, wired.here) as trap:
         back = {door: address for door in LINKS}
         told = trap.meet_all(run, {"not yet revoked": leaf}, isp, back, COMES_BACK)
         run.new_readings(patience=COMES_BACK)
@@ -145,24 +148,39 @@ def a_device_alone_calls_nobody(run):
         run.new_readings(1)
     idle = [name for name, found in seen.items() if not found]
     expect(not idle, f"no connection of {', '.join(idle)} was seen either: the look sees nothing")
-    return f"four looks while its buttons were obeyed: not one socket; the same looks found {sum(map(len, seen.values()))} peers of the {len(seen)} others"
+    counted = ""
+    if wired.network:
+        sent = {name: sum(wired.network.sent(name).values()) for name in ("p1-bulb", *wired.devices)}
+        expect(not sent.pop("p1-bulb"), "a packet left the place of the device alone")
+        expect(all(sent.values()), f"the kernel counts none of the others either: {sent}")
+        counted = f"; no packet left its place since it began, of the other devices {sum(sent.values())} did"
+    return f"four looks while its buttons were obeyed: not one socket; the same looks found {sum(map(len, seen.values()))} peers of the {len(seen)} others{counted}"
 
 
 @assertion("S5.6b")
 def nobody_calls_anybody_else(run):
     wired, seen = run.wired, {}
-    for _ in range(4):
-        for name in (*wired.devices, *wired.apps):
-            seen.setdefault(name, set()).update(peers(wired.process(name).popen.pid))
-        run.new_readings(1)
-    file = run.keep("S5.6b.json", {name: sorted(map(list, found)) for name, found in seen.items()})
+    capture = Capture(wired.network) if wired.network else None
+    try:
+        for _ in range(4):
+            for name in (*wired.devices, *wired.apps):
+                seen.setdefault(name, set()).update(peers(wired.process(name).popen.pid))
+            run.new_readings(1)
+    finally:
+        if capture:
+            capture.stop()
     wanted = {name: wired.next_hop(name).address for name in seen}
+    on_the_wire = {name: collections.Counter(frame.to for frame in capture.of(name) if frame.to) for name in seen} if capture else {}
+    file = run.keep("S5.6b.json", {"sockets": {name: sorted(map(list, found)) for name, found in seen.items()}, "frames": on_the_wire})
+    astray = {name: found for name, found in on_the_wire.items() if set(found) != {wanted[name].split(":")[0]}}
+    expect(not astray, f"frames to somebody else, or none at all: {astray}", [file])
     others = {name: sorted(address for _, address in found if address != wanted[name]) for name, found in seen.items()}
     strayed = {name: found for name, found in others.items() if found}
     expect(not strayed, f"connected to somebody else: {strayed}", [file])
     idle = [name for name, found in seen.items() if not found]
     expect(not idle, f"no connection of {', '.join(idle)} was seen: the look sees nothing", [file])
-    return f"{len(seen)} devices and apps, four looks: each is connected to its declared next hop and to nobody else", [file]
+    frames = f"; {sum(map(sum, (found.values() for found in on_the_wire.values())))} frames of theirs were on the wire, all to it" if capture else ""
+    return f"{len(seen)} devices and apps, four looks: each is connected to its declared next hop and to nobody else{frames}", [file]
 
 
 @assertion("S5.7a")
@@ -260,21 +278,35 @@ def coming_back_is_no_way_around(run):
     return "TLS 1.2 and no certificate are refused after the outage; the owner's is accepted without a session ticket"
 
 
+@functools.cache
+def yesterdays_store(run):
+    """P2's backend is stopped, its store copied by the host, and it goes on: the copy."""
+    backend, store = run.wired.process("p2-backend"), pathlib.Path(run.wired.state_of("p2-backend"))
+    product.pin_port(backend, "grpc")
+    expect(backend.terminate() == 0, "the backend does not end by itself")
+    copied = run.adversary("adv-host").take("p2-backend", "store") / store.name
+    backend.relaunch()
+    return copied
+
+
+def put_back(older, store):
+    shutil.rmtree(store)
+    shutil.copytree(older, store)
+    store.chmod(0o700)
+
+
 @assertion("S5.3a")
 def an_old_store_is_noticed(run):
     wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
-    host, backend, store = run.adversary("adv-host"), wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
+    backend, store = wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
 
     def reported(start):
         return {entry["stream"] for entry in watch.events.find("alarm", lambda entry: entry["kind"] == "provider_rolled_back", start)}
 
     def connected(start):
         return any(entry["connected"] for entry in watch.events.find("connection", None, start))
-    product.pin_port(backend, "grpc")
     mark = watch.events.mark()
-    expect(backend.terminate() == 0, "the backend does not end by itself")
-    copied = host.take("p2-backend", "store") / store.name
-    backend.relaunch()
+    older = yesterdays_store(run)
     run.within(lambda: connected(mark), COMES_BACK, "the app does not come back after a restart")
     run.new_readings(3, COMES_BACK)
     expect(not reported(mark), f"after a restart with the store as it was the app reports a rollback of {reported(mark)}")
@@ -285,9 +317,7 @@ def an_old_store_is_noticed(run):
     try:
         mark = watch.events.mark()
         expect(backend.terminate() == 0, "the backend does not end by itself")
-        shutil.rmtree(store)
-        shutil.copytree(copied, store)
-        store.chmod(0o700)
+        put_back(older, store)
         backend.relaunch()
         run.within(lambda: set(streams.values()) <= reported(mark), COMES_BACK,
                    lambda: f"of the streams {streams} the app reports {reported(mark)} only")
@@ -296,6 +326,31 @@ def an_old_store_is_noticed(run):
             process.send_signal(signal.SIGCONT)
     run.new_readings(patience=COMES_BACK)
     return f"the app reports provider_rolled_back for the streams of {', '.join(streams)}; after a restart with the newest store nothing; then readings came again"
+
+
+@assertion("S5.3c")
+def an_old_store_that_grows_is_noticed(run):
+    wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
+    backend, older = wired.process("p2-backend"), yesterdays_store(run)
+    streams, mark = {name: watch.records("readings", name)[-1]["stream"] for name in owner.devices}, watch.events.mark()
+    expect(backend.terminate() == 0, "the backend does not end by itself")
+    put_back(older, pathlib.Path(wired.state_of("p2-backend")))
+    backend.relaunch()
+    run.new_readings(3, COMES_BACK)
+
+    def told():
+        return {entry["stream"]: entry.get("kind", entry["event"]) for entry in watch.events.read()[mark:]
+                if entry["event"] == "missing" or (entry["event"] == "alarm" and entry["kind"] in ("provider_rolled_back", "missing"))}
+    run.within(lambda: set(streams.values()) <= set(told()), COMES_BACK, lambda: f"of the streams {streams} the app speaks of {told()} only")
+    came, unnamed = watch.delivered(), {}
+    for name, stream in streams.items():
+        there = {sequence for of, sequence in came if of == stream}
+        named = {sequence for _, first, last in missing_of(watch.latest_states()[stream]) for sequence in range(first, last + 1)}
+        unnamed[name] = sorted(set(range(max(there))) - there - named)
+    file = run.keep("S5.3c.json", {"told": told(), "unnamed": unnamed})
+    expect(not any(unnamed.values()), f"neither delivered nor named: {unnamed}", [file])
+    return (f"{', '.join(f'of {name} the app says {told()[stream]}' for name, stream in streams.items())}; every record from the first to the newest "
+            "was delivered or is named as missing"), [file]
 
 
 def lead(front, address):
@@ -323,15 +378,17 @@ def two_histories_are_noticed(run):
     def live():
         return [name for name, stream in streams.items() if watch.latest_states()[stream]["liveness"] == "live"]
     lead(front, other.address)
-    backend.relaunch()
-    run.within(lambda: not live(), COMES_BACK, lambda: f"{live()} are called live, although none of their devices answers")
-    start, done = watch.events.mark(), len(lock.find("command_done"))
-    told, _ = owner.app.send("p2-lock", "on", check=False)
-    answers = [line["result"] for line in told if line["event"] == "answer"]
-    during = [name for name in owner.devices if watch.records("readings", name, start)]
-    expect("done" not in answers and not live() and not during,
-           f"in a history that no device knows of the app is answered {answers}, calls {live()} live and reads {during}")
-    lead(front, wired.hops["p2-backend"].address)
+    try:
+        backend.relaunch()
+        run.within(lambda: not live(), COMES_BACK, lambda: f"{live()} are called live, although none of their devices answers")
+        start, done = watch.events.mark(), len(lock.find("command_done"))
+        told, _ = owner.app.send("p2-lock", "on", check=False, timeout=UNANSWERED)
+        answers = [line["result"] for line in told if line["event"] == "answer"]
+        during = [name for name in owner.devices if watch.records("readings", name, start)]
+        expect("done" not in answers and not live() and not during,
+               f"in a history that no device knows of the app is answered {answers}, calls {live()} live and reads {during}")
+    finally:
+        lead(front, wired.hops["p2-backend"].address)
     run.within(lambda: len(live()) == len(streams), COMES_BACK, lambda: f"of {list(streams)} only {live()} are live again")
     run.new_readings(patience=COMES_BACK)
     expect(other.process.terminate() == 0, "the other backend does not end by itself")

@@ -16,6 +16,7 @@ from harness import ROOT
 from provider_account import administer
 from registry import assertion, expect
 from shared_cloud import CUSTOMERS, PRODUCTS, Cloud, expected_cells, places_of, rows_of
+from sockets import doors
 
 SERVED = ("Transport", "Registry", "TenantAdmin", "Observer")  # of backend/policy.cc, what goes by names
 ROLES = ("device", "gateway", "thirdparty", "service", "admin")              # of a hostile tenant, beside its apps
@@ -364,17 +365,19 @@ def administrators_are_told_of_nobody_else(run):
 @assertion("S6.7c")
 def metrics_name_one_tenant_a_line(run):
     names = names_of(run)
-    text = prometheus.get(f"http://{run.wired.process('backend').address('metrics')}/metrics")
+    backend = run.wired.process("backend")
+    address = f"127.0.0.1:{backend.port('metrics')}"
+    text = run.wired.within("backend", lambda: prometheus.get(f"http://{address}/metrics"))
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     ids = set().union(*names.values()) - set(names)
     people = [f"{role}-{tenant.split('.')[0]}-" for tenant in names for role in ("app", "device")]
     wide = [line for line in lines if sum(tenant in line for tenant in names) > 1 or any(name in line for name in (*ids, *people))]
     labelled = {tenant: sum(f'tenant="{tenant}"' in line for line in lines) for tenant in names}
-    address = run.wired.process("backend").address("metrics")
+    open_at = doors(backend.popen.pid)
     file = run.keep("S6.7c.json", {"lines": len(lines), "labelled": labelled, "wide": wide})
     expect(all(labelled.values()), f"no line says whose it is: {labelled}", [file])
     expect(not wide, f"a line names two tenants, an instantiation or a member: {wide[:1]}", [file])
-    expect(address.startswith("127."), f"metrics are served at {address}, not on loopback alone", [file])
+    expect({one for one in open_at if one.endswith(f":{backend.port('metrics')}")} == {address}, f"it listens at {sorted(open_at)}: metrics not on loopback alone", [file])
     return f"{len(lines)} lines, served on loopback to the provider alone: none names two tenants, an instantiation or a member; of one tenant each {labelled}", [file]
 
 
