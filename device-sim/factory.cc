@@ -70,16 +70,4 @@ membership::Label LabelOf(const FactoryIdentity& factory, const TenantName& tena
   return label;
 }
 
-absl::Status WriteLabelOnce(const std::string& path, const membership::Label& label) {
-  const absl::Status written = membership::WriteLabelFile(path, label);
-  if (written.code() != absl::StatusCode::kAlreadyExists) return written;
-  const absl::StatusOr<membership::Label> there = membership::ReadLabelFile(path);
-  if (absl::IsFailedPrecondition(there.status())) return there.status();  // open to others: says what to do
-  if (there.ok() && there->device_id == label.device_id && there->tenant == label.tenant &&
-      there->ckt == label.ckt && there->setup_code.ConstantTimeEquals(label.setup_code)) {
-    return absl::OkStatus();
-  }
-  return absl::AlreadyExistsError(absl::StrCat(path, " exists and is not this device's label: remove it"));
-}
-
 }  // namespace keystead::device_sim

@@ -26,8 +26,4 @@ absl::StatusOr<FactoryIdentity> LoadOrMakeFactoryIdentity(const StateFolder& fol
 
 membership::Label LabelOf(const FactoryIdentity& factory, const TenantName& tenant, const std::string& id);
 
-// As membership::WriteLabelFile, but a file that holds this very label already is as good.
-// FAILED_PRECONDITION: it is open to others.
-absl::Status WriteLabelOnce(const std::string& path, const membership::Label& label);
-
 }  // namespace keystead::device_sim

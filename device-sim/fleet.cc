@@ -147,14 +147,14 @@ absl::Status Fleet::MakeDevices() {
 
 absl::Status Fleet::WriteLabels() const {
   if (!options_.label_out.empty())
-    KS_RETURN_IF_ERROR(WriteLabelOnce(options_.label_out, devices_.front()->label()));
+    KS_RETURN_IF_ERROR(membership::WriteLabelFileOnce(options_.label_out, devices_.front()->label()));
   if (!options_.labels_out.empty()) {
     std::error_code error;
     std::filesystem::create_directories(options_.labels_out, error);
     if (error) return absl::PermissionDeniedError(absl::StrCat("cannot create folder ", options_.labels_out));
     for (const auto& device : devices_) {
-      KS_RETURN_IF_ERROR(
-          WriteLabelOnce(absl::StrCat(options_.labels_out, "/", device->id(), ".label"), device->label()));
+      KS_RETURN_IF_ERROR(membership::WriteLabelFileOnce(
+          absl::StrCat(options_.labels_out, "/", device->id(), ".label"), device->label()));
     }
   }
   return options_.show_label ? ShowOne(devices_.front()->label()) : absl::OkStatus();

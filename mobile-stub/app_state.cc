@@ -150,13 +150,34 @@ absl::Status AppState::Save(std::string_view name, const SecretBytes& content) c
 }
 
 absl::Status AppState::CreateOwner(const OwnerFacts& facts, const Member& member) const {
+  if (IsGuest()) return LoadOwner().status();
   const WholeWrite whole;
   KS_RETURN_IF_ERROR(SaveMember(member));
   const Bytes content = cose::EncodeArray(facts.transport, facts.nonce, facts.recovery_ckt);
   return Save("owner", SecretBytes::CopyOf(content));
 }
 
+absl::Status AppState::CreateGuest(const std::string& transport, const Member& member) const {
+  const WholeWrite whole;
+  KS_RETURN_IF_ERROR(SaveMember(member));
+  return Save("guest", SecretBytes::CopyOf(AsBytes(transport)));
+}
+
+absl::StatusOr<std::string> AppState::Transport() const {
+  if (IsGuest()) {
+    KS_ASSIGN_OR_RETURN(const SecretBytes content, Load("guest"));
+    return ToString(content.ExposeSecret());
+  }
+  KS_ASSIGN_OR_RETURN(const OwnerFacts facts, LoadOwner());
+  return facts.transport;
+}
+
 absl::StatusOr<OwnerFacts> AppState::LoadOwner() const {
+  if (IsGuest()) {
+    return absl::FailedPreconditionError(
+        "this app is a guest that reads what it was granted: who belongs, and what is commanded, is for the "
+        "owner's app to say");
+  }
   if (!HasOwner()) {
     return absl::FailedPreconditionError(
         absl::StrCat("nothing was paired with state folder ", folder(), " yet: run 'pair' first"));
@@ -168,7 +189,7 @@ absl::StatusOr<OwnerFacts> AppState::LoadOwner() const {
 }
 
 absl::StatusOr<Member> AppState::LoadMember() const {
-  KS_RETURN_IF_ERROR(LoadOwner().status());
+  if (!IsGuest()) KS_RETURN_IF_ERROR(LoadOwner().status());
   absl::StatusOr<SecretBytes> content = Load("member");
   if (absl::IsNotFound(content.status())) return Damaged("member", content.status());
   KS_RETURN_IF_ERROR(content.status());

@@ -1,7 +1,9 @@
-// What the owner's app keeps between its starts, in a folder of mode 0700. Several processes may use one
+// What an app keeps between its starts, in a folder of mode 0700. Several processes may use one
 // folder at a time (`watch` and `send` side by side): files are replaced whole, and what is read, changed and
 // written back is so under a lock that is held only meanwhile.
 //
+//   joining   how far being let into somebody else's home has come: identity key, one-time label, offer
+//   guest     who reads in somebody else's home, in place of `owner`: transport identity
 //   owner     transport identity, nonce behind the instantiation id, thumbprint of the recovery key
 //   member    Member::Serialize: keys of its own, commits, epoch keys
 //   pending   commits of this app with one parent that were seen nowhere yet, each with its epoch secret
@@ -41,6 +43,8 @@ class AppState {
 
   const std::string& folder() const { return folder_.path(); }
   bool HasOwner() const { return folder_.Has("owner"); }
+  bool IsGuest() const { return folder_.Has("guest"); }
+  absl::StatusOr<std::string> Transport() const;  // SPIFFE id of whoever this folder belongs to
 
   using Lock = StateFolder::Lock;
   // Changes of membership exclude each other from beginning to end. Waits a while for another process's
@@ -49,10 +53,17 @@ class AppState {
   // One short read, change and write. Not nested; functions marked (own) take it themselves.
   absl::StatusOr<Lock> Begin() const { return folder_.Acquire("state.lock", true); }
 
+  // FAILED_PRECONDITION, as of LoadOwner: of a guest.
   absl::Status CreateOwner(const OwnerFacts& facts, const Member& member) const;
   absl::StatusOr<OwnerFacts> LoadOwner() const;
   absl::StatusOr<Member> LoadMember() const;
   absl::Status SaveMember(const Member& member) const;
+
+  // How far joining has come, as guest.h reads it; NOT_FOUND: nothing was begun.
+  absl::StatusOr<SecretBytes> LoadJoining() const { return Load("joining"); }
+  absl::Status SaveJoining(const SecretBytes& content) const { return Save("joining", content); }
+  absl::Status DropJoining() const { return folder_.Remove("joining"); }
+  absl::Status CreateGuest(const std::string& transport, const Member& member) const;
 
   // Oldest first; empty when there are none. At most kMaxPending.
   static constexpr size_t kMaxPending = 4;

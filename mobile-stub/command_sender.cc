@@ -178,6 +178,7 @@ std::optional<Answer> CommandAnswers::Await(const MemberId& target, const Digest
 absl::StatusOr<SendOutcome> SendCommand(const Engine& engine, const SendRequest& request,
                                         const ProgressFn& progress, WatchObserver* aside) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
+  KS_RETURN_IF_ERROR(engine.state().LoadOwner().status());
   WatchOptions watch;
   {
     KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
@@ -199,6 +200,7 @@ absl::StatusOr<SendOutcome> SendCommandThrough(const Engine& engine, WatchSessio
                                                CommandAnswers& answers, const SendRequest& request,
                                                const ProgressFn& progress) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
+  KS_RETURN_IF_ERROR(engine.state().LoadOwner().status());
   const absl::Time deadline = absl::Now() + request.timeout;
   SendOutcome outcome;
   MemberId self;

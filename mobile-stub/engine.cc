@@ -23,11 +23,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& option
     channel = DialChannel(options.next_hop, credentials);
   }
   KS_ASSIGN_OR_RETURN(AppState state, AppState::Open(options.state_folder));
-  if (channel != nullptr && state.HasOwner()) {
-    KS_ASSIGN_OR_RETURN(const OwnerFacts facts, state.LoadOwner());
-    if (facts.transport != transport.str()) {
+  if (channel != nullptr && (state.HasOwner() || state.IsGuest())) {
+    KS_ASSIGN_OR_RETURN(const std::string known, state.Transport());
+    if (known != transport.str()) {
       return absl::FailedPreconditionError(absl::StrCat("state folder ", options.state_folder, " belongs to ",
-                                                        facts.transport, ", but the certificate is of ",
+                                                        known, ", but the certificate is of ",
                                                         transport.str()));
     }
   }

@@ -120,11 +120,15 @@ bool BindingReport::bound() const {
 
 absl::StatusOr<std::vector<Topic>> AllTopics(const Engine& engine) {
   KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
-  std::vector<Topic> topics = WrittenTopics(member.chain(), limits::kMaxTopicsPerSubscription - 1);
-  for (const RosterEntry& entry : member.chain().roster().entries()) {
+  const Roster& roster = member.chain().roster();
+  const RosterEntry* const own = roster.Find(member.identity().self);
+  std::vector<Topic> topics =
+      ReadableTopics(member.chain(), member.identity().self, limits::kMaxTopicsPerSubscription - 1);
+  for (const RosterEntry& entry : roster.entries()) {
+    const Topic commands = Topic::Of(TopicKind::kCommand, entry.member);
     const bool room = topics.size() + 1 < limits::kMaxTopicsPerSubscription;
-    if (entry.kind == MemberKind::kDevice && room)
-      topics.push_back(Topic::Of(TopicKind::kCommand, entry.member));
+    if (entry.kind == MemberKind::kDevice && room && own != nullptr && roster.MayRead(*own, commands))
+      topics.push_back(commands);
   }
   topics.push_back(Topic::Keyring());
   return topics;

@@ -12,6 +12,7 @@ namespace {
 struct Options {
   CommonOptions common;
   PairOptions pair;
+  JoinOptions join;
   WatchVerbOptions watch;
   SendOptions send;
   RawOptions raw, binding;
@@ -31,7 +32,7 @@ void AddCommon(CLI::App& app, CommonOptions& common) {
 }
 
 void AddPair(CLI::App& app, Options& o) {
-  CLI::App& pair = *app.add_subcommand("pair", "Make devices yours, by their labels");
+  CLI::App& pair = *app.add_subcommand("pair", "Make devices yours, or let guests in, by their labels");
   pair.add_option("--label-file", o.pair.label_files,
                   "Label file (mode 0600), or - for standard input; repeatable")
       ->required()
@@ -40,6 +41,18 @@ void AddPair(CLI::App& app, Options& o) {
                   "Write the recovery key to this new file, not the terminal");
   pair.add_option("--wait", o.pair.wait_seconds, "Seconds for the device to answer, then to open a stream")
       ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  pair.add_option("--may-read", o.pair.may_read,
+                  "The labels are of guests: a member of which they may read what it measures; repeatable")
+      ->allow_extra_args(false);
+  pair.add_option("--until", o.pair.until, "When that ends, as in 2026-12-31T18:00:00Z");
+  CLI::App& join =
+      *app.add_subcommand("join", "Be let into somebody's home as a guest, who reads what its owner grants");
+  join.add_option("--label-out", o.join.label_out,
+                  "Write the one-time label into this file (0600): for the owner, and for nobody else")
+      ->required();
+  join.add_option("--wait", o.join.wait_seconds, "Seconds for the owner to pair it")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   CLI::App& courier = *app.add_subcommand("add-courier", "Let a balancer carry records; it gets no keys");
   courier.add_option("spiffe-id", o.courier, "Its transport identity")->required();
@@ -58,6 +71,7 @@ void AddWatch(CLI::App& app, Options& o) {
       ->check(CLI::NonNegativeNumber);
   watch.add_flag("--once", o.watch.once, "Show what there is and end");
   watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
+  watch.add_flag("--mean", o.watch.mean, "Only the mean of what is live and signed for, once a second");
   watch.add_flag("--stats", o.watch.stats, "Count only, and print a summary at the end");
   watch
       .add_option("--warm-up", o.watch.warm_up_seconds,
@@ -145,6 +159,7 @@ absl::Status Dispatch(const Options& o, Program& program) {
   }
   Interrupter interrupter(&program.termination(), program.name());
   if (verb == "pair") return RunPair(o.common, o.pair, program, interrupter);
+  if (verb == "join") return RunJoin(o.common, o.join, interrupter);
   if (verb == "add-courier") return RunAddCourier(o.common, o.courier, interrupter);
   if (verb == "remove") return RunRemove(o.common, o.member, o.remove_wait, program, interrupter);
   if (verb == "withdraw") return RunWithdraw(o.common, interrupter);

@@ -44,9 +44,10 @@ absl::StatusOr<MemberId> FindMember(const MembershipChain& chain, std::string_vi
   return absl::InvalidArgumentError(absl::StrCat("'", Absl(name), "' fits several members: ", known));
 }
 
-std::vector<Topic> WrittenTopics(const MembershipChain& chain, size_t max) {
+std::vector<Topic> ReadableTopics(const MembershipChain& chain, const MemberId& self, size_t max) {
   std::vector<Topic> out;
-  if (chain.empty()) return out;
+  const RosterEntry* const own = chain.empty() ? nullptr : chain.roster().Find(self);
+  if (own == nullptr) return out;
   std::set<Topic> known;
   for (uint64_t epoch = chain.epoch() + 1; epoch-- > 0;) {
     const SignedCommit* commit = chain.At(epoch);
@@ -55,7 +56,8 @@ std::vector<Topic> WrittenTopics(const MembershipChain& chain, size_t max) {
       for (const Right& right : entry.rights) {
         const bool wanted =
             right.topic.kind() == TopicKind::kTelemetry || right.topic.kind() == TopicKind::kState;
-        if (!right.write || !wanted || out.size() >= max || !known.insert(right.topic).second) continue;
+        if (!right.write || !wanted || !chain.roster().MayRead(*own, right.topic)) continue;
+        if (out.size() >= max || !known.insert(right.topic).second) continue;
         out.push_back(right.topic);
       }
     }
@@ -74,10 +76,15 @@ std::vector<MemberId> Writers(const Roster& roster) {
   return out;
 }
 
-std::vector<MemberId> NotYetUnderNewKeys(const MembershipChain& chain,
+std::vector<MemberId> NotYetUnderNewKeys(const MembershipChain& chain, const MemberId& self,
                                          const std::vector<StreamStatus>& streams) {
-  if (chain.empty()) return {};
+  const RosterEntry* const own = chain.empty() ? nullptr : chain.roster().Find(self);
+  if (own == nullptr) return {};
   std::vector<MemberId> waiting = Writers(chain.roster());
+  std::erase_if(waiting, [&](const MemberId& writer) {
+    return !chain.roster().MayRead(*own, Topic::Of(TopicKind::kTelemetry, writer)) &&
+           !chain.roster().MayRead(*own, Topic::Of(TopicKind::kState, writer));
+  });
   for (const StreamStatus& s : streams) {
     if (s.opened && s.place.epoch == chain.epoch()) std::erase(waiting, s.place.sender);
   }

@@ -21,15 +21,15 @@ std::string DeviceIdOf(const MembershipChain& chain, const MemberId& member);  /
 absl::StatusOr<MemberId> FindMember(const MembershipChain& chain, std::string_view name);
 
 // Topics that may hold what members write, of present and former ones (newest first), without keyring and
-// commands.
-std::vector<Topic> WrittenTopics(const MembershipChain& chain, size_t max);
+// commands, as far as `self` may read them by the newest roster.
+std::vector<Topic> ReadableTopics(const MembershipChain& chain, const MemberId& self, size_t max);
 
 // The members whose streams must follow a change of keys: whoever writes telemetry or state.
 std::vector<MemberId> Writers(const Roster& roster);
 
-// Of the writers, those who have opened no stream under the newest epoch: whether a change of keys has
-// reached them is not known.
-std::vector<MemberId> NotYetUnderNewKeys(const MembershipChain& chain,
+// Of the writers that `self` may read, those who have opened no stream under the newest epoch: whether a
+// change of keys has reached them is not known.
+std::vector<MemberId> NotYetUnderNewKeys(const MembershipChain& chain, const MemberId& self,
                                          const std::vector<StreamStatus>& streams);
 
 // Who may have written under the epoch that a commit ends: their keys stay until their ends were read.

@@ -107,6 +107,7 @@ absl::StatusOr<Withdrawal> WithdrawPending(const Engine& engine) {
 
 absl::Status EnsureInstantiation(const Engine& engine, const RecoverySink& recovery) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
+  if (engine.state().IsGuest()) return engine.state().LoadOwner().status();
   if (!engine.state().HasOwner()) KS_RETURN_IF_ERROR(CreateIdentity(engine, recovery));
   return ChangeMembership(engine,
                           [](const Member& member) {
@@ -117,6 +118,7 @@ absl::Status EnsureInstantiation(const Engine& engine, const RecoverySink& recov
 
 absl::StatusOr<Member> AddCourier(const Engine& engine, const SpiffeId& courier) {
   KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
+  KS_RETURN_IF_ERROR(engine.state().LoadOwner().status());
   KS_ASSIGN_OR_RETURN(const Member before, engine.state().LoadMember());
   if (courier.tenant() != before.identity().tenant) {
     return absl::InvalidArgumentError(
@@ -140,6 +142,7 @@ absl::StatusOr<Member> AddCourier(const Engine& engine, const SpiffeId& courier)
 
 absl::StatusOr<Member> RemoveMember(const Engine& engine, std::string_view name) {
   KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
+  KS_RETURN_IF_ERROR(engine.state().LoadOwner().status());
   KS_ASSIGN_OR_RETURN(const Member before, engine.state().LoadMember());
   // Named among those of before: an earlier run may have put it out already, and that be confirmed only now.
   const absl::StatusOr<MemberId> meant = FindMember(before.chain(), name);

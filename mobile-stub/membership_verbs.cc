@@ -1,11 +1,13 @@
-// pair, add-courier, remove, members.
+// pair, join, add-courier, remove, members.
 
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "absl/strings/str_join.h"
+#include "core/membership/label.h"
 #include "mobile-stub/aside.h"
+#include "mobile-stub/guest.h"
 #include "mobile-stub/members.h"
 #include "mobile-stub/pairing.h"
 #include "mobile-stub/recovery_output.h"
@@ -103,6 +105,18 @@ absl::StatusOr<std::vector<std::string>> WaitFor(const CommonOptions& common, co
 absl::StatusOr<PairRequest> ReadLabels(const PairOptions& options) {
   PairRequest request;
   request.patience = absl::Seconds(options.wait_seconds);
+  if (!options.may_read.empty()) {
+    GuestTerms& terms = request.guests.emplace();
+    terms.may_read = options.may_read;
+    std::string why;
+    if (!options.until.empty() &&
+        !absl::ParseTime(absl::RFC3339_full, options.until, &terms.until.emplace(), &why)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--until is a time as in 2026-12-31T18:00:00Z: ", Absl(why)));
+    }
+  } else if (!options.until.empty()) {
+    return absl::InvalidArgumentError("--until is for guests: it needs --may-read");
+  }
   for (const std::string& path : options.label_files) {
     absl::StatusOr<membership::Label> label = membership::ReadLabelFile(path);
     if (!label.ok()) {
@@ -188,6 +202,39 @@ absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Pr
   if (!waiting.empty() && options.wait_seconds > 0) {
     return absl::DeadlineExceededError(
         absl::StrCat("added, but still waiting for ", absl::StrJoin(waiting, ", "), " to open a stream"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RunJoin(const CommonOptions& common, const JoinOptions& options, Interrupter& interrupter) {
+  KS_ASSIGN_OR_RETURN(const auto engine, Engine::Open(common.engine));
+  interrupter.Say("nobody has let this app in yet; 'join' goes on with the same label");
+  GuestRequest request;
+  request.patience = absl::Seconds(options.wait_seconds);
+  request.show = [&](const membership::Label& label) {
+    return membership::WriteLabelFileOnce(options.label_out, label);
+  };
+  KS_ASSIGN_OR_RETURN(const Member member, JoinAsGuest(*engine, request, ProgressTo(common.json)));
+  interrupter.Disarm();
+  const RosterEntry& self = *member.chain().roster().Find(member.identity().self);
+  json out = JsonOf(self, member.chain());
+  if (common.json) {
+    out["event"] = "joined";
+    out["instantiation"] = member.chain().id().ToHex();
+    out["epoch"] = member.chain().epoch();
+    PrintJson(out);
+    return absl::OkStatus();
+  }
+  std::printf("joined instantiation %s of %s as a guest, epoch %llu\n", member.chain().id().ToHex().c_str(),
+              member.chain().tenant().str().c_str(), static_cast<unsigned long long>(member.chain().epoch()));
+  for (const Right& right : self.rights) {
+    std::printf("    reads what %s measures\n", DeviceIdOf(member.chain(), right.topic.member()).c_str());
+  }
+  if (self.expires_at.has_value()) {
+    std::printf(
+        "    until %s\n",
+        absl::FormatTime(absl::RFC3339_full, absl::FromUnixSeconds(*self.expires_at), absl::UTCTimeZone())
+            .c_str());
   }
   return absl::OkStatus();
 }

@@ -21,8 +21,14 @@ constexpr size_t kMaxTries = 4;  // announcements answered: each takes a place i
 // One label: from announcement to M2.
 class Join {
  public:
-  Join(const Engine& engine, const Member& member, const membership::Label& label, const ProgressFn& progress)
-      : engine_(engine), member_(member), label_(label), progress_(progress), hop_(engine.hop()) {}
+  Join(const Engine& engine, const Member& member, const membership::Label& label, const GuestTerms* terms,
+       const ProgressFn& progress)
+      : engine_(engine),
+        member_(member),
+        label_(label),
+        terms_(terms),
+        progress_(progress),
+        hop_(engine.hop()) {}
 
   absl::StatusOr<JoinedMember> Run(absl::Duration patience) {
     if (label_.tenant != member_.identity().tenant) {
@@ -124,12 +130,23 @@ class Join {
   // The label says who the device is: it must not take the place of another in the roster.
   absl::Status CheckTransport(const JoinedMember& joined) const {
     const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(joined.transport);
-    if (id.ok() && id->tenant() == label_.tenant && id->id() == label_.device_id &&
-        (id->role() == Role::kDevice || id->role() == Role::kGateway)) {
-      return absl::OkStatus();
+    if (!id.ok() || id->tenant() != label_.tenant || id->id() != label_.device_id) {
+      return absl::PermissionDeniedError(
+          "the device names a transport identity that is not the one of its label");
     }
-    return absl::PermissionDeniedError(
-        "the device names a transport identity that is not the one of its label");
+    const bool is_device = id->role() == Role::kDevice || id->role() == Role::kGateway;
+    const bool is_reader =
+        id->role() == Role::kApp || id->role() == Role::kThirdParty || id->role() == Role::kService;
+    if (is_reader && terms_ != nullptr && id->role() == Role::kThirdParty && !terms_->until.has_value()) {
+      return absl::InvalidArgumentError("a third party's app is let in for a time: say until when");
+    }
+    if (terms_ != nullptr ? is_reader : is_device) return absl::OkStatus();
+    if (terms_ != nullptr) {
+      return absl::InvalidArgumentError("the label is of no guest: it is paired without terms");
+    }
+    return absl::PermissionDeniedError(is_reader
+                                           ? "the label is of a guest: say what it may read"
+                                           : "the device names a transport identity that no device has");
   }
 
   absl::StatusOr<std::optional<JoinedMember>> LookForM2(absl::Duration patience) {
@@ -153,6 +170,7 @@ class Join {
   const Engine& engine_;
   const Member& member_;
   const membership::Label& label_;
+  const GuestTerms* const terms_;  // null: of a device or gateway
   const ProgressFn& progress_;
   const HopClient hop_;
   absl::Time deadline_;
@@ -163,6 +181,33 @@ class Join {
   std::string answered_;
   std::deque<JoinInitiator> tries_;
 };
+
+// What the terms grant by the newest roster: what these members measure, and nothing else.
+absl::StatusOr<std::vector<Right>> RightsOf(const GuestTerms& terms, const MembershipChain& chain) {
+  std::vector<Right> rights;
+  for (const std::string& name : terms.may_read) {
+    KS_ASSIGN_OR_RETURN(const MemberId member, FindMember(chain, name));
+    const Topic measured = Topic::Of(TopicKind::kTelemetry, member);
+    if (!chain.roster().MayWrite(*chain.roster().Find(member), measured) ||
+        chain.roster().Find(member)->kind == MemberKind::kOwner) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", Absl(name), "' measures nothing that could be read"));
+    }
+    rights.push_back({measured, true, false});
+  }
+  std::ranges::sort(rights, {}, &Right::topic);
+  const auto twice = std::ranges::unique(rights);
+  rights.erase(twice.begin(), twice.end());
+  return rights;
+}
+
+absl::Status CheckTerms(const GuestTerms& terms, const Engine& engine, const MembershipChain& chain) {
+  if (terms.may_read.empty()) return absl::InvalidArgumentError("a guest that may read nothing");
+  if (terms.until.has_value() && *terms.until <= engine.clock().Now()) {
+    return absl::InvalidArgumentError("the time until which the guest may read is over");
+  }
+  return RightsOf(terms, chain).status();
+}
 
 Newcomer NewcomerOf(const JoinedMember& joined) {
   Newcomer newcomer;
@@ -178,11 +223,18 @@ Newcomer NewcomerOf(const JoinedMember& joined) {
 }
 
 // Adds them all; a device that was a member before and was reset comes in the place of what it was.
-CommitRequest RequestFor(const std::vector<JoinedMember>& joined, const Roster& roster) {
+absl::StatusOr<CommitRequest> RequestFor(const std::vector<JoinedMember>& joined,
+                                         const std::optional<GuestTerms>& guests,
+                                         const MembershipChain& chain) {
   CommitRequest request;
   for (const JoinedMember& device : joined) {
     Newcomer newcomer = NewcomerOf(device);
-    for (const RosterEntry& entry : roster.entries()) {
+    if (guests.has_value()) {
+      newcomer.entry.kind = MemberKind::kReader;
+      KS_ASSIGN_OR_RETURN(newcomer.entry.rights, RightsOf(*guests, chain));
+      if (guests->until.has_value()) newcomer.entry.expires_at = absl::ToUnixSeconds(*guests->until);
+    }
+    for (const RosterEntry& entry : chain.roster().entries()) {
       const bool same_key = !entry.ik.empty() && entry.ik == device.ik;
       if (!same_key && entry.transport != device.transport) continue;
       if (std::ranges::find(request.remove, entry.member) == request.remove.end()) {
@@ -207,8 +259,11 @@ absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest&
     KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
     outcome.id = member.identity().id;
     outcome.epoch = member.chain().epoch();
+    const GuestTerms* const terms = request.guests.has_value() ? &*request.guests : nullptr;
+    if (terms != nullptr) KS_RETURN_IF_ERROR(CheckTerms(*terms, engine, member.chain()));
     for (const membership::Label& label : request.labels) {
-      absl::StatusOr<JoinedMember> device = Join(engine, member, label, progress).Run(request.patience);
+      absl::StatusOr<JoinedMember> device =
+          Join(engine, member, label, terms, progress).Run(request.patience);
       if (!device.ok()) {
         outcome.failed.push_back({label.device_id, device.status()});
         continue;
@@ -222,9 +277,11 @@ absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest&
   for (const PairedDevice& device : outcome.paired) {
     KS_RETURN_IF_ERROR(engine.state().AddKind(device.member, device.kind));
   }
-  KS_ASSIGN_OR_RETURN(const Member member, ChangeMembership(engine, [&](const Member& now) {
-                        return absl::StatusOr<Change>(RequestFor(joined, now.chain().roster()));
-                      }));
+  KS_ASSIGN_OR_RETURN(
+      const Member member, ChangeMembership(engine, [&](const Member& now) -> absl::StatusOr<Change> {
+        KS_ASSIGN_OR_RETURN(CommitRequest change, RequestFor(joined, request.guests, now.chain()));
+        return Change(std::move(change));
+      }));
   outcome.epoch = member.chain().epoch();
   for (const PairedDevice& device : outcome.paired) {
     if (progress) progress({"committed", device.device_id, ""});

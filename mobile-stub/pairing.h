@@ -1,7 +1,8 @@
-// Pairing by printed label: joins the devices whose labels are in the owner's hand and adds them in one
-// commit.
+// Pairing by label: joins the devices whose labels are in the owner's hand, or lets guests in, and adds them
+// in one commit.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,15 @@
 
 namespace keystead::mobile {
 
+// What guests (guest.h) are let in to: nothing but this, and by no other label's owner.
+struct GuestTerms {
+  std::vector<std::string> may_read;  // members that measure, by any of their names (members.h)
+  std::optional<absl::Time> until;    // none: until it is put out; a third party's app needs one
+};
+
 struct PairRequest {
   std::vector<membership::Label> labels;
+  std::optional<GuestTerms> guests;             // the labels are of guests; none: of devices and gateways
   absl::Duration patience = absl::Seconds(30);  // for each device's announcement and M2
 };
 
@@ -32,7 +40,8 @@ struct PairOutcome {
       failed;  // not added: FAILED_PRECONDITION "this device is not yours yet: reset it"; ALREADY_EXISTS
 };
 
-// Statuses are of what concerns all of them: the state, the hop, the commit.
+// Statuses are of what concerns all of them: the state, the hop, the commit. INVALID_ARGUMENT: a guest's
+// terms name nobody who measures, nothing at all, or a time that is over.
 absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest& request,
                                         const RecoverySink& recovery, const ProgressFn& progress);
 

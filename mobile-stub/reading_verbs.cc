@@ -7,6 +7,7 @@
 #include "mobile-stub/aside.h"
 #include "mobile-stub/command_sender.h"
 #include "mobile-stub/hop_contents.h"
+#include "mobile-stub/means.h"
 #include "mobile-stub/members.h"
 #include "mobile-stub/pending_keeper.h"
 #include "mobile-stub/verbs.h"
@@ -35,6 +36,22 @@ void PrintSummary(const Throughput& throughput, bool as_json) {
       static_cast<unsigned long long>(s.alarms));
 }
 
+void PrintMean(const Mean& mean, bool as_json) {
+  if (as_json) {
+    return PrintJson({{"event", "mean"},
+                      {"channel", mean.channel},
+                      {"unit", mean.unit},
+                      {"mean", mean.value},
+                      {"members", mean.members},
+                      {"left_out", mean.left_out},
+                      {"alarms", mean.alarms}});
+  }
+  std::printf("%s %.3f %s, mean of %zu members, %zu left out; %llu alarms\n", Printable(mean.channel).c_str(),
+              mean.value, Printable(mean.unit).c_str(), mean.members, mean.left_out,
+              static_cast<unsigned long long>(mean.alarms));
+  std::fflush(stdout);
+}
+
 absl::StatusOr<std::vector<HeldRecord>> Fetch(const Engine& engine, const RawOptions& options) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   std::vector<Topic> topics;
@@ -58,8 +75,11 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
   JsonEvents events;
   PlainLines lines;
   Throughput throughput(&engine->clock(), absl::Seconds(options.warm_up_seconds));
+  Means means([&](const Mean& mean) { PrintMean(mean, common.json); });
   WatchObserver* observer = &table;
-  if (options.stats) {
+  if (options.mean) {
+    observer = &means;
+  } else if (options.stats) {
     observer = &throughput;
   } else if (common.json) {
     observer = &events;
@@ -166,7 +186,7 @@ absl::Status RunStatus(const CommonOptions& common, double wait_seconds) {
   for (const auto& [kind, count] : session->AlarmCounts()) alarms[kind] += count;
   json waiting = json::array();
   if (reached) {
-    for (const MemberId& id : NotYetUnderNewKeys(member.chain(), streams)) {
+    for (const MemberId& id : NotYetUnderNewKeys(member.chain(), member.identity().self, streams)) {
       waiting.push_back(DeviceIdOf(member.chain(), id));
     }
   }

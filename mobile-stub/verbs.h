@@ -20,12 +20,19 @@ struct PairOptions {
   std::vector<std::string> label_files;
   std::string recovery_out;
   double wait_seconds = 30;
+  std::vector<std::string> may_read;  // the labels are of guests
+  std::string until;                  // RFC 3339; empty: no end
+};
+struct JoinOptions {
+  std::string label_out;
+  double wait_seconds = 600;
 };
 struct WatchVerbOptions {
   double duration_seconds = 0;  // 0: until told to stop
   bool once = false;
   bool no_probe = false;
   bool stats = false;
+  bool mean = false;        // of what all measure, in place of what each does
   int warm_up_seconds = 0;  // with stats
 };
 struct SendOptions {
@@ -55,6 +62,7 @@ struct ServeOptions {
 // Where an `interrupter` is given, it says what an end from outside means.
 absl::Status RunPair(const CommonOptions& common, const PairOptions& options, Program& program,
                      Interrupter& interrupter);
+absl::Status RunJoin(const CommonOptions& common, const JoinOptions& options, Interrupter& interrupter);
 absl::Status RunAddCourier(const CommonOptions& common, const std::string& spiffe_id,
                            Interrupter& interrupter);
 absl::Status RunRemove(const CommonOptions& common, const std::string& member, double wait_seconds,

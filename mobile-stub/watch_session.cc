@@ -276,7 +276,8 @@ void WatchSession::MembershipChanged() {
   reader_->MembershipChanged();
   TakeEarly();
   std::vector<SubscriberTopic> wanted;
-  for (const Topic& topic : WrittenTopics(member_.chain(), limits::kMaxTopicsPerSubscription)) {
+  for (const Topic& topic :
+       ReadableTopics(member_.chain(), member_.identity().self, limits::kMaxTopicsPerSubscription)) {
     if (!options_.only.empty() && std::ranges::find(options_.only, topic.member()) == options_.only.end()) {
       continue;
     }
@@ -318,7 +319,7 @@ void WatchSession::Beat(absl::Duration now) {
   TakeEarly();
   const bool probing = options_.probe_interval > absl::ZeroDuration();
   if (probe_now_ || (probing && now >= probe_at_)) Probe();
-  if (options_.heads && now >= head_at_) SendHead();
+  if (options_.heads && engine_.state().HasOwner() && now >= head_at_) SendHead();
   if (now < state_at_) return;
   state_at_ = now + absl::Seconds(1);
   reader_->Tick();
@@ -445,7 +446,8 @@ bool WatchSession::IsCurrent(const StreamPlace& place) {
 
 void WatchSession::TellWaiting(const std::vector<StreamStatus>& streams) {
   if (!AllCaughtUp()) return;
-  std::pair waiting(member_.chain().epoch(), NotYetUnderNewKeys(member_.chain(), streams));
+  std::pair waiting(member_.chain().epoch(),
+                    NotYetUnderNewKeys(member_.chain(), member_.identity().self, streams));
   if (told_waiting_ == waiting) return;
   observer_->OnWaiting(waiting.first, waiting.second);
   told_waiting_ = std::move(waiting);

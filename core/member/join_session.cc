@@ -172,7 +172,10 @@ class Session {
     v1::Rendezvous::Stub(options_.channel.get())
         .async()
         ->Await(call.context(), &request, &response, call.Done());
-    const absl::Status got = call.Wait(options_.stop);
+    // Once owned there is nothing to hear: a hop has few places for calls that wait.
+    const absl::Status got =
+        call.Wait([this] { return options_.stop() || State() == JoinResponder::State::kOwned; });
+    if (State() == JoinResponder::State::kOwned) return absl::OkStatus();
     if (got.code() == absl::StatusCode::kDeadlineExceeded) return absl::OkStatus();
     if (!got.ok()) {
       // The hop may have restarted and lost its boxes, unless it is only busy. What was answered before is

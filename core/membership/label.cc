@@ -327,4 +327,16 @@ absl::StatusOr<Label> ReadLabelFile(const std::string& path) {
   return label;
 }
 
+absl::Status WriteLabelFileOnce(const std::string& path, const Label& label) {
+  const absl::Status written = WriteLabelFile(path, label);
+  if (written.code() != absl::StatusCode::kAlreadyExists) return written;
+  const absl::StatusOr<Label> there = ReadLabelFile(path);
+  if (absl::IsFailedPrecondition(there.status())) return there.status();  // open to others: says what to do
+  if (there.ok() && there->device_id == label.device_id && there->tenant == label.tenant &&
+      there->ckt == label.ckt && there->setup_code.ConstantTimeEquals(label.setup_code)) {
+    return absl::OkStatus();
+  }
+  return absl::AlreadyExistsError(absl::StrCat(path, " exists and is not this label: remove it"));
+}
+
 }  // namespace keystead::membership

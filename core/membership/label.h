@@ -72,6 +72,10 @@ absl::Status WriteLabel(int fd, const Label& label);
 // anything, also a dangling symbolic link, has that name; on every other error no file is left behind.
 absl::Status WriteLabelFile(const std::string& path, const Label& label);
 
+// As WriteLabelFile, but a file that holds this very label already is as good. FAILED_PRECONDITION: it is
+// open to others.
+absl::Status WriteLabelFileOnce(const std::string& path, const Label& label);
+
 // Reads a label from a file, or from standard input where `path` is "-" (until its end; only a label file has
 // its permissions checked). FAILED_PRECONDITION when group or others may access the file; RESOURCE_EXHAUSTED
 // beyond kMaxLabelTextBytes; NOT_FOUND and the like from the system; otherwise as ParseLabel.

@@ -29,6 +29,10 @@ absl::StatusOr<std::vector<RosterEntry>> NextRoster(const MembershipChain& chain
       return absl::InvalidArgumentError("nobody with this member id to remove");
     }
   }
+  // Whose time is over is put out with whatever else changes.
+  std::erase_if(entries, [&](const RosterEntry& e) {
+    return e.member != owner.member && e.expires_at.has_value() && *e.expires_at <= request.time;
+  });
   for (const Newcomer& newcomer : request.add) entries.push_back(newcomer.entry);
   return entries;
 }

@@ -37,6 +37,7 @@ class KeyRing {
   std::vector<SenderSlot> ForgetBefore(uint64_t epoch);
   void Wipe();  // who was removed needs none of it; the epoch stays known
 
+  const InstantiationId& id() const { return id_; }
   bool has_epoch() const { return epoch_.has_value(); }
   uint64_t epoch() const { return *epoch_; }
   bool is_full_member() const { return !secret_.empty(); }

@@ -90,6 +90,13 @@ std::unique_ptr<Reader::Stream> Reader::MakeStream(const StreamPlace& place) con
   return stream;
 }
 
+// Of an epoch in which this reader was no member: a guest who came later, or was put out, was never meant to
+// read it, and an honest hop holds it all the same.
+bool Reader::NotOurs(const StreamPlace& place) const {
+  const SignedCommit* const commit = chain_->At(place.epoch);
+  return commit != nullptr && commit->body.roster.Find(self_) == nullptr;
+}
+
 // Null when the stream is not to be kept although its record opened.
 Reader::Stream* Reader::Keep(std::unique_ptr<Stream> stream, uint64_t sequence, bool is_signed) {
   const StreamPlace& place = stream->place;
@@ -184,6 +191,7 @@ void Reader::Accept(const StreamPlace& place, uint64_t sequence, ByteView record
   std::unique_ptr<Stream> fresh;
   if (stream == nullptr) {
     fresh = MakeStream(place);
+    if (fresh == nullptr && NotOurs(place)) return;
     if (fresh == nullptr) {
       ++totals_.failed;
       Alarm(SecurityEventKind::kOpenFailed, place, sequence, "no stream of a member can stand at this place");

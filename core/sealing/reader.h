@@ -165,6 +165,7 @@ class Reader {
   Stream* Find(const StreamPlace& place);
   Stream* FindOfSame(const Stream& stream, const StreamId& id);
   std::unique_ptr<Stream> MakeStream(const StreamPlace& place) const;
+  bool NotOurs(const StreamPlace& place) const;
   Stream* Keep(std::unique_ptr<Stream> stream, uint64_t sequence, bool is_signed);
   Stream* BeginAwaited(Stream& awaited, Stream fresh);
   bool OpenContent(Stream& stream, uint64_t sequence, ByteView record, bool& is_signed);

@@ -12,14 +12,14 @@ from harness import HERE, Failure, JsonLog, wait_until
 class App:
     """The owner's phone: one state folder; each verb is a run of the program, `watch` a process of its own."""
 
-    def __init__(self, stack, pki, tenant, name, hop, *options, place=HERE):
+    def __init__(self, stack, pki, tenant, name, hop, *options, role="app", place=HERE):
         self.stack = stack
         self.place = place
         self.tenant = tenant
         self.name = name
         self.hop = hop
         self.options = options
-        self.leaf = pki.leaf(tenant, "app", name)
+        self.leaf = pki.leaf(tenant, role, name)
         self.state = stack.path(f"{name}-state")
         self.recovery = stack.path(f"{name}-recovery-key")  # written at the first pairing
         self.watching = None
@@ -41,8 +41,8 @@ class App:
                 lines.append({"event": "", "text": line})
         return lines if check else (lines, result)
 
-    def pair(self, labels, hop=None, wait=20, check=True):
-        words = ["pair", "--wait", wait]
+    def pair(self, labels, hop=None, wait=20, check=True, terms=()):
+        words = ["pair", "--wait", wait, *terms]
         for label in labels:
             if stat.S_IMODE(os.stat(label).st_mode) != 0o600:
                 raise Failure(f"label file {label} is open to others")
@@ -50,6 +50,23 @@ class App:
         if not os.path.exists(self.recovery):
             words += ["--recovery-out", self.recovery]
         return self.call(*words, hop=hop, patience=wait * 3 + 20, check=check)
+
+    def ask_in(self, wait=60):
+        """Asks to be let into somebody's home: (the running `join`, its one-time label's file)."""
+        label = self.stack.path(f"{self.name}.label")
+        process = self.stack.start(f"{self.name}-join", "keystead-mobile-stub", *self.arguments(), "join", "--label-out", label, "--wait", wait,
+                                   ports=False, place=self.place)
+        wait_until(lambda: os.path.exists(label), lambda: f"the label of {self.name}\n{process.tail()}")
+        return process, label
+
+    def let_in(self, guest, may_read, until=None, hop=None):
+        """The owner lets another app in, which may then read what these members measure: what the guest was told."""
+        process, label = guest.ask_in()
+        terms = [word for name in may_read for word in ("--may-read", name)] + (["--until", until] if until else [])
+        self.pair([label], terms=terms, hop=hop)
+        if process.wait() != 0:
+            raise Failure(f"{guest.name} was not let in:\n{process.tail()}")
+        return JsonLog(process.output).wait_for("joined")
 
     def add_courier(self, spiffe, hop=None):
         return self.call("add-courier", spiffe, hop=hop)
@@ -64,10 +81,10 @@ class App:
         """The epoch of the newest commit this phone knows."""
         return self.call("members")[0]["epoch"]
 
-    def watch(self, name=None, hop=None, env=None, ports=False):
+    def watch(self, name=None, hop=None, env=None, ports=False, options=()):
         """A running `watch`; its events are in the Watch that is returned. `ports`: it announces some."""
         name = name or f"{self.name}-watch"
-        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", ports=ports, env=env, place=self.place)
+        process = self.stack.start(name, "keystead-mobile-stub", *self.arguments(hop), "watch", *options, ports=ports, env=env, place=self.place)
         self.watching = Watch(process)
         return self.watching
 

@@ -4,6 +4,7 @@
 #include <grpcpp/client_context.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -155,6 +156,12 @@ absl::StatusOr<std::vector<KeyRing>> StolenRings(const std::string& path) {
 struct Tally {
   std::map<InstantiationId, uint64_t> records;  // content records of each instantiation
   std::map<InstantiationId, uint64_t> opened;
+  struct Count {
+    uint64_t records = 0;
+    uint64_t opened = 0;
+  };
+  std::map<std::pair<Topic, uint64_t>, Count>
+      places;  // topic and epoch, of instantiations of which a ring was stolen
   uint64_t tries = 0;
   uint64_t closed_groups = 0;                          // that the host's own keystore does not open
   std::set<std::pair<size_t, InstantiationId>> pairs;  // the ring of this number opened something of that one
@@ -191,8 +198,12 @@ void TryAll(const GroupView& view, const std::vector<KeyRing>& rings, Tally& tal
       open[i] = true;
     }
   }
-  for (const bool one : open)
-    if (one) ++tally.opened[h.instantiation];
+  const auto opened = static_cast<uint64_t>(std::ranges::count(open, true));
+  if (opened > 0) tally.opened[h.instantiation] += opened;
+  if (std::ranges::none_of(rings, [&](const KeyRing& ring) { return ring.id() == h.instantiation; })) return;
+  Tally::Count& count = tally.places[{h.topic, h.epoch}];
+  count.records += open.size();
+  count.opened += opened;
 }
 
 absl::Status Open(const Opening& opening) {
@@ -224,7 +235,15 @@ absl::Status Open(const Opening& opening) {
     instantiations[ToHex(id.view())] = count;
     if (count == tally.records[id]) ++whole;
   }
+  json places = json::array();
+  for (const auto& [place, count] : tally.places) {
+    places.push_back({{"topic", place.first.str()},
+                      {"epoch", place.second},
+                      {"records", count.records},
+                      {"opened", count.opened}});
+  }
   std::cout << json{{"stolen", rings.size()},
+                    {"places", places},
                     {"instantiations", tally.records.size()},
                     {"records", records},
                     {"tries", tally.tries},

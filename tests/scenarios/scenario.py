@@ -29,7 +29,7 @@ PROCESS = Record(
     {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
      "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
-     "stranger": Flag(), "alike": Text(), "metrics": Flag(),
+     "stranger": Flag(), "granted": ListOf(Text(), 1), "averages": Flag(), "alike": Text(), "metrics": Flag(),
      "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
      "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
 ASSERTION = Record(
@@ -188,6 +188,7 @@ def check_processes(value, reading):
                   "has a component, but the report has no column for what is out of the product")
         if (process["program"] == "keystead-device-sim") != ("kind" in process):
             wrong("needs a kind" if "kind" not in process else "has a kind, which only devices have")
+        check_granted(value, name, wrong)
         if process.get("stranger") and process["program"] != "keystead-mobile-stub":
             wrong("is a stranger, which only an app can be", "stranger")
         if "journal_bytes" in process and process["program"] != "keystead-device-sim":
@@ -204,6 +205,21 @@ def check_processes(value, reading):
     for name, why in boundary.contradictions(value["processes"]).items():
         says = "in" if value["processes"][name]["in_product"] else "out of"
         reading.wrong_at(("processes", name, "in_product"), f"{name} is said to be {says} the product, but the boundary rule says {why}")
+
+
+def check_granted(value, name, wrong):
+    """A guest (mobile-stub/README.md) is an app of the product beside its owner's, and reads devices of it."""
+    process = value["processes"][name]
+    if "granted" not in process:
+        return
+    if process["program"] != "keystead-mobile-stub" or process.get("stranger"):
+        wrong("is granted something, which only an app is that is no stranger", "granted")
+    if value["products"].get(process.get("product"), {}).get("owner") == name:
+        wrong("is granted something, and is the owner", "granted")
+    for device in process["granted"]:
+        other = value["processes"].get(device, {})
+        if other.get("program") != "keystead-device-sim" or other.get("product") != process.get("product"):
+            wrong(f"is granted what {device} measures, which is no device of its product", "granted")
 
 
 def stands_for(value, name, process):

@@ -78,6 +78,11 @@ class WrongTest(Changed):
         self.wrong(lambda v: v["processes"]["hub-a"].update(application_layer_access=True),
                    "hub-a is said to be out of the product, but the boundary rule says in: needed, and it can read application data")
 
+    def test_a_guest_that_owns_or_reads_what_is_no_device_of_its_product(self):
+        self.wrong(lambda v: v["processes"]["mobile"].update(granted=["bulb-a"]), "mobile is granted something, and is the owner")
+        self.wrong(lambda v: v["processes"]["hub-a"].update(granted=["bulb-a"]), "which only an app is that is no stranger")
+        self.wrong(lambda v: v["processes"]["mobile"].update(granted=["bulb-b"]), "is granted what bulb-b measures, which is no device of its product")
+
     def test_a_stranger_that_is_no_app(self):
         self.wrong(lambda v: v["processes"]["hub-a"].update(stranger=True), "is a stranger, which only an app can be")
 

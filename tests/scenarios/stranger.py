@@ -79,10 +79,15 @@ def subscription(tenant, instantiation, topics):
     return field(1, tenant) + field(2, instantiation) + b"".join(field(3, field(1, topic)) for topic in topics)
 
 
-def publication(tenant, instantiation, topic, sender, epoch, stream, cose):
-    """A PublishRequest with one group of one record."""
+def group(tenant, instantiation, topic, sender, epoch, stream, cose):
+    """A group of one record."""
     header = (field(1, tenant) + field(2, instantiation) + field(3, topic) + field(4, sender) + field(5, epoch) + field(6, stream))
-    return field(1, field(1, header) + field(2, field(1, 1) + field(2, cose)))
+    return field(1, header) + field(2, field(1, 1) + field(2, cose))
+
+
+def publication(*of_group):
+    """A PublishRequest with one group of one record; as group()."""
+    return field(1, group(*of_group))
 
 
 def served(stack, owner, leaf, hop, topics=("keyring",), seconds=SECONDS):

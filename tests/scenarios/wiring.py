@@ -49,7 +49,8 @@ class Product:
 
 
 class Wired:
-    """Running processes of one scenario. `say`: told what happens; `all_alike`: also the devices for which another of the file stands."""
+    """Running processes of one scenario. `say`: told what happens; `all_alike`: also the devices for which
+    another of the file stands, and guests, who may read what they are granted."""
 
     def __init__(self, scenario, stack, canary, say=lambda text: None, all_alike=True):
         self.scenario = scenario
@@ -134,7 +135,7 @@ class Wired:
         for name, process in self.scenario.processes.items():
             if process.get("stranger"):
                 tenant = self.products[process["product"]].tenant
-                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant).leaf(tenant, "app", name), name, self.place(name))
+                self.strangers[name] = Stranger(self.stack, self.pki_of(tenant).leaf(tenant, "thirdparty", name), name, self.place(name))
         self.say(f"{len(self.stack.processes)} processes of providers, gateways and equipment run")
 
     def another_backend(self, like, name, *options, data=None):
@@ -236,12 +237,25 @@ class Wired:
             for device in owner.devices.values():
                 device.wait_joined()
             self.say(f"product {name}: {', '.join(sorted(owner.devices))} joined in epoch {paired['epoch']}")
+        for name, process in self.scenario.processes.items():
+            if "granted" in process and self.all_alike:
+                self._let_in(name, process)
         for name, owner in self.products.items():
             owner.watch = self.watches[name] = owner.app.watch()
         for owner in self.products.values():
             for device in owner.devices:
                 owner.watch.wait_readings(device, 1, 40)
         return self
+
+    def _let_in(self, name, process):
+        """A guest of the file, which then watches what it was granted."""
+        owner = self.products[process["product"]]
+        guest = self.apps[name] = App(self.stack, self.pki_of(owner.tenant), owner.tenant, name, self.next_hop(name), "--denied-servers",
+                                      self.denied_servers(owner), role="service" if process.get("averages") else "app", place=self.place(name))
+        granted = [device for device in process["granted"] if device in owner.devices]
+        owner.app.let_in(guest, granted, hop=self.hops[owner.backend])
+        guest.watch(options=("--mean",) if process.get("averages") else ())
+        self.say(f"{name} was let in to read {len(granted)} devices")
 
     def _add_couriers(self, owner, entry, founded_at):
         for carrier in entry["carriers"]:

@@ -11,7 +11,7 @@ from battle import Battle, Fight, fight_commands, fight_out, judge
 from demo_canary import Search
 from handshake import refuses
 from product import Pki
-from product_keys import hits_in, holds_nothing, keys_of_product
+from product_keys import held_keys, hits_in, holds_nothing, keys_of_product
 from registry import assertion, expect
 from sockets import doors, peers
 from stranger import served
@@ -50,7 +50,8 @@ def the_gateway_is_in_the_inventory(run):
 
 @functools.cache
 def of_root(run):
-    return run.adversary("adv-gwroot").take_all()
+    """All that root has of the gateway itself; what it has of the service on it is S3.3c's."""
+    return [folder for folder in run.adversary("adv-gwroot").take_all() if folder.parent.name != "summary-a"]
 
 
 @assertion("S3.3a")
@@ -92,6 +93,23 @@ def the_gateway_has_one_door(run):
 
 def all_doors(run):
     return {door for process in run.stack.processes.values() if not process.ended() for door in doors(process.popen.pid)}
+
+
+@assertion("S3.3c")
+def an_endpoint_reads_what_it_was_granted(run):
+    owner, service = run.wired.products["A"], run.wired.apps["summary-a"]
+    run.within(lambda: service.watching.events.find("mean"), COMES_BACK, "the service names no mean")
+    secret, topics, senders = held_keys(service)
+    [granted] = [member["member"] for member in owner.app.call("members")[0]["members"] if member["device"] == "bulb-a"]
+    expect(not secret and {*topics, *senders} == {f"telemetry/{granted}"}, f"it has a secret: {bool(secret)}; keys of {sorted({*topics, *senders})}")
+    taken = [run.adversary("adv-gwroot").take("summary-a", what) for what in ("store", "certificate", "key", "log", "memory")]
+    theirs = {name: key for name, key in keys_of_product(owner).items() if f"telemetry/{granted}" not in name}
+    searched, _ = holds_nothing(run, "adv-gwroot", taken, theirs, owner.app, ())
+    seen = hits_in(taken, Search({"its own reading key": topics[f"telemetry/{granted}"]}))
+    expect(seen, "root does not even find the reading key that is there")
+    mean = service.watching.events.last("mean")[1]
+    return (f"it names {mean['channel']} {mean['mean']:.1f} {mean['unit']}; {searched / 1e6:.0f} MB of it have its one reading key, and neither the planted text nor one "
+            f"of {len(theirs)} other keys")
 
 
 @assertion("S3.3e")

@@ -1,12 +1,18 @@
-"""S4: another developer's app that nobody granted anything."""
+"""S4: another developer's app, first without a grant, then with a narrow one, then with one that was taken back."""
 
 import copy
+import datetime
+import functools
 import os
 import pathlib
+import random
+import time
 
 import scenario as scenarios
 import shapes
 import yaml
+from home import App
+from product_keys import held_keys, ring_of
 from registry import assertion, expect
 from stranger import publication, subscription
 from tls_client import Forger, s_client
@@ -16,6 +22,9 @@ STRANGER, OWNER = "other-app", "phone"
 HOPS = ("home-gateway", "backend")
 # google.rpc.Code. Who may not see a home is told the same as if there were none.
 NOT_FOUND, PERMISSION_DENIED = 5, 7
+COMES = 60  # seconds
+OUT_WITHIN = 2.0  # seconds from taking back until who had a grant is served nothing more
+GRANTED = "bulb"  # what the owner lets the other app read; the planted text is the probe's
 
 
 class Known:
@@ -33,10 +42,11 @@ class Known:
         return bytes.fromhex(one["member"])
 
 
-def write(run, stranger, known, hop):
-    """It publishes what it calls the owner's command to the bulb; the refusals in the answer."""
-    topic = f"command/{known.members['bulb'].hex()}"
-    request = publication(known.tenant, known.instantiation, topic, known.owner_id(run.wired.apps[OWNER]), known.epoch, os.urandom(16), os.urandom(200))
+def write(run, stranger, known, hop, topic=None, sender=None):
+    """It publishes what it calls the owner's command to the bulb, or something else; the refusals in the answer."""
+    topic = topic or f"command/{known.members['bulb'].hex()}"
+    sender = sender or known.owner_id(run.wired.apps[OWNER])
+    request = publication(known.tenant, known.instantiation, topic, sender, known.epoch, os.urandom(16), os.urandom(200))
     answer = stranger.call(run.wired.hops[hop], "Transport/Publish", request)
     return [dict(fields(value)) for message in answer.messages for number, value in fields(message) if number == 2]
 
@@ -70,6 +80,189 @@ def the_bulb_does_not_obey_it(run):
     now = len(bulb.log.find("command_done"))
     expect(now == done + 1, f"the bulb did {now - done} commands, and one was the owner's")
     return f"its commands, {'; '.join(told)}: none done, and the owner's next one was"
+
+
+class Grant:
+    """What the owner let the other app read, and what of it there was before: made once, by S4.1c."""
+
+    def __init__(self, run):
+        wired, self.owner = run.wired, run.wired.apps[OWNER]
+        stranger, hop, self.home = wired.strangers[STRANGER], wired.next_hop(STRANGER), wired.products["home"]
+        self.app = App(run.stack, wired.pki_of(self.home.tenant), self.home.tenant, STRANGER, hop, role="thirdparty", place=stranger.place)
+        self.until = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0) + datetime.timedelta(hours=1)
+        self.terms = {"names nothing": (), "names no end": ("--may-read", GRANTED),
+                      "names an end that is over": ("--may-read", GRANTED, "--until", "2020-01-01T00:00:00Z"),
+                      "names somebody who is no device": ("--may-read", OWNER, "--until", self.until.strftime("%Y-%m-%dT%H:%M:%SZ"))}
+        self.refused = {}
+        asking, label = self.app.ask_in(COMES)
+        for what, terms in self.terms.items():
+            _, result = self.owner.pair([label], wait=10, check=False, terms=terms)
+            self.refused[what] = result.stderr.strip() if result.returncode else ""
+        self.alone = asking.ended()  # whether asking was enough
+        self.owner.pair([label], terms=("--may-read", GRANTED, "--until", self.until.strftime("%Y-%m-%dT%H:%M:%SZ")))
+        expect(asking.wait(COMES) == 0, f"the app was not let in: {asking.tail()}")
+        self.epoch = self.owner.status_epoch()
+        self.own = next(one for one in self.owner.call("members")[0]["members"] if one["transport"] == self.app.leaf.spiffe)
+        self.watch = self.app.watch()
+        run.new_readings(3)
+        self.watch.wait_readings(GRANTED, 2, COMES)
+
+
+@functools.cache
+def granted(run):
+    return Grant(run)
+
+
+def iso(told):
+    return datetime.datetime.fromtimestamp(told, datetime.timezone.utc)
+
+
+@assertion("S4.1c")
+def a_grant_is_an_act_of_the_owner(run):
+    grant = granted(run)
+    expect(not grant.alone, "it came in by asking")
+    expect(all(grant.refused.values()), f"the owner's app makes a grant that {', '.join(what for what, said in grant.refused.items() if not said)}")
+    scope = [(right["topic"], right["read"], right["write"]) for right in grant.own["rights"]]
+    wanted = [(f"telemetry/{Known(run).members[GRANTED].hex()}", True, False)]
+    expect(grant.own["kind"] == "reader" and scope == wanted, f"the roster has it as {grant.own}")
+    expect(iso(grant.own["expires_at"]) == grant.until, f"its end is {iso(grant.own['expires_at'])}")
+    theirs = next(one for one in grant.app.call("members")[0]["members"] if one["self"])
+    expect(theirs["rights"] == grant.own["rights"] and theirs["expires_at"] == grant.own["expires_at"], f"it was told otherwise: {theirs}")
+    return (f"refused: a grant that {'; one that '.join(grant.refused)}; made: {scope[0][0]} to read until {grant.until}, signed by the owner in epoch "
+            f"{grant.epoch} and the same in both apps")
+
+
+@assertion("S4.2")
+def nothing_outside_of_the_scope(run):
+    grant, known, stranger, told = granted(run), Known(run), run.wired.strangers[STRANGER], []
+    mine, probe = f"telemetry/{known.members[GRANTED].hex()}", known.members["probe"]
+    others = [*(topic for topic in known.topics if topic != mine), *(f"command/{known.members[device].hex()}" for device in ("bulb", "probe"))]
+    for name in HOPS:
+        hop = run.wired.hops[name]
+        served = stranger.call(hop, "Transport/Subscribe", subscription(known.tenant, known.instantiation, [mine]), seconds=2)
+        content = b"".join(served.messages)
+        expect(len(content) > 500, f"{name} does not serve what was granted: {served}")
+        named = [what for what, value in (("the probe", probe), ("the planted text", run.wired.canary.untold.encode())) if value in content or value.hex().encode() in content]
+        expect(not named, f"what {name} serves of the bulb names {named}")
+        wrong = {}
+        for topic in others:
+            answer = stranger.call(hop, "Transport/Subscribe", subscription(known.tenant, known.instantiation, [topic]), seconds=2)
+            if answer.messages or answer.code not in (NOT_FOUND, PERMISSION_DENIED):
+                wrong[topic] = str(answer)
+        expect(not wrong, f"{name} serves {wrong}")
+        for topic in (mine, others[-1], f"command/{known.members[GRANTED].hex()}"):
+            refused = write(run, stranger, known, name, topic, bytes.fromhex(grant.own["member"]))
+            expect([one.get(3) for one in refused] in ([NOT_FOUND], [PERMISSION_DENIED]), f"{name}, given something for {topic}: refused are {refused}")
+        told.append(f"{name}: {len(content)} bytes of {mine.split('/')[0]} of the bulb, nothing of {len(others)} other topics, 3 of 3 writings refused")
+    shown = {entry["device"] for entry in grant.watch.records()}
+    expect(shown == {GRANTED}, f"its own program shows {sorted(shown)}")
+    for words in (("send", GRANTED, "on", "--force"), ("remove", GRANTED)):
+        _, result = grant.app.call(*words, check=False)
+        expect(result.returncode != 0 and "guest" in result.stderr, f"its own program: {words[0]} ended with {result.returncode}: {result.stderr.strip()}")
+    return "; ".join(told)
+
+
+def opened_by_it(run, state):
+    """What the keys in a state of the app open of the backend's whole database: lines of topic, epoch, records, opened."""
+    grant, folder = granted(run), pathlib.Path(run.stack.path(f"ring-of-{pathlib.Path(state).name}"))
+    ring_of(grant.home, folder, state)
+    return run.adversary("adv-host").machine("backend").opened_with(folder)["places"]
+
+
+@functools.cache
+def kept_by_it(run):
+    """A copy of its state while the grant held."""
+    kept = pathlib.Path(run.stack.path("kept-state"))
+    kept.mkdir(mode=0o700)
+    member = kept / "member"
+    member.write_bytes(pathlib.Path(granted(run).app.state, "member").read_bytes())
+    member.chmod(0o600)
+    return kept
+
+
+@assertion("S4.3")
+def a_key_of_its_own(run):
+    grant, mine = granted(run), f"telemetry/{Known(run).members[GRANTED].hex()}"
+    secret, topics, senders = held_keys(grant.app)
+    owners, _, _ = held_keys(grant.owner)
+    expect(owners and not secret and set(topics) == {mine} and senders <= {mine}, f"it holds a secret: {bool(secret)}; keys of {sorted({*topics, *senders})}")
+    places = opened_by_it(run, kept_by_it(run))
+    file = run.keep("S4.3.json", places)
+    opened = [(one["topic"], one["epoch"]) for one in places if one["opened"]]
+    since = [one for one in places if one["topic"] == mine and one["epoch"] >= grant.epoch]
+    before = sum(one["records"] for one in places if one["topic"] == mine and one["epoch"] < grant.epoch)
+    expect(set(opened) <= {(one["topic"], one["epoch"]) for one in since} and opened, f"its keys open {opened}", [file])
+    expect(before, "nothing was there before the grant: that it does not open shows nothing", [file])
+    early = [record["epoch"] for record in grant.watch.records() if record["epoch"] < grant.epoch]
+    expect(not early and not grant.watch.alarms(), f"its own program shows epochs {early}, alarms {grant.watch.alarms()[:1]}", [file])
+    return (f"it holds one reading key and not the home's secret; with it and the whole database {sum(one['opened'] for one in places)} records open, all of "
+            f"{mine[:9]} of the bulb since the grant; of {before} before it, and of {sum(one['records'] for one in places) - before} others' beside, none"), [file]
+
+
+@assertion("S4.5")
+def nothing_malformed_brings_anything_down(run):
+    granted(run)
+    known, stranger, told = Known(run), run.wired.strangers[STRANGER], {}
+    good = subscription(known.tenant, known.instantiation, ["keyring"])
+    drawn = random.Random(run.seed)
+    corpus = {"nothing": b"", "noise": drawn.randbytes(5000), "half of a request": good[:len(good) // 2], "a length beyond its end": b"\x0a\xff\xff\xff\xff\x0f",
+              "another type in each field": b"".join(bytes([number << 3 | 5]) + b"\xff" * 4 for number in range(1, 12)), "deeply nested": nested(200),
+              "a group that never ends": b"\x0b" * 400, "a name that is no name": subscription("..%s\x00" % known.tenant, known.instantiation, ["a/b"]),
+              "ten thousand topics": subscription(known.tenant, known.instantiation, ["telemetry/%032x" % number for number in range(10000)]),
+              "more than a message may have": drawn.randbytes(5 << 20)}
+    for name in HOPS:
+        process, pid = run.wired.process(name), run.wired.process(name).popen.pid
+        for method in ("Transport/Subscribe", "Transport/Publish", "Registry/Submit", "Registry/Fetch", "Rendezvous/Put", "Rendezvous/Await"):
+            for what, message in corpus.items():
+                answer = stranger.call(run.wired.hops[name], method, message, seconds=2)
+                told.setdefault(f"{name} {method}", {})[what] = answer.code
+                expect(not process.ended(), f"{name} ended when {what} came to {method}: {process.tail()}")
+        expect(process.popen.pid == pid, f"{name} was started anew")
+    file = run.keep("S4.5.json", told)
+    unclear = {where: what for where, codes in told.items() for what, code in codes.items() if what in ("noise", "half of a request", "a length beyond its end") and code in (0, None)}
+    expect(not unclear, f"taken as if it were a request: {unclear}", [file])
+    run.new_readings(1)
+    sent = sum(len(codes) for codes in told.values())
+    return f"{sent} calls with {len(corpus)} kinds of malformed messages to {len(told)} methods: each was answered or ended, both processes live, and readings come", [file]
+
+
+def nested(depth):
+    """A message within a message, so often."""
+    out = b""
+    for _ in range(depth):
+        size = len(out)
+        length = b""
+        while size > 0x7f:
+            length += bytes([size & 0x7f | 0x80])
+            size >>= 7
+        out = b"\x0a" + length + bytes([size]) + out
+    return out
+
+
+@assertion("S4.4")
+def taking_back_holds(run):
+    grant, kept, known = granted(run), kept_by_it(run), Known(run)
+    mine, stranger = f"telemetry/{known.members[GRANTED].hex()}", run.wired.strangers[STRANGER]
+    mark = grant.watch.events.mark()
+    grant.watch.wait_readings(GRANTED, 1, COMES, mark)  # the stream is open
+    started = time.monotonic()
+    grant.owner.call("remove", STRANGER)
+    run.within(lambda: grant.watch.events.find("connection", lambda entry: not entry["connected"], mark), OUT_WITHIN, "its open stream goes on")
+    took = time.monotonic() - started
+    for name in HOPS:
+        answer = stranger.call(run.wired.hops[name], "Transport/Subscribe", subscription(known.tenant, known.instantiation, [mine]), seconds=2)
+        expect(not answer.messages and answer.code == NOT_FOUND, f"{name} still serves it: {answer}")
+    epoch, late = grant.owner.status_epoch(), grant.watch.events.mark()
+    run.new_readings(5)
+    places = opened_by_it(run, kept)
+    file = run.keep("S4.4.json", places)
+    new = [one for one in places if one["topic"] == mine and one["epoch"] >= epoch]
+    expect(sum(one["records"] for one in new) and not any(one["opened"] for one in new), f"of what came afterwards its kept keys open {new}", [file])
+    expect(any(one["opened"] for one in places), "its kept keys open nothing at all: that shows nothing", [file])
+    shown = grant.watch.records(start=late)
+    expect(not shown, f"its own program shows {len(shown)} records that came later", [file])
+    return (f"{took:.1f} s after the owner put it out its stream had ended and both hops serve it nothing; of {sum(one['records'] for one in new)} records since, "
+            "which the host has as well, the keys that it kept open none"), [file]
 
 
 @assertion("S4.6")

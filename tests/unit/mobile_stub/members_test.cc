@@ -29,8 +29,8 @@ TEST(MembersTest, AreFoundByIdByItsStartAndByDeviceId) {
   }
   EXPECT_THAT(Writers(chain.roster()), UnorderedElementsAre(a->self(), b->self()));
   EXPECT_EQ(MemberSince(chain, a->self()), 1u);
-  EXPECT_EQ(WrittenTopics(chain, 100).size(), 4u);
-  EXPECT_EQ(WrittenTopics(chain, 3).size(), 3u);
+  EXPECT_EQ(ReadableTopics(chain, member.identity().self, 100).size(), 4u);
+  EXPECT_EQ(ReadableTopics(chain, member.identity().self, 3).size(), 3u);
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+// Coming into somebody else's home as a guest, who reads what its owner grants: the newcomer's side of
+// pairing, for a console, a service beside a gateway, or another maker's app. docs/protocol.md, "Joining" and
+// "Roster".
+#pragma once
+
+#include <functional>
+
+#include "core/membership/label.h"
+#include "mobile-stub/engine.h"
+
+namespace keystead::mobile {
+
+struct GuestRequest {
+  // Puts the one-time label where the owner can take it: called once, before anything is announced. It is as
+  // secret as a device's.
+  std::function<absl::Status(const membership::Label&)> show;
+  absl::Duration patience = absl::Minutes(10);
+};
+
+// Blocks until the commit that adds this app has opened, and stores it: what it was granted stands in the
+// roster. What was begun is kept, and the next call goes on with the same label.
+// FAILED_PRECONDITION: the state folder has a home already, or the certificate is of no app or service.
+// DEADLINE_EXCEEDED: nobody let it in. ABORTED: somebody else with the label tried as well; the next call
+// makes another label.
+absl::StatusOr<Member> JoinAsGuest(const Engine& engine, const GuestRequest& request,
+                                   const ProgressFn& progress);
+
+}  // namespace keystead::mobile
