@@ -451,6 +451,7 @@ DeviceTotals Device::Totals() const {
   if (state_ != nullptr) totals.state = state_->GetStats();
   totals.commands_done = commands_done_;
   totals.commands_refused = commands_refused_;
+  totals.went_safe = went_safe_;
   return totals;
 }
 

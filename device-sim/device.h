@@ -50,6 +50,9 @@ struct DeviceConfig {
   TenantName tenant;
   HopChannel channel;  // of its own
   std::unique_ptr<Signal> signal;
+  // What its output does by itself once no hop has acknowledged anything for so long; empty: stays as it is.
+  std::string safe_operation;
+  absl::Duration safe_after;
   std::function<void()> on_refused;  // the hop does not accept the certificate; may be empty
 };
 
@@ -58,6 +61,7 @@ struct DeviceTotals {
   StreamSender::Stats state;
   uint64_t commands_done = 0;
   uint64_t commands_refused = 0;
+  uint64_t went_safe = 0;  // times that its output became what was declared safe
 };
 
 // Thread-safe, but for Join, Start and Stop, which are called one after the other.
@@ -120,6 +124,7 @@ class Device {
   void Sample(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReportState(const std::vector<device_sim::Sample>& samples) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Tick() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TickSafety() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TickMembership() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnCommand(const ReceivedCommand& received) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<Answer> Obey(const ReceivedCommand& received) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -147,6 +152,10 @@ class Device {
   absl::Duration next_tick_ ABSL_GUARDED_BY(mutex_);
   absl::Duration last_tick_ ABSL_GUARDED_BY(mutex_) = -absl::InfiniteDuration();
   bool probed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::optional<absl::Duration> heard_at_ ABSL_GUARDED_BY(mutex_);  // when a hop last acknowledged
+  uint64_t heard_ ABSL_GUARDED_BY(mutex_) = 0;                      // groups that one had by then
+  uint64_t went_safe_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool safe_ ABSL_GUARDED_BY(mutex_) = false;  // its output is what was declared safe
   bool exhausted_told_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t commands_done_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t commands_refused_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -63,8 +63,34 @@ void Device::Tick() {
   Warn("tick_failed", telemetry_->Tick(checkpoint));
   Warn("tick_failed", state_->Tick(checkpoint));
   commands_->Tick();
+  TickSafety();
   TickMembership();
   if (claims_ != nullptr) claims_->Tick(last_tick_);
+}
+
+// Whoever cannot be reached cannot be told to stop. A connection that stands says nothing: acknowledgements
+// do. What was switched off stays so until somebody commands otherwise.
+void Device::TickSafety() {
+  if (config_.safe_operation.empty()) return;
+  const uint64_t durable = telemetry_->GetStats().durable;
+  const bool nothing_to_say = connected_ == 1 && telemetry_->Backlog() == 0;
+  if (!heard_at_.has_value() || durable != heard_ || nothing_to_say) {
+    heard_at_ = last_tick_;
+    heard_ = durable;
+    if (std::exchange(safe_, false)) Log(LogLevel::kInfo, "safe_output_over", {{"device", config_.id}});
+    return;
+  }
+  if (safe_ || last_tick_ - *heard_at_ < config_.safe_after) return;
+  safe_ = true;
+  ++went_safe_;
+  const absl::StatusOr<std::vector<device_sim::Sample>> state =
+      config_.signal->Apply(config_.safe_operation, world_.clock->Now());
+  Log(LogLevel::kWarning, "safe_output",
+      {{"device", config_.id},
+       {"operation", config_.safe_operation},
+       {"milliseconds", absl::ToInt64Milliseconds(last_tick_ - *heard_at_)}});
+  Warn("safe_output_failed", state.status());
+  if (state.ok()) ReportState(*state);
 }
 
 // Keys that nobody needs any more, the lease, and what of the member is not stored yet.

@@ -123,6 +123,14 @@ absl::StatusOr<DeviceConfig> Fleet::ConfigFor(size_t index, const std::string& i
   config.tenant = named.tenant();
   if (enroller_ != nullptr) config.on_refused = [this, index] { enroller_->Suspect(index); };
   KS_ASSIGN_OR_RETURN(config.signal, MakeSignal(config.kind, seed, signals));
+  config.safe_operation = options_.safe_operation;
+  config.safe_after = absl::Seconds(options_.safe_after_seconds);
+  if (!config.safe_operation.empty()) {  // tried on another of its kind: now, and not when it matters
+    KS_ASSIGN_OR_RETURN(const std::unique_ptr<Signal> same, MakeSignal(config.kind, seed, signals));
+    if (const absl::Status tried = same->Apply(config.safe_operation, absl::Now()).status(); !tried.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--safe-output: ", tried.message()));
+    }
+  }
   return config;
 }
 

@@ -51,7 +51,7 @@ void AddAloneOptions(CLI::App& app, Options& o) {
   for (const char* name :
        {"--next-hop", "--next-hop-id", "--roots", "--denied-servers", "--certs", "--tls-chain", "--tls-key",
         "--factory-certs", "--factory-chain", "--factory-key", "--ids", "--label-out", "--labels-out",
-        "--show-label", "--arm", "--batch", "--metrics-listen"}) {
+        "--show-label", "--arm", "--batch", "--safe-output", "--metrics-listen"}) {
     if (CLI::Option* other = app.get_option_no_throw(name); other != nullptr) alone->excludes(other);
   }
   app.add_flag("--buttons", o.buttons, "Alone: obey lines of standard input, such as on, off, brightness 40")
@@ -80,6 +80,13 @@ void AddSignalOptions(CLI::App& app, Options& o) {
                "Begin the file again after its last row (the default), or stop there");
   app.add_option("--duration", o.duration_seconds, "End after so many seconds; 0: at SIGTERM")
       ->check(CLI::NonNegativeNumber);
+  CLI::Option* safe =
+      app.add_option("--safe-output", o.safe_operation,
+                     "What its output does when no hop acknowledges anything any more: off, …");
+  app.add_option("--safe-after", o.safe_after_seconds, "Seconds until it does")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->needs(safe)
+      ->capture_default_str();
   app.add_option("--stop-seconds", o.stop_seconds, "How long to wait at the end until the hop has everything")
       ->check(CLI::Range(0.0, 600.0))
       ->capture_default_str();

@@ -29,6 +29,8 @@ struct Options {
   bool replay_loop = true;
   double interval_seconds = 1;
   double duration_seconds = 0;  // 0: until SIGTERM
+  std::string safe_operation;   // empty: the output stays as it is
+  double safe_after_seconds = 10;
 
   // A device without a home (alone.h): none of what leads to a hop is given.
   bool alone = false;

@@ -36,6 +36,7 @@ constexpr size_t kMaxRootsBytes = 1 << 20;
 // What a publisher may have in the store's queue, and the queue: a whole roster at once must fit, because a
 // refused task ends its call and everything unacknowledged comes again.
 constexpr size_t kBytesPerCall = 256 << 10;
+constexpr size_t kToldBytesPerSecond = 64 << 10;  // of one device: some 500 readings a second
 constexpr size_t kRequestsPerCall = 32;
 constexpr size_t kStoreQueueBytes = limits::kMaxRosterEntries * kBytesPerCall;
 constexpr absl::Duration kTick = absl::Milliseconds(100);
@@ -213,6 +214,7 @@ void Gateway::Impl::Connect() {
   TransportServiceOptions service;
   service.max_requests_per_call = kRequestsPerCall;
   service.max_bytes_per_call = kBytesPerCall;
+  service.told_bytes_per_second = kToldBytesPerSecond;
   service_ = std::make_unique<TransportService>(hop_.get(), log_.get(), executor_.get(), service);
   hop_->SetService(service_.get());
   RevocationLink::Options link;

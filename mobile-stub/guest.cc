@@ -23,6 +23,7 @@ struct GuestIdentity {
   crypto::EcdsaKeyPair ik;
   SecretBytes setup_code;
   SecretBytes responder;  // JoinResponder::Serialize; empty: not begun
+  std::string transport;  // SPIFFE id of the certificate with which it was begun
 
   static absl::StatusOr<GuestIdentity> Make(RandomSource& random) {
     GuestIdentity out;
@@ -34,7 +35,9 @@ struct GuestIdentity {
   static absl::StatusOr<GuestIdentity> Parse(const SecretBytes& encoded) {
     cose::CborReader r(encoded.ExposeSecret());
     GuestIdentity out;
-    KS_RETURN_IF_ERROR(r.ReadArrayOf(3));
+    KS_RETURN_IF_ERROR(r.ReadArrayOf(4));
+    KS_ASSIGN_OR_RETURN(const std::string_view transport, r.ReadText());
+    out.transport = std::string(transport);
     KS_ASSIGN_OR_RETURN(const ByteView scalar, r.ReadBytes(crypto::kP256ScalarBytes));
     KS_ASSIGN_OR_RETURN(out.ik, crypto::EcdsaKeyPair::FromPrivateScalar(SecretBytes::CopyOf(scalar)));
     KS_ASSIGN_OR_RETURN(const ByteView code, r.ReadBytes(membership::kSetupCodeBytes));
@@ -47,9 +50,10 @@ struct GuestIdentity {
 
   SecretBytes Encode(const SecretBytes& offer) const {
     Bytes plain;
-    plain.reserve(offer.size() + 256);  // never grows, so that no copy of the secrets stays behind
+    plain.reserve(offer.size() + transport.size() +
+                  256);  // never grows, so that no copy of the secrets stays behind
     cose::CborWriter w(plain);
-    w.Array(3).Bstr(ik.ExportPrivateScalar().ExposeSecret()).Bstr(setup_code.ExposeSecret());
+    w.Array(4).Text(transport).Bstr(ik.ExportPrivateScalar().ExposeSecret()).Bstr(setup_code.ExposeSecret());
     w.Bstr(offer.ExposeSecret());
     SecretBytes out = SecretBytes::CopyOf(plain);
     SecureWipe(plain.data(), plain.size());
@@ -73,6 +77,11 @@ class Joining {
         begun.ok() ? GuestIdentity::Parse(*begun) : GuestIdentity::Make(engine_.random());
     if (!self.ok()) return Damaged();
     self_ = *std::move(self);
+    if (!begun.ok()) self_.transport = id.str();
+    if (self_.transport != id.str()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("joining was begun as ", self_.transport, ", but the certificate is of ", id.str()));
+    }
     responder_ = std::make_unique<JoinResponder>(
         JoinResponder::Identity{id.tenant(), id.id(), kKind, id.str(), &self_.ik, &self_.setup_code},
         engine_.random());
@@ -101,7 +110,10 @@ class Joining {
       absl::MutexLock lock(&mutex_);
       return !failed_.ok() || absl::Now() > deadline;
     };
-    absl::Status ended = RunJoinSession(options);
+    absl::Status ended;
+    do {
+      ended = RunJoinSession(options);  // one arming may be over before a patient guest's time is
+    } while (absl::IsDeadlineExceeded(ended) && !options.stop() && !Answered());
     keyring_.reset();  // the last that uses the member
     absl::MutexLock lock(&mutex_);
     KS_RETURN_IF_ERROR(failed_);
@@ -109,9 +121,13 @@ class Joining {
       KS_RETURN_IF_ERROR(engine_.state().DropJoining());
       return std::move(*member_);
     }
-    // The label was seen by somebody else: it is good for nothing more.
-    if (absl::IsAborted(ended)) KS_RETURN_IF_ERROR(engine_.state().DropJoining());
-    if (ended.ok()) {
+    // Somebody else saw the label, or its owner took it and then let nobody in: it is good for nothing more.
+    const bool spent = absl::IsAborted(ended) || responder_->state() == JoinResponder::State::kOffered;
+    if (spent) KS_RETURN_IF_ERROR(engine_.state().DropJoining());
+    if (ended.ok() && spent) {
+      ended = absl::DeadlineExceededError(
+          "the label was taken, and this app was not let in: 'join' makes another label, into another file");
+    } else if (ended.ok()) {
       ended = absl::DeadlineExceededError(
           "nobody let this app in yet: its owner pairs it by the label, and 'join' goes on with the same "
           "one");
@@ -120,6 +136,11 @@ class Joining {
   }
 
  private:
+  bool Answered() {
+    absl::MutexLock lock(&mutex_);
+    return responder_->state() == JoinResponder::State::kOffered ||
+           responder_->state() == JoinResponder::State::kOwned;
+  }
   absl::Status Damaged() const {
     return absl::DataLossError(absl::StrCat("state file ", engine_.state().folder(),
                                             "/joining is damaged: delete it, and join with a new label"));
@@ -188,6 +209,7 @@ absl::StatusOr<Member> JoinAsGuest(const Engine& engine, const GuestRequest& req
                                    const ProgressFn& progress) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
+  if (engine.state().IsGuest()) KS_RETURN_IF_ERROR(engine.state().DropJoining());  // cut short right before
   if (engine.state().HasOwner() || engine.state().IsGuest()) {
     return absl::FailedPreconditionError(absl::StrCat("state folder ", engine.state().folder(),
                                                       " has a home already: join with one of its own"));

@@ -18,10 +18,10 @@ struct GuestRequest {
 };
 
 // Blocks until the commit that adds this app has opened, and stores it: what it was granted stands in the
-// roster. What was begun is kept, and the next call goes on with the same label.
-// FAILED_PRECONDITION: the state folder has a home already, or the certificate is of no app or service.
-// DEADLINE_EXCEEDED: nobody let it in. ABORTED: somebody else with the label tried as well; the next call
-// makes another label.
+// roster. A label that nobody has taken is kept, and the next call goes on with it. FAILED_PRECONDITION: the
+// state folder has a home already, or was begun with another certificate, or the certificate is of no app or
+// service. DEADLINE_EXCEEDED: nobody let it in. ABORTED: somebody else with the label tried as well. Where
+// the label was taken the next call makes another one.
 absl::StatusOr<Member> JoinAsGuest(const Engine& engine, const GuestRequest& request,
                                    const ProgressFn& progress);
 

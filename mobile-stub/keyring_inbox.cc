@@ -77,6 +77,7 @@ absl::StatusOr<bool> KeyringInbox::TakeNewCommit(const StreamPlace& place, uint6
   const auto senders = SendersOf(member_.chain().roster());
   const KeyringEffect effect = member_.AcceptKeyring(place, sequence, content, senders);
   if (effect != KeyringEffect::kEpoch && effect != KeyringEffect::kRemoved) return false;
+  if (effect == KeyringEffect::kRemoved) member_.ring().Wipe();  // a guest that was put out
   if (const absl::Status saved = engine_.state().SaveMember(member_); !saved.ok()) {
     Log(LogLevel::kError, "state_not_saved", {{"reason", Std(saved.message())}});
   }

@@ -42,10 +42,12 @@ void AddPair(CLI::App& app, Options& o) {
   pair.add_option("--wait", o.pair.wait_seconds, "Seconds for the device to answer, then to open a stream")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  pair.add_option("--guest", o.pair.guest,
+                  "The one label is of a guest: SPIFFE id of its certificate, as 'join' says it");
   pair.add_option("--may-read", o.pair.may_read,
-                  "The labels are of guests: a member of which they may read what it measures; repeatable")
+                  "With --guest: a member of which it may read what it measures; repeatable")
       ->allow_extra_args(false);
-  pair.add_option("--until", o.pair.until, "When that ends, as in 2026-12-31T18:00:00Z");
+  pair.add_option("--until", o.pair.until, "With --guest: when that ends, as in 2026-12-31T18:00:00Z");
   CLI::App& join =
       *app.add_subcommand("join", "Be let into somebody's home as a guest, who reads what its owner grants");
   join.add_option("--label-out", o.join.label_out,
@@ -72,6 +74,10 @@ void AddWatch(CLI::App& app, Options& o) {
   watch.add_flag("--once", o.watch.once, "Show what there is and end");
   watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
   watch.add_flag("--mean", o.watch.mean, "Only the mean of what is live and signed for, once a second");
+  watch
+      .add_option("--plausible", o.watch.plausible,
+                  "With --mean: what is possible, as 'temperature=-40..125 Cel'; repeatable")
+      ->allow_extra_args(false);
   watch.add_flag("--stats", o.watch.stats, "Count only, and print a summary at the end");
   watch
       .add_option("--warm-up", o.watch.warm_up_seconds,
@@ -134,6 +140,10 @@ void AddServe(CLI::App& app, ServeOptions& o) {
                    "Keep the session token in this file (0600, made when missing): pages survive a restart");
   serve.add_option("--recovery-out", o.recovery_out,
                    "Write the recovery key of a first pairing to this new file, not the terminal");
+  serve
+      .add_option("--idle", o.idle_seconds,
+                  "End when nobody did anything on the page for so many seconds; 0: never")
+      ->check(CLI::NonNegativeNumber);
   serve.add_flag("--no-events", o.no_events, "With --json: print the address only, not all that happens");
   const char* const form =
       "name=N,address=HOST:PORT,server=SPIFFE-ID,chain=F,key=F,roots=F[,tenant=NAME,instantiation=HEX or "

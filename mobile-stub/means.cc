@@ -4,7 +4,31 @@
 #include <set>
 #include <tuple>
 
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "core/base/status.h"
+#include "mobile-stub/members.h"
+
 namespace keystead::mobile {
+
+absl::StatusOr<std::pair<std::string, Plausible>> Plausible::Parse(std::string_view text) {
+  const auto wrong = [&] {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", Absl(text), "' is not of the form NAME=LEAST..MOST UNIT, as temperature=-40..125 Cel"));
+  };
+  const size_t name = text.find('=');
+  const size_t dots = name == std::string_view::npos ? name : text.find("..", name);
+  const size_t unit = dots == std::string_view::npos ? dots : text.find(' ', dots);
+  if (name == 0 || unit == std::string_view::npos || unit + 1 == text.size()) return wrong();
+  Plausible out;
+  out.unit = std::string(text.substr(unit + 1));
+  if (!absl::SimpleAtod(Absl(text.substr(name + 1, dots - name - 1)), &out.least) ||
+      !absl::SimpleAtod(Absl(text.substr(dots + 2, unit - dots - 2)), &out.most) ||
+      !(out.least <= out.most)) {
+    return wrong();
+  }
+  return std::pair(std::string(text.substr(0, name)), std::move(out));
+}
 
 void Means::OnReadings(const ReadRecord& record, const v1::ReadingBatch& batch, bool current) {
   if (!current) return;  // of a stream that its sender has left
@@ -40,6 +64,7 @@ void Means::Note(const MemberId& member, const Values& values) {
 }
 
 void Means::OnMembership(const MembershipChain& chain) {
+  for (const RosterEntry& entry : chain.roster().entries()) devices_[entry.member] = DeviceIdOf(entry);
   std::erase_if(confirmed_, [&](const auto& member) { return chain.roster().Find(member.first) == nullptr; });
 }
 
@@ -54,7 +79,16 @@ void Means::OnState(const std::vector<StreamStatus>& streams) {
   std::map<Channel, Mean> means;
   for (const auto& [member, values] : confirmed_) {
     for (const auto& [channel, value] : values) {
-      Mean& mean = means[channel];
+      const auto possible = plausible_.find(channel.first);
+      const bool declared = possible != plausible_.end();
+      Mean& mean = means[declared ? Channel(channel.first, possible->second.unit) : channel];
+      const bool fits =
+          !declared || (channel.second == possible->second.unit && possible->second.least <= value.value &&
+                        value.value <= possible->second.most);
+      if (value.good && !fits) {
+        mean.implausible.push_back(devices_[member]);
+        continue;
+      }
       if (!value.good || !live.contains(value.stream)) {
         ++mean.left_out;
         continue;

@@ -105,8 +105,9 @@ absl::StatusOr<std::vector<std::string>> WaitFor(const CommonOptions& common, co
 absl::StatusOr<PairRequest> ReadLabels(const PairOptions& options) {
   PairRequest request;
   request.patience = absl::Seconds(options.wait_seconds);
-  if (!options.may_read.empty()) {
-    GuestTerms& terms = request.guests.emplace();
+  if (!options.guest.empty()) {
+    GuestTerms& terms = request.guest.emplace();
+    KS_ASSIGN_OR_RETURN(terms.who, SpiffeId::Parse(options.guest));
     terms.may_read = options.may_read;
     std::string why;
     if (!options.until.empty() &&
@@ -114,8 +115,9 @@ absl::StatusOr<PairRequest> ReadLabels(const PairOptions& options) {
       return absl::InvalidArgumentError(
           absl::StrCat("--until is a time as in 2026-12-31T18:00:00Z: ", Absl(why)));
     }
-  } else if (!options.until.empty()) {
-    return absl::InvalidArgumentError("--until is for guests: it needs --may-read");
+  } else if (!options.until.empty() || !options.may_read.empty()) {
+    return absl::InvalidArgumentError(
+        "--may-read and --until are terms of a guest: say with --guest who it is");
   }
   for (const std::string& path : options.label_files) {
     absl::StatusOr<membership::Label> label = membership::ReadLabelFile(path);
@@ -132,6 +134,11 @@ absl::StatusOr<PairRequest> ReadLabels(const PairOptions& options) {
     request.labels.push_back(*std::move(label));
   }
   return request;
+}
+
+void PrintEnd(int64_t unix_seconds) {
+  const absl::Time end = absl::FromUnixSeconds(unix_seconds);
+  std::printf("    until %s\n", absl::FormatTime(absl::RFC3339_full, end, absl::UTCTimeZone()).c_str());
 }
 
 // A change that is neither made nor given up is told apart from one that failed.
@@ -211,8 +218,13 @@ absl::Status RunJoin(const CommonOptions& common, const JoinOptions& options, In
   interrupter.Say("nobody has let this app in yet; 'join' goes on with the same label");
   GuestRequest request;
   request.patience = absl::Seconds(options.wait_seconds);
-  request.show = [&](const membership::Label& label) {
-    return membership::WriteLabelFileOnce(options.label_out, label);
+  request.show = [&](const membership::Label& label) -> absl::Status {
+    KS_RETURN_IF_ERROR(membership::WriteLabelFileOnce(options.label_out, label));
+    if (!common.json) {
+      std::fprintf(stderr, "the label is in %s; the owner lets this app in with --guest %s\n",
+                   options.label_out.c_str(), engine->transport().str().c_str());
+    }
+    return absl::OkStatus();
   };
   KS_ASSIGN_OR_RETURN(const Member member, JoinAsGuest(*engine, request, ProgressTo(common.json)));
   interrupter.Disarm();
@@ -230,12 +242,7 @@ absl::Status RunJoin(const CommonOptions& common, const JoinOptions& options, In
   for (const Right& right : self.rights) {
     std::printf("    reads what %s measures\n", DeviceIdOf(member.chain(), right.topic.member()).c_str());
   }
-  if (self.expires_at.has_value()) {
-    std::printf(
-        "    until %s\n",
-        absl::FormatTime(absl::RFC3339_full, absl::FromUnixSeconds(*self.expires_at), absl::UTCTimeZone())
-            .c_str());
-  }
+  if (self.expires_at.has_value()) PrintEnd(*self.expires_at);
   return absl::OkStatus();
 }
 
@@ -331,6 +338,7 @@ absl::Status RunMembers(const CommonOptions& common) {
         std::printf("    %s%s %s\n", right.read ? "read" : "", right.write ? "write" : "",
                     right.topic.str().c_str());
       }
+      if (entry.expires_at.has_value()) PrintEnd(*entry.expires_at);
     }
     members.push_back(std::move(one));
   }

@@ -130,23 +130,16 @@ class Join {
   // The label says who the device is: it must not take the place of another in the roster.
   absl::Status CheckTransport(const JoinedMember& joined) const {
     const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(joined.transport);
-    if (!id.ok() || id->tenant() != label_.tenant || id->id() != label_.device_id) {
-      return absl::PermissionDeniedError(
-          "the device names a transport identity that is not the one of its label");
+    const bool is_device = id.ok() && (id->role() == Role::kDevice || id->role() == Role::kGateway);
+    if (id.ok() && id->tenant() == label_.tenant && id->id() == label_.device_id &&
+        (terms_ == nullptr ? is_device : *id == terms_->who)) {
+      return absl::OkStatus();
     }
-    const bool is_device = id->role() == Role::kDevice || id->role() == Role::kGateway;
-    const bool is_reader =
-        id->role() == Role::kApp || id->role() == Role::kThirdParty || id->role() == Role::kService;
-    if (is_reader && terms_ != nullptr && id->role() == Role::kThirdParty && !terms_->until.has_value()) {
-      return absl::InvalidArgumentError("a third party's app is let in for a time: say until when");
-    }
-    if (terms_ != nullptr ? is_reader : is_device) return absl::OkStatus();
-    if (terms_ != nullptr) {
-      return absl::InvalidArgumentError("the label is of no guest: it is paired without terms");
-    }
-    return absl::PermissionDeniedError(is_reader
-                                           ? "the label is of a guest: say what it may read"
-                                           : "the device names a transport identity that no device has");
+    return absl::PermissionDeniedError(
+        terms_ == nullptr ? "the device names a transport identity that is not the one of its label, or is "
+                            "of no device: a guest "
+                            "is let in with --guest"
+                          : "the guest names another transport identity than the one that is to be let in");
   }
 
   absl::StatusOr<std::optional<JoinedMember>> LookForM2(absl::Duration patience) {
@@ -201,11 +194,35 @@ absl::StatusOr<std::vector<Right>> RightsOf(const GuestTerms& terms, const Membe
   return rights;
 }
 
-absl::Status CheckTerms(const GuestTerms& terms, const Engine& engine, const MembershipChain& chain) {
-  if (terms.may_read.empty()) return absl::InvalidArgumentError("a guest that may read nothing");
-  if (terms.until.has_value() && *terms.until <= engine.clock().Now()) {
-    return absl::InvalidArgumentError("the time until which the guest may read is over");
+bool IsHex(std::string_view text) {
+  return text.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos;
+}
+
+// All that can be said before anything is sent: once a guest has answered, its label is spent.
+absl::Status CheckTerms(const PairRequest& request, const Engine& engine, const MembershipChain& chain) {
+  const GuestTerms& terms = *request.guest;
+  if (request.labels.size() != 1) return absl::InvalidArgumentError("a guest is let in by its one label");
+  const Role role = terms.who.role();
+  if (role != Role::kApp && role != Role::kThirdParty && role != Role::kService) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(terms.who.str(), " can be no guest: guests are apps, third parties' apps and services"));
   }
+  if (terms.who.id() != request.labels.front().device_id ||
+      terms.who.tenant() != request.labels.front().tenant)
+    return absl::InvalidArgumentError(absl::StrCat("the label is not of ", terms.who.str()));
+  if (terms.may_read.empty()) return absl::InvalidArgumentError("a guest that may read nothing");
+  if (role == Role::kThirdParty && !terms.until.has_value())
+    return absl::InvalidArgumentError("a third party's app is let in for a time: say until when");
+  if (terms.until.has_value() && *terms.until <= engine.clock().Now())
+    return absl::InvalidArgumentError("the time until which the guest may read is over");
+  for (const RosterEntry& entry : chain.roster().entries()) {
+    if (entry.transport == terms.who.str())
+      return absl::AlreadyExistsError(absl::StrCat(entry.transport, " is a member already: remove it first"));
+    if (DeviceIdOf(entry) == terms.who.id())
+      return absl::AlreadyExistsError(absl::StrCat("a member is called '", terms.who.id(), "' already"));
+  }
+  if (terms.who.id().size() >= 4 && IsHex(terms.who.id()))
+    return absl::InvalidArgumentError("a guest whose name could be the start of a member id");
   return RightsOf(terms, chain).status();
 }
 
@@ -224,15 +241,15 @@ Newcomer NewcomerOf(const JoinedMember& joined) {
 
 // Adds them all; a device that was a member before and was reset comes in the place of what it was.
 absl::StatusOr<CommitRequest> RequestFor(const std::vector<JoinedMember>& joined,
-                                         const std::optional<GuestTerms>& guests,
+                                         const std::optional<GuestTerms>& guest,
                                          const MembershipChain& chain) {
   CommitRequest request;
   for (const JoinedMember& device : joined) {
     Newcomer newcomer = NewcomerOf(device);
-    if (guests.has_value()) {
+    if (guest.has_value()) {
       newcomer.entry.kind = MemberKind::kReader;
-      KS_ASSIGN_OR_RETURN(newcomer.entry.rights, RightsOf(*guests, chain));
-      if (guests->until.has_value()) newcomer.entry.expires_at = absl::ToUnixSeconds(*guests->until);
+      KS_ASSIGN_OR_RETURN(newcomer.entry.rights, RightsOf(*guest, chain));
+      if (guest->until.has_value()) newcomer.entry.expires_at = absl::ToUnixSeconds(*guest->until);
     }
     for (const RosterEntry& entry : chain.roster().entries()) {
       const bool same_key = !entry.ik.empty() && entry.ik == device.ik;
@@ -259,8 +276,8 @@ absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest&
     KS_ASSIGN_OR_RETURN(const Member member, engine.state().LoadMember());
     outcome.id = member.identity().id;
     outcome.epoch = member.chain().epoch();
-    const GuestTerms* const terms = request.guests.has_value() ? &*request.guests : nullptr;
-    if (terms != nullptr) KS_RETURN_IF_ERROR(CheckTerms(*terms, engine, member.chain()));
+    const GuestTerms* const terms = request.guest.has_value() ? &*request.guest : nullptr;
+    if (terms != nullptr) KS_RETURN_IF_ERROR(CheckTerms(request, engine, member.chain()));
     for (const membership::Label& label : request.labels) {
       absl::StatusOr<JoinedMember> device =
           Join(engine, member, label, terms, progress).Run(request.patience);
@@ -279,7 +296,7 @@ absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest&
   }
   KS_ASSIGN_OR_RETURN(
       const Member member, ChangeMembership(engine, [&](const Member& now) -> absl::StatusOr<Change> {
-        KS_ASSIGN_OR_RETURN(CommitRequest change, RequestFor(joined, request.guests, now.chain()));
+        KS_ASSIGN_OR_RETURN(CommitRequest change, RequestFor(joined, request.guest, now.chain()));
         return Change(std::move(change));
       }));
   outcome.epoch = member.chain().epoch();

@@ -11,15 +11,17 @@
 
 namespace keystead::mobile {
 
-// What guests (guest.h) are let in to: nothing but this, and by no other label's owner.
+// Who is let in as a guest (guest.h), and to what: nothing but this.
 struct GuestTerms {
+  SpiffeId who;                       // of its certificate: what a guest says of itself counts for nothing
   std::vector<std::string> may_read;  // members that measure, by any of their names (members.h)
   std::optional<absl::Time> until;    // none: until it is put out; a third party's app needs one
 };
 
 struct PairRequest {
   std::vector<membership::Label> labels;
-  std::optional<GuestTerms> guests;             // the labels are of guests; none: of devices and gateways
+  std::optional<GuestTerms>
+      guest;  // there is one label, and it is the guest's; none: of devices and gateways
   absl::Duration patience = absl::Seconds(30);  // for each device's announcement and M2
 };
 
@@ -41,7 +43,8 @@ struct PairOutcome {
 };
 
 // Statuses are of what concerns all of them: the state, the hop, the commit. INVALID_ARGUMENT: a guest's
-// terms name nobody who measures, nothing at all, or a time that is over.
+// terms name nobody who measures, nothing at all, a time that is over, or somebody who can be no guest.
+// ALREADY_EXISTS: the guest is a member, or is called as one.
 absl::StatusOr<PairOutcome> PairDevices(const Engine& engine, const PairRequest& request,
                                         const RecoverySink& recovery, const ProgressFn& progress);
 

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <map>
 #include <optional>
 
+#include "absl/strings/str_join.h"
 #include "mobile-stub/aside.h"
 #include "mobile-stub/command_sender.h"
 #include "mobile-stub/hop_contents.h"
@@ -44,11 +46,14 @@ void PrintMean(const Mean& mean, bool as_json) {
                       {"mean", mean.value},
                       {"members", mean.members},
                       {"left_out", mean.left_out},
+                      {"implausible", mean.implausible},
                       {"alarms", mean.alarms}});
   }
-  std::printf("%s %.3f %s, mean of %zu members, %zu left out; %llu alarms\n", Printable(mean.channel).c_str(),
-              mean.value, Printable(mean.unit).c_str(), mean.members, mean.left_out,
-              static_cast<unsigned long long>(mean.alarms));
+  std::printf("%s %.3f %s, mean of %zu members, %zu left out; %llu alarms%s%s\n",
+              Printable(mean.channel).c_str(), mean.value, Printable(mean.unit).c_str(), mean.members,
+              mean.left_out, static_cast<unsigned long long>(mean.alarms),
+              mean.implausible.empty() ? "" : "; implausible: ",
+              Printable(absl::StrJoin(mean.implausible, ", ")).c_str());
   std::fflush(stdout);
 }
 
@@ -75,7 +80,12 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
   JsonEvents events;
   PlainLines lines;
   Throughput throughput(&engine->clock(), absl::Seconds(options.warm_up_seconds));
-  Means means([&](const Mean& mean) { PrintMean(mean, common.json); });
+  std::map<std::string, Plausible> plausible;
+  for (const std::string& text : options.plausible) {
+    KS_ASSIGN_OR_RETURN(auto declared, Plausible::Parse(text));
+    plausible.insert(std::move(declared));
+  }
+  Means means([&](const Mean& mean) { PrintMean(mean, common.json); }, std::move(plausible));
   WatchObserver* observer = &table;
   if (options.mean) {
     observer = &means;

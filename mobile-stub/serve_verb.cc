@@ -76,6 +76,19 @@ absl::Status TellUrl(const CommonOptions& common, const ServeOptions& options, c
   return absl::OkStatus();
 }
 
+// Until it is asked to end, or nobody has used it for too long: whoever left it open has left nothing open.
+void AwaitEnd(const ServeOptions& options, const console::Console& console, Program& program) {
+  if (options.idle_seconds <= 0) return program.termination().Wait();
+  const absl::Duration idle = absl::Seconds(options.idle_seconds);
+  while (true) {
+    const absl::Duration left = idle - console.UnusedFor();
+    if (left <= absl::ZeroDuration()) break;
+    if (program.termination().WaitFor(left)) return;
+  }
+  Log(LogLevel::kInfo, "session_ended", {{"reason", "nobody used it"}, {"seconds", options.idle_seconds}});
+  std::fprintf(stderr, "nobody used this console for %g s: it has ended\n", options.idle_seconds);
+}
+
 }  // namespace
 
 absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, Program& program) {
@@ -111,7 +124,7 @@ absl::Status RunServe(const CommonOptions& common, const ServeOptions& options, 
   token_text.Wipe();
   KS_RETURN_IF_ERROR(program.AnnouncePorts({{"console", console->port()}}));
   Log(LogLevel::kInfo, "ready", {{"port", console->port()}});
-  program.termination().Wait();
+  AwaitEnd(options, *console, program);
   KS_ASSIGN_OR_RETURN(const bool finished, console->Stop(kTaskPatience));
   if (finished) return absl::OkStatus();
   // What is under way cannot be called back: it ends as a verb does (docs/decisions/0011), while this waits

@@ -20,8 +20,9 @@ struct PairOptions {
   std::vector<std::string> label_files;
   std::string recovery_out;
   double wait_seconds = 30;
-  std::vector<std::string> may_read;  // the labels are of guests
-  std::string until;                  // RFC 3339; empty: no end
+  std::string guest;  // SPIFFE id of whom the one label is of; empty: of devices and gateways
+  std::vector<std::string> may_read;
+  std::string until;  // RFC 3339; empty: no end
 };
 struct JoinOptions {
   std::string label_out;
@@ -32,8 +33,9 @@ struct WatchVerbOptions {
   bool once = false;
   bool no_probe = false;
   bool stats = false;
-  bool mean = false;        // of what all measure, in place of what each does
-  int warm_up_seconds = 0;  // with stats
+  bool mean = false;                   // of what all measure, in place of what each does
+  std::vector<std::string> plausible;  // with mean: as Plausible::Parse reads them
+  int warm_up_seconds = 0;             // with stats
 };
 struct SendOptions {
   std::string target;
@@ -55,6 +57,7 @@ struct ServeOptions {
   std::vector<std::string> host_names;  // further names by which a browser may call
   std::string url_out, token_file, recovery_out;
   std::vector<std::string> observed, infra;  // as console/remote.h reads them
+  double idle_seconds = 0;                   // 0: never ends by itself
   bool no_events = false;                    // with --json: only the address is printed
 };
 

@@ -90,11 +90,14 @@ std::unique_ptr<Reader::Stream> Reader::MakeStream(const StreamPlace& place) con
   return stream;
 }
 
-// Of an epoch in which this reader was no member: a guest who came later, or was put out, was never meant to
-// read it, and an honest hop holds it all the same.
+// Where a member could write in an epoch in which this reader was none: a guest who came later, or was put
+// out, was never meant to read it, and an honest hop holds it all the same.
 bool Reader::NotOurs(const StreamPlace& place) const {
+  if (place.tenant != chain_->tenant() || place.id != chain_->id() || !place.topic.is_sealed()) return false;
   const SignedCommit* const commit = chain_->At(place.epoch);
-  return commit != nullptr && commit->body.roster.Find(self_) == nullptr;
+  if (commit == nullptr || commit->body.roster.Find(self_) != nullptr) return false;
+  const RosterEntry* const sender = commit->body.roster.Find(place.sender);
+  return sender != nullptr && commit->body.roster.MayWrite(*sender, place.topic);
 }
 
 // Null when the stream is not to be kept although its record opened.

@@ -83,7 +83,7 @@ std::optional<uint64_t> Reader::LackOf(const Stream& stream) const {
   const PassRecord& pass = *stream.pass;
   const auto sender = senders_.find(SenderKeyOf(stream.place.topic, stream.place.sender));
   const bool newest = sender != senders_.end() && sender->second->current == &stream;
-  if (newest && pass.end() > 0 && pass.shown_to() == 0) return 0;
+  if (newest && pass.shown_to() < pass.end()) return pass.shown_to();
   std::vector<SequenceRange> absent = stream.track.missing();
   if (absent.size() >= limits::kMaxGapsPerStream) return std::nullopt;  // some may be forgotten
   for (uint64_t at = stream.track.frontier(); at < pass.end(); ++at) {

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/status.h"
+#include "core/observe/log.h"
 #include "core/observe/security_event.h"
 #include "core/transport/status_mapping.h"
 
@@ -16,6 +18,7 @@ bool EndsCall(const absl::Status& status) {
 
 // In one response: with their sentences well below the least that a client takes as one message.
 constexpr size_t kRefusalsPerResponse = 4096;
+constexpr absl::Duration kToldWindow = absl::Seconds(10);
 constexpr uint64_t kMaxUnreadAcknowledgements = 4096;  // requests, beyond what gRPC's window takes
 
 }  // namespace
@@ -186,6 +189,26 @@ void PublishCall::ReportMalformed(uint64_t groups, const absl::Status& why) {
           .count = groups});
 }
 
+// One device that sends far more than devices do takes nobody's place, and whoever runs the hop wants to
+// know.
+void PublishCall::TellIfMuch(size_t bytes) {
+  const size_t limit = core_->options.told_bytes_per_second;
+  if (limit == 0 || principal_->role() != Role::kDevice) return;
+  const absl::Duration now = Clock::System().Uptime();
+  if (now - told_since_ >= kToldWindow) {
+    told_since_ = now;
+    told_bytes_ = 0;
+    told_ = false;
+  }
+  told_bytes_ += bytes;
+  if (told_ || told_bytes_ <= limit * static_cast<size_t>(absl::ToInt64Seconds(kToldWindow))) return;
+  told_ = true;
+  Log(LogLevel::kWarning, "device_sends_much",
+      {{"peer", principal_->uri()},
+       {"bytes", told_bytes_},
+       {"milliseconds", absl::ToInt64Milliseconds(now - told_since_)}});
+}
+
 void PublishCall::OnReadDone(bool ok) {
   Next next = Next::kNothing;
   if (!ok) {
@@ -208,6 +231,7 @@ void PublishCall::OnReadDone(bool ok) {
     if (since.running()) unacknowledged_.push_back(since);
   }
   const TaskLoad load = (*task)->load();
+  TellIfMuch(load.bytes);
   {
     absl::MutexLock lock(&mutex_);
     submitting_ = true;

@@ -44,6 +44,7 @@ class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   bool ended() const { return ended_.load(std::memory_order_relaxed); }
   absl::StatusOr<std::unique_ptr<PublishTask>> TakeRequest();
   void ReportMalformed(uint64_t groups, const absl::Status& why);
+  void TellIfMuch(size_t bytes);
   void TaskDropped(size_t bytes);  // on its way to the store
   // THREAD: the store's writer. Once per task, in order.
   void TaskDone(const absl::Status& status, std::vector<GroupRefused> refusals, size_t bytes);
@@ -72,6 +73,9 @@ class PublishCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc:
   grpc::ByteBuffer request_;
   GroupHeaderCache headers_;
   uint64_t requests_read_ = 0;
+  absl::Duration told_since_ = -absl::InfiniteDuration();  // when the window began; as bytes in it
+  size_t told_bytes_ = 0;
+  bool told_ = false;  // in this window
 
   grpc::ByteBuffer response_;  // of the one write in flight
 

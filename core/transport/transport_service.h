@@ -30,6 +30,9 @@ namespace keystead {
 struct TransportServiceOptions {
   size_t max_requests_per_call = 64;
   size_t max_bytes_per_call = 8 << 20;
+  // What one device may bring on its own call within kToldWindow, by the second, before the log says so, once
+  // in each. 0: as much as it likes. Nothing is held back for it.
+  size_t told_bytes_per_second = 0;
   // Refusals that a publisher has not read yet. One request under way may go beyond it.
   size_t max_refusals_per_call = 8192;
   // Of one SubscribeResponse, about; one group may be larger. As much as a stream of HTTP/2 may begin with:

@@ -72,7 +72,8 @@ Console::Console(const mobile::Engine& engine, ConsoleOptions options, SessionTo
           &engine.clock()),
       tasks_(&model_, &engine.clock()),
       notes_(&engine.clock()),
-      told_(WhoIsTold(&model_, &notes_, options_.also)) {
+      told_(WhoIsTold(&model_, &notes_, options_.also)),
+      used_at_us_(absl::ToInt64Microseconds(engine.clock().Uptime())) {
   AddPageRoutes(router_);
   AddHomeRoutes(router_, *this);
   AddEventRoutes(router_, *this);
@@ -105,14 +106,19 @@ absl::StatusOr<bool> Console::Stop(absl::Duration patience) {
   return finished;
 }
 
+absl::Duration Console::UnusedFor() const {
+  return engine_.clock().Uptime() - absl::Microseconds(used_at_us_.load());
+}
+
 std::shared_ptr<mobile::WatchSession> Console::session() {
   absl::MutexLock lock(&mutex_);
   return session_;
 }
 
 absl::Status Console::BeginToRead() {
+  const bool founded = engine_.state().HasOwner() || engine_.state().IsGuest();
   absl::MutexLock lock(&mutex_);
-  if (session_ == nullptr && !stopping_ && engine_.state().HasOwner()) {
+  if (session_ == nullptr && !stopping_ && founded) {
     KS_ASSIGN_OR_RETURN(const Member member, engine_.state().LoadMember());
     if (!member.chain().empty()) {
       model_.SetSelf(member.identity().self);
@@ -121,7 +127,7 @@ absl::Status Console::BeginToRead() {
     }
   }
   model_.SetHome({{"reading", session_ != nullptr},
-                  {"founded", engine_.state().HasOwner()},
+                  {"founded", founded},
                   {"can_found", options_.recovery != nullptr},
                   {"recovery_place", options_.recovery_place},
                   {"next_hop", options_.next_hop},
@@ -156,6 +162,8 @@ HttpResponse Console::Answer(HttpRequest& request) {
   const bool open = route != nullptr && route->audience == Audience::kAnybody;
   // Who may not ask is not told either what there is.
   const Access::Verdict verdict = open ? access_.CheckHost(request) : access_.CheckCaller(request);
+  if (verdict.status == 200 && !open && request.method != "GET" && request.method != "HEAD")
+    used_at_us_ = absl::ToInt64Microseconds(engine_.clock().Uptime());
   HttpResponse response;
   if (verdict.status != 200) {
     response = ErrorResponse(verdict.status, verdict.why);

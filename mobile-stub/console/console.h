@@ -2,6 +2,7 @@
 // browser.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,6 +67,9 @@ class Console {
   // be waited for, so the process is to end as a verb does.
   absl::StatusOr<bool> Stop(absl::Duration patience);
 
+  // Since somebody last did something here; looking on, as a page does by itself, is nothing.
+  absl::Duration UnusedFor() const;
+
   // For the routes.
   const mobile::Engine& engine() const { return engine_; }
   const ConsoleOptions& options() const { return options_; }
@@ -103,6 +107,7 @@ class Console {
   std::shared_ptr<mobile::WatchSession> session_ ABSL_GUARDED_BY(mutex_);
   std::optional<mobile::PendingKeeper> keeper_;
   std::thread housekeeping_;
+  std::atomic<int64_t> used_at_us_;  // uptime
   std::unique_ptr<HttpServer> server_;
 };
 

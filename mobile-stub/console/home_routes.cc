@@ -108,6 +108,12 @@ absl::StatusOr<json> JsonBody(const HttpRequest& request) {
 }
 
 void AddHomeRoutes(Router& router, Console& console) {
+  // That somebody is here: the page says so when it is touched. What it is good for: Console::UnusedFor.
+  router.Post("/api/v1/use", [](HttpRequest&, const PathParameters&) {
+    HttpResponse response;
+    response.body = "{}";
+    return response;
+  });
   router.Get("/api/v1/home", [&console](HttpRequest&, const PathParameters&) {
     HttpResponse response;
     response.body = Dump(console.model().Snapshot().content);

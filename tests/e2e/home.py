@@ -62,7 +62,7 @@ class App:
     def let_in(self, guest, may_read, until=None, hop=None):
         """The owner lets another app in, which may then read what these members measure: what the guest was told."""
         process, label = guest.ask_in()
-        terms = [word for name in may_read for word in ("--may-read", name)] + (["--until", until] if until else [])
+        terms = ["--guest", guest.leaf.spiffe, *[word for name in may_read for word in ("--may-read", name)], *(["--until", until] if until else [])]
         self.pair([label], terms=terms, hop=hop)
         if process.wait() != 0:
             raise Failure(f"{guest.name} was not let in:\n{process.tail()}")

@@ -87,7 +87,7 @@ class ServerStartTest(unittest.TestCase):
     @classmethod
     def infra(cls, listen, leaf, store):
         upstream = cls.pki.leaf(ACME, "gateway", "front")
-        return [*product.Balancer("front", leaf, cls.pki.admission, {ACME: (upstream, cls.hop)}).options(), "--tenants",
+        return [*product.Balancer("front", leaf, cls.pki.admission, {ACME: (upstream, cls.hop)}).options(listen), "--tenants",
                 cls.pki.tenants, "--control-listen", listen, *leaf.options(cls.pki.roots(ACME), "control-")]
 
     def fresh(self, name):

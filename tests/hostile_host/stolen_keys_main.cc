@@ -281,8 +281,8 @@ std::string ForgedReadings(double value) {
   v1::ReadingBatch batch;
   batch.set_taken_unix_us(absl::ToUnixMicros(absl::Now()));
   v1::Channel& channel = *batch.add_channels();
-  channel.set_name("forged");
-  channel.set_unit("1");
+  channel.set_name("temperature");  // as if a thermometer had said it
+  channel.set_unit("Cel");
   v1::Reading& reading = *batch.add_readings();
   reading.set_value(value);
   reading.set_quality(v1::QUALITY_GOOD);

@@ -29,9 +29,9 @@ PROCESS = Record(
     {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
      "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
-     "stranger": Flag(), "granted": ListOf(Text(), 1), "averages": Flag(), "alike": Text(), "metrics": Flag(),
-     "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted"), "interval": Number(0.01, 60),
-     "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
+     "stranger": Flag(), "granted": ListOf(Text(), 1), "averages": ListOf(Text()), "alike": Text(), "metrics": Flag(),
+     "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted", "impossible", "other unit"), "interval": Number(0.01, 60),
+     "safe": Record({"output": Text(), "after": Number(1, 3600)}), "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
 ASSERTION = Record(
     {"id": Text(pattern=ID + r"\.([0-9]+[a-z]?|B6|end)"), "says": Text(), "polarity": Text("positive", "negative"),
      "outcomes": MapOf(ListOf(Text("DEV", "GW", "BE", "APP", "APP3"), 1), at_least=1)},
@@ -191,6 +191,8 @@ def check_processes(value, reading):
         check_granted(value, name, wrong)
         if process.get("stranger") and process["program"] != "keystead-mobile-stub":
             wrong("is a stranger, which only an app can be", "stranger")
+        if "safe" in process and process.get("kind") != "lightbulb":
+            wrong("has a safe output, and only a lightbulb has one", "safe")
         if "journal_bytes" in process and process["program"] != "keystead-device-sim":
             wrong("has journal_bytes, which only devices have", "journal_bytes")
         if "alike" in process and not stands_for(value, process["alike"], process):

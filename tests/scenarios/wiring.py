@@ -20,6 +20,7 @@ from scenario import GUEST, PROVIDER, provider_domain
 DOMAIN = "keystead.example"
 DOOR = "door"  # of equipment through which no link leads
 NOWHERE = "127.0.0.1:9"
+NOT_POSSIBLE = {"impossible": (4711.0, "Cel"), "other unit": (70.0, "[degF]")}  # of a genuine thermometer: value, unit
 
 
 class Canary:
@@ -251,10 +252,11 @@ class Wired:
         """A guest of the file, which then watches what it was granted."""
         owner = self.products[process["product"]]
         guest = self.apps[name] = App(self.stack, self.pki_of(owner.tenant), owner.tenant, name, self.next_hop(name), "--denied-servers",
-                                      self.denied_servers(owner), role="service" if process.get("averages") else "app", place=self.place(name))
+                                      self.denied_servers(owner), role="service" if "averages" in process else "app", place=self.place(name))
         granted = [device for device in process["granted"] if device in owner.devices]
         owner.app.let_in(guest, granted, hop=self.hops[owner.backend])
-        guest.watch(options=("--mean",) if process.get("averages") else ())
+        averages = process.get("averages")
+        guest.watch(options=("--mean", *(word for range_ in averages for word in ("--plausible", range_))) if averages is not None else ())
         self.say(f"{name} was let in to read {len(granted)} devices")
 
     def _add_couriers(self, owner, entry, founded_at):
@@ -289,8 +291,14 @@ class Wired:
             path = pathlib.Path(self.stack.path(f"{name}.csv"))
             path.write_text(f"{self.canary.text}\n" + "".join(f"{20 + row % 7}.5\n" for row in range(1000)), encoding="ascii")
             options += ["--replay", path, "--column", self.canary.text, "--rate", "20"]
+        elif process["kind"] in NOT_POSSIBLE:
+            path, (value, unit) = pathlib.Path(self.stack.path(f"{name}.csv")), NOT_POSSIBLE[process["kind"]]
+            path.write_text(f"temperature\n{value}\n{value}\n", encoding="ascii")
+            options += ["--replay", path, "--column", "temperature", "--unit", unit]
         else:
             options += ["--kind", process["kind"]]
+        if "safe" in process:
+            options += ["--safe-output", process["safe"]["output"], "--safe-after", process["safe"]["after"]]
         if "journal_bytes" in process:
             options += ["--journal-bytes", process["journal_bytes"]]
         return options

@@ -377,15 +377,17 @@ def two_histories_are_noticed(run):
 
     def live():
         return [name for name, stream in streams.items() if watch.latest_states()[stream]["liveness"] == "live"]
+    heard = lock.mark()
     lead(front, other.address)
     try:
         backend.relaunch()
         run.within(lambda: not live(), COMES_BACK, lambda: f"{live()} are called live, although none of their devices answers")
         start, done = watch.events.mark(), len(lock.find("command_done"))
-        told, _ = owner.app.send("p2-lock", "on", check=False, timeout=UNANSWERED)
+        told, _ = owner.app.call("send", "p2-lock", "on", "--force", "--timeout", UNANSWERED, check=False)
+        expect(any(line.get("step") == "sent" for line in told), f"the command was not even sent: {told}")
         answers = [line["result"] for line in told if line["event"] == "answer"]
         during = [name for name in owner.devices if watch.records("readings", name, start)]
-        expect("done" not in answers and not live() and not during,
+        expect(not answers and not live() and not during,
                f"in a history that no device knows of the app is answered {answers}, calls {live()} live and reads {during}")
     finally:
         lead(front, wired.hops["p2-backend"].address)
@@ -399,7 +401,7 @@ def two_histories_are_noticed(run):
     expect(not torn, f"of {torn} the app has not every record once and in order", [file])
     expect(len(lock.find("command_done")) == done, "what was commanded in the other history is done", [file])
     the_owner_is_obeyed(run, "P2", "p2-lock", [file])
-    run.within(lambda: lock.find("security", lambda entry: entry["kind"] == "missing"), COMES_BACK,
+    run.within(lambda: lock.find("security", lambda entry: entry["kind"] == "missing", heard), COMES_BACK,
                "the device does not miss what its owner said in the other history")
     return ("in a history of its own the app called nothing live and its command was not answered; led back it had every record once and in order, and "
             "the device misses what the owner had said there"), [file]

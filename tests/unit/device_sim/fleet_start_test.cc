@@ -171,7 +171,7 @@ TEST_F(FleetStartTest, ALabelFileIsWrittenOnceAndNeverOverSomethingElse) {
   EXPECT_THAT(Why(), HasSubstr("chmod 600"));
   std::filesystem::permissions(options_.label_out, std::filesystem::perms(0600));
   options_.state = home_.folder() + "/other-state";  // another device of the same name
-  EXPECT_THAT(Why(), HasSubstr("is not this device's label"));
+  EXPECT_THAT(Why(), HasSubstr("is not this label"));
 }
 
 }  // namespace

@@ -245,6 +245,29 @@ TEST_F(FleetTest, WithoutALocalActNobodyPairsADeviceThatWasStartedBefore) {
   EXPECT_TRUE(fleet_->devices()[0]->WantsJoin(true));
 }
 
+TEST_F(FleetTest, WithoutAHopItsOutputBecomesWhatWasDeclaredSafeAndStaysSo) {
+  options_ = home_.OptionsFor("bulb-1", "lightbulb");
+  options_.safe_operation = "dance";
+  EXPECT_TRUE(absl::IsInvalidArgument(Fleet::Create(options_).status()))
+      << "said at the start, not when it matters";
+  options_.safe_operation = "off";
+  options_.safe_after_seconds = 1;
+  fleet_ = StartFleet(options_);
+  const MemberId bulb = home_.Pair(fleet_->devices()[0]->label());
+  word_ = home_.AwaitWord(bulb);
+  home_.owner().SendCommand(bulb, CommandFor(bulb, 1, "on"), home_.hop());
+  home_.AwaitAnswers(bulb, 1);
+  ASSERT_TRUE(Eventually([&] { return BulbIsOn(bulb); }));
+  home_.hop().Stop();
+  ASSERT_TRUE(Eventually([&] { return fleet_->devices()[0]->Totals().went_safe == 1; }));
+  home_.hop().Start();
+  ASSERT_TRUE(Eventually([&] { return !BulbIsOn(bulb); })) << "and says so afterwards";
+  word_ = home_.AwaitWord(bulb);
+  home_.owner().SendCommand(bulb, CommandFor(bulb, 2, "on"), home_.hop());
+  home_.AwaitAnswers(bulb, 2);
+  EXPECT_TRUE(Eventually([&] { return BulbIsOn(bulb); }));
+}
+
 TEST_F(FleetTest, LossIsSaidWhenTheJournalOverflows) {
   options_ = home_.OptionsFor("thermo-1", "temperature");
   options_.journal_bytes = 4096;

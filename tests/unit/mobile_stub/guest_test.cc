@@ -33,7 +33,7 @@ membership::Label Copy(const membership::Label& label) {
 class Guest {
  public:
   Guest(const Home& home, const std::string& name, Role role = Role::kApp)
-      : folder_(home.state_folder() + "-" + name),
+      : folder_(home.state_folder() + "-" + RandomSource::System().NewId<LogId>().ToHex()),
         engine_(Must(Engine::Over(folder_, home.Dial(role),
                                   Must(SpiffeId::Of(testing::HomeHop::AppId().tenant(), role, name))))) {}
   ~Guest() {
@@ -75,10 +75,11 @@ class Guest {
   absl::Status status_ = absl::UnknownError("not started");
 };
 
-PairRequest Terms(membership::Label label, std::vector<std::string> may_read) {
+PairRequest Terms(membership::Label label, std::vector<std::string> may_read, Role role = Role::kApp) {
   PairRequest request;
+  request.guest = GuestTerms{.who = Must(SpiffeId::Of(label.tenant, role, label.device_id)),
+                             .may_read = std::move(may_read)};
   request.labels.push_back(std::move(label));
-  request.guests = GuestTerms{.may_read = std::move(may_read)};
   request.patience = kPatience;
   return request;
 }
@@ -100,7 +101,7 @@ class GuestTest : public ::testing::Test {
   // Lets the guest read what the kitchen measures.
   void LetIn(Guest& guest, std::optional<absl::Time> until = std::nullopt) {
     PairRequest request = Terms(guest.Start(), {"kitchen"});
-    request.guests->until = until;
+    request.guest->until = until;
     ASSERT_EQ(Pair(home_, request), absl::OkStatus());
     ASSERT_EQ(guest.Await(), absl::OkStatus());
     Follow();
@@ -153,6 +154,24 @@ TEST_F(GuestTest, ReadsWhatItWasGrantedFromThenOnAndNothingElse) {
       << witness.alarms()[0].detail << ": what it was not meant to read is no attack";
 }
 
+TEST_F(GuestTest, WhatNoMemberCouldHaveWrittenIsAnAlarmAlsoBeforeItsTime) {
+  kitchen_->SendReading(1, true);
+  const Payload genuine = kitchen_->last_group();
+  Guest guest(home_, "visitor");
+  LetIn(guest);
+  Witness witness;
+  const auto session = Must(WatchSession::Start(guest.engine(), &witness, {}));
+  GroupHeaderCache headers;
+  const GroupView view = Must(GroupView::Parse(*genuine, headers));
+  GroupHeader header = view.header();
+  header.sender = RandomSource::System().NewId<MemberId>();
+  GroupBuilder group(header);
+  ASSERT_TRUE(group.Append(view.records().front().sequence, view.records().front().cose).ok());
+  home_.Inject(group.Take());
+  witness.Await([](const Witness& w) { return !w.alarms().empty(); }, "the alarm");
+  EXPECT_EQ(witness.alarms()[0].kind, SecurityEventKind::kOpenFailed);
+}
+
 TEST_F(GuestTest, TellsWhatIsLiveByItsOwnProbes) {
   Guest guest(home_, "visitor");
   LetIn(guest);
@@ -198,7 +217,7 @@ TEST_F(GuestTest, TermsThatMakeNoSenseAreRefusedBeforeAnythingIsSent) {
   const membership::Label label = guest.Start(absl::Seconds(1));
   const auto with = [&](std::vector<std::string> may_read, std::optional<absl::Time> until = std::nullopt) {
     PairRequest request = Terms(Copy(label), std::move(may_read));
-    request.guests->until = until;
+    request.guest->until = until;
     return Pair(home_, request);
   };
   const int puts = home_.rendezvous().puts;
@@ -214,21 +233,64 @@ TEST_F(GuestTest, TermsThatMakeNoSenseAreRefusedBeforeAnythingIsSent) {
 TEST_F(GuestTest, AGuestIsNoDeviceAndADeviceNoGuest) {
   Guest guest(home_, "visitor");
   PairRequest without = Terms(guest.Start(absl::Seconds(2)), {"kitchen"});
-  without.guests.reset();
+  without.guest.reset();
   EXPECT_TRUE(absl::IsPermissionDenied(Pair(home_, without)))
       << "a guest without terms would get a device's rights";
   const auto device = home_.NewDevice("attic");
   device->Start();
-  EXPECT_TRUE(absl::IsInvalidArgument(Pair(home_, Terms(device->Label(), {"kitchen"}))));
+  EXPECT_TRUE(absl::IsPermissionDenied(Pair(home_, Terms(device->Label(), {"kitchen"}))));
   EXPECT_EQ(Owner().chain().roster().entries().size(), 3u) << "the owner and two devices";
 }
 
 TEST_F(GuestTest, AThirdPartyComesForATime) {
   Guest guest(home_, "theirs", Role::kThirdParty);
-  PairRequest request = Terms(guest.Start(), {"kitchen"});
+  PairRequest request = Terms(guest.Start(), {"kitchen"}, Role::kThirdParty);
   EXPECT_TRUE(absl::IsInvalidArgument(Pair(home_, request)));
-  request.guests->until = absl::Now() + absl::Hours(1);
+  request.guest->until = absl::Now() + absl::Hours(1);
   EXPECT_EQ(Pair(home_, request), absl::OkStatus());
+  EXPECT_EQ(guest.Await(), absl::OkStatus());
+}
+
+// The owner says who it is: a guest can say of itself what it likes.
+TEST_F(GuestTest, IsWhomTheOwnerNamedAndNobodyElse) {
+  Guest theirs(home_, "theirs", Role::kThirdParty);
+  const membership::Label label = theirs.Start(absl::Seconds(3));
+  EXPECT_TRUE(absl::IsPermissionDenied(Pair(home_, Terms(Copy(label), {"kitchen"}, Role::kApp))))
+      << "as an app it would need no end";
+  EXPECT_FALSE(theirs.Await().ok());
+  PairRequest other = Terms(Copy(label), {"kitchen"});
+  other.guest->who = Must(SpiffeId::Parse("spiffe://acme.keystead.example/app/other"));
+  EXPECT_TRUE(absl::IsInvalidArgument(Pair(home_, other))) << "not of this label";
+  other.guest->who = Must(SpiffeId::Parse("spiffe://acme.keystead.example/device/theirs"));
+  EXPECT_TRUE(absl::IsInvalidArgument(Pair(home_, other))) << "no guest can be a device";
+  EXPECT_EQ(Owner().chain().roster().entries().size(), 3u);
+}
+
+TEST_F(GuestTest, TakesNobodysPlaceAndNobodysName) {
+  Guest operators(home_, "console");
+  LetIn(operators);
+  const std::string prefix = kitchen_->self().ToHex().substr(0, 8);
+  for (const std::string& name : {std::string("console"), std::string("kitchen"), prefix}) {
+    Guest guest(home_, name, name == "console" ? Role::kApp : Role::kService);
+    const auto told = Pair(home_, Terms(guest.Start(absl::Milliseconds(300)), {"cellar"},
+                                        name == "console" ? Role::kApp : Role::kService));
+    EXPECT_TRUE(absl::IsAlreadyExists(told) || absl::IsInvalidArgument(told)) << name << ": " << told;
+  }
+  EXPECT_NE(Owner().chain().roster().FindByTransport("spiffe://acme.keystead.example/app/console"), nullptr);
+  EXPECT_EQ(Owner().chain().roster().entries().size(), 4u);
+}
+
+// Its owner took the label and then let nobody in: with another label it comes in.
+TEST_F(GuestTest, ALabelThatWasTakenInVainIsFollowedByAnother) {
+  Guest guest(home_, "visitor");
+  const membership::Label first = guest.Start(absl::Seconds(2));
+  PairRequest device = Terms(Copy(first), {"kitchen"});
+  device.guest.reset();
+  EXPECT_TRUE(absl::IsPermissionDenied(Pair(home_, device)));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(guest.Await()));
+  const membership::Label second = guest.Start();
+  EXPECT_FALSE(second.setup_code.ConstantTimeEquals(first.setup_code));
+  EXPECT_EQ(Pair(home_, Terms(Copy(second), {"kitchen"})), absl::OkStatus());
   EXPECT_EQ(guest.Await(), absl::OkStatus());
 }
 

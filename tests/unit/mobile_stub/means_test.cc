@@ -95,6 +95,46 @@ TEST_F(MeansTest, LeavesOutWhatItsSenderDoubtsAndWhatIsNoNumberOrOfALeftStream) 
   EXPECT_EQ(mean.alarms, 1u);
 }
 
+TEST_F(MeansTest, NamesWhoSaysWhatIsNotPossibleAndLeavesItOut) {
+  const auto declared = Plausible::Parse("temperature=-40..125 Cel");
+  ASSERT_TRUE(declared.ok()) << declared.status();
+  Means strict([this](const Mean& mean) { told = mean; }, {*declared});
+  const auto say = [&](int member, double value, const char* unit) {
+    if (!places.contains(member)) PlaceOf(member);
+    v1::ReadingBatch batch;
+    batch.add_channels()->set_name("temperature");
+    batch.mutable_channels(0)->set_unit(unit);
+    v1::Reading& reading = *batch.add_readings();
+    reading.set_value(value);
+    reading.set_quality(v1::QUALITY_GOOD);
+    ReadRecord record;
+    record.place = &places[member];
+    record.sequence = 1;
+    record.confirmed = true;
+    strict.OnReadings(record, batch, true);
+  };
+  say(1, 20, "Cel");
+  say(2, 125, "Cel");
+  say(3, 125.1, "Cel");
+  say(4, 70, "[degF]");
+  std::vector<StreamStatus> streams;
+  for (const auto& [member, place] : places) {
+    StreamStatus& status = streams.emplace_back();
+    status.place = place;
+    status.current = true;
+    status.liveness = Liveness::kLive;
+  }
+  strict.OnState(streams);
+  ASSERT_TRUE(told.has_value());
+  EXPECT_DOUBLE_EQ(told->value, 72.5);
+  EXPECT_EQ(told->unit, "Cel");
+  EXPECT_EQ(told->members, 2u);
+  EXPECT_EQ(told->implausible.size(), 2u);
+  for (const char* text :
+       {"", "=1..2 Cel", "t=1..2", "t=1..2 ", "t=2..1 Cel", "t=a..b Cel", "t 1..2 Cel", "t=1.2 Cel"})
+    EXPECT_TRUE(absl::IsInvalidArgument(Plausible::Parse(text).status())) << text;
+}
+
 TEST_F(MeansTest, HoldsAtMostSoMuchOfAStreamThatIsNeverSignedFor) {
   for (uint64_t s = 0; s <= Means::kMaxPending; ++s) Reading(1, s, static_cast<double>(s));
   Confirm(1, 0, 0);

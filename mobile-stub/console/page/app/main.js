@@ -1,5 +1,6 @@
 // The page as a whole: takes the session, follows the events, shows a view and how things stand at the top.
 
+import { call } from "./api.js";
 import { follow } from "./events.js";
 import { Model } from "./model.js";
 import { Router } from "./router.js";
@@ -28,12 +29,25 @@ function lock() {
   addEventListener("hashchange", () => location.reload(), { once: true });
 }
 
+/** Says now and then that somebody is here, for a console that ends when nobody is. */
+function sayWhenUsed() {
+  const often = 30000;
+  let said = -often;
+  const say = () => {
+    if (performance.now() - said < often) return;
+    said = performance.now();
+    call("/api/v1/use", { method: "POST" }).catch(() => {});
+  };
+  for (const act of ["pointerdown", "keydown", "wheel", "touchstart"]) addEventListener(act, say, { passive: true });
+}
+
 function open() {
   const model = new Model();
   const router = new Router([home, others, attack, members], main, tabs, { model });
   watchLink(model, document.getElementById("link"), document.getElementById("banner"));
   router.start();
   tell("open");
+  sayWhenUsed();
   follow({
     changes: (content) => model.apply(content),
     link: (state) => model.setLink(state),
