@@ -90,12 +90,14 @@ std::unique_ptr<Reader::Stream> Reader::MakeStream(const StreamPlace& place) con
   return stream;
 }
 
-// Where a member could write in an epoch in which this reader was none: a guest who came later, or was put
-// out, was never meant to read it, and an honest hop holds it all the same.
+// What a member could write, in a topic of a member, in an epoch in which this reader was none: a guest who
+// came later, or was put out, was never meant to read it, and an honest hop holds it all the same. Nobody
+// could write to this reader itself then, so a command that says so is no such record.
 bool Reader::NotOurs(const StreamPlace& place) const {
   if (place.tenant != chain_->tenant() || place.id != chain_->id() || !place.topic.is_sealed()) return false;
   const SignedCommit* const commit = chain_->At(place.epoch);
   if (commit == nullptr || commit->body.roster.Find(self_) != nullptr) return false;
+  if (commit->body.roster.Find(place.topic.member()) == nullptr) return false;
   const RosterEntry* const sender = commit->body.roster.Find(place.sender);
   return sender != nullptr && commit->body.roster.MayWrite(*sender, place.topic);
 }
