@@ -5,7 +5,7 @@ import time
 
 
 class Session:
-    """Takes some six times `idle` (seconds): used for half as long again as that, then looked at until it ends."""
+    """Used for half as long again as `idle` (seconds), then only looked at until it ends, at most four times `idle`."""
 
     def __init__(self, run, name, idle):
         app = run.wired.apps[name]

@@ -298,6 +298,33 @@ TEST_F(ReaderTest, WhatRetentionDropsAndWhatWasNeverReadIsNoRollback) {
   EXPECT_EQ(notes.Alarms(Kind::kProviderRolledBack), 0u);
 }
 
+// Of what came before a reader did it knows nothing, and that is no attack; what could never have been is
+// one.
+TEST_F(ReaderTest, WhatWasWrittenBeforeItsTimeIsPassedOverAndWhatCannotHaveBeenIsNot) {
+  const uint64_t before = world.owner.chain().epoch();
+  sender->Open();
+  const StreamPlace early = sender->place();
+  Party& late = world.AddDevice();
+  Notebook heard;
+  Reader reader(late.id(), limits_, &late.member->ring(), &late.chain(), &world.clock, &heard);
+  StreamPlace place = early;
+  ASSERT_EQ(place.epoch, before);
+  reader.Accept(place, 0, Bytes(40));
+  EXPECT_EQ(heard.alarms.size(), 0u) << "another device's, of then";
+  place.sender = RandomSource::System().NewId<MemberId>();
+  reader.Accept(place, 0, Bytes(40));
+  EXPECT_EQ(heard.alarms.size(), 1u) << "of nobody who was a member";
+  place = early;
+  place.topic = Topic::Of(TopicKind::kCommand, late.id());
+  place.sender = world.owner.id();
+  reader.Accept(place, 0, Bytes(40));
+  EXPECT_EQ(heard.alarms.size(), 2u) << "nobody commands who is not there yet";
+  place = early;
+  place.epoch = world.owner.chain().epoch();
+  reader.Accept(place, 0, Bytes(40));
+  EXPECT_EQ(heard.alarms.size(), 3u) << "in its own time it was not granted this";
+}
+
 TEST_F(ReaderTest, LossIsShownAtTheStreamThatLost) {
   sender->Open();
   GiveAll();
