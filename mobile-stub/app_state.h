@@ -44,7 +44,8 @@ class AppState {
   const std::string& folder() const { return folder_.path(); }
   bool HasOwner() const { return folder_.Has("owner"); }
   bool IsGuest() const { return folder_.Has("guest"); }
-  absl::StatusOr<std::string> Transport() const;  // SPIFFE id of whoever this folder belongs to
+  bool HasHome() const { return HasOwner() || IsGuest(); }  // its own, or one that it is a guest in
+  absl::StatusOr<std::string> Transport() const;            // SPIFFE id of whoever this folder belongs to
 
   using Lock = StateFolder::Lock;
   // Changes of membership exclude each other from beginning to end. Waits a while for another process's

@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(const EngineOptions& option
     channel = DialChannel(options.next_hop, credentials);
   }
   KS_ASSIGN_OR_RETURN(AppState state, AppState::Open(options.state_folder));
-  if (channel != nullptr && (state.HasOwner() || state.IsGuest())) {
+  if (channel != nullptr && state.HasHome()) {
     KS_ASSIGN_OR_RETURN(const std::string known, state.Transport());
     if (known != transport.str()) {
       return absl::FailedPreconditionError(absl::StrCat("state folder ", options.state_folder, " belongs to ",

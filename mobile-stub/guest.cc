@@ -67,7 +67,7 @@ class Joining {
 
   absl::Status Begin(const GuestRequest& request) {
     const SpiffeId& id = engine_.transport();
-    if (id.role() != Role::kApp && id.role() != Role::kThirdParty && id.role() != Role::kService) {
+    if (!CanBeGuest(id)) {
       return absl::FailedPreconditionError(absl::StrCat(
           "the certificate is of ", id.str(), ": guests are apps, third parties' apps or services"));
     }
@@ -205,12 +205,16 @@ class Joining {
 
 }  // namespace
 
+bool CanBeGuest(const SpiffeId& id) {
+  return id.role() == Role::kApp || id.role() == Role::kThirdParty || id.role() == Role::kService;
+}
+
 absl::StatusOr<Member> JoinAsGuest(const Engine& engine, const GuestRequest& request,
                                    const ProgressFn& progress) {
   KS_RETURN_IF_ERROR(engine.RequireHop());
   KS_ASSIGN_OR_RETURN(const AppState::Lock changes, engine.state().LockChanges());
   if (engine.state().IsGuest()) KS_RETURN_IF_ERROR(engine.state().DropJoining());  // cut short right before
-  if (engine.state().HasOwner() || engine.state().IsGuest()) {
+  if (engine.state().HasHome()) {
     return absl::FailedPreconditionError(absl::StrCat("state folder ", engine.state().folder(),
                                                       " has a home already: join with one of its own"));
   }

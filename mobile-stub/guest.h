@@ -10,6 +10,8 @@
 
 namespace keystead::mobile {
 
+bool CanBeGuest(const SpiffeId& id);  // apps, third parties' apps and services
+
 struct GuestRequest {
   // Puts the one-time label where the owner can take it: called once, before anything is announced. It is as
   // secret as a device's.

@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "core/observe/security_event.h"
 #include "core/sealing/joining.h"
+#include "mobile-stub/guest.h"
 #include "mobile-stub/members.h"
 
 namespace keystead::mobile {
@@ -202,8 +203,7 @@ bool IsHex(std::string_view text) {
 absl::Status CheckTerms(const PairRequest& request, const Engine& engine, const MembershipChain& chain) {
   const GuestTerms& terms = *request.guest;
   if (request.labels.size() != 1) return absl::InvalidArgumentError("a guest is let in by its one label");
-  const Role role = terms.who.role();
-  if (role != Role::kApp && role != Role::kThirdParty && role != Role::kService) {
+  if (!CanBeGuest(terms.who)) {
     return absl::InvalidArgumentError(
         absl::StrCat(terms.who.str(), " can be no guest: guests are apps, third parties' apps and services"));
   }
@@ -211,7 +211,7 @@ absl::Status CheckTerms(const PairRequest& request, const Engine& engine, const 
       terms.who.tenant() != request.labels.front().tenant)
     return absl::InvalidArgumentError(absl::StrCat("the label is not of ", terms.who.str()));
   if (terms.may_read.empty()) return absl::InvalidArgumentError("a guest that may read nothing");
-  if (role == Role::kThirdParty && !terms.until.has_value())
+  if (terms.who.role() == Role::kThirdParty && !terms.until.has_value())
     return absl::InvalidArgumentError("a third party's app is let in for a time: say until when");
   if (terms.until.has_value() && *terms.until <= engine.clock().Now())
     return absl::InvalidArgumentError("the time until which the guest may read is over");

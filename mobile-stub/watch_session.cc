@@ -53,6 +53,7 @@ WatchSession::WatchSession(const Engine& engine, WatchObserver* observer, const 
     : engine_(engine),
       observer_(observer),
       options_(options),
+      heads_(options.heads && engine.state().HasOwner()),
       member_(std::move(member)),
       alarms_before_(std::move(memory.alarms)),
       generation_(memory.generation),
@@ -319,7 +320,7 @@ void WatchSession::Beat(absl::Duration now) {
   TakeEarly();
   const bool probing = options_.probe_interval > absl::ZeroDuration();
   if (probe_now_ || (probing && now >= probe_at_)) Probe();
-  if (options_.heads && engine_.state().HasOwner() && now >= head_at_) SendHead();
+  if (heads_ && now >= head_at_) SendHead();
   if (now < state_at_) return;
   state_at_ = now + absl::Seconds(1);
   reader_->Tick();

@@ -181,6 +181,7 @@ class WatchSession final : private ReaderListener {
   const Engine& engine_;
   WatchObserver* const observer_;
   const WatchOptions options_;
+  const bool heads_;  // a guest has none to sign
 
   mutable absl::Mutex mutex_;
   mutable absl::CondVar changed_;

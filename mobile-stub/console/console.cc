@@ -116,7 +116,7 @@ std::shared_ptr<mobile::WatchSession> Console::session() {
 }
 
 absl::Status Console::BeginToRead() {
-  const bool founded = engine_.state().HasOwner() || engine_.state().IsGuest();
+  const bool founded = engine_.state().HasHome();
   absl::MutexLock lock(&mutex_);
   if (session_ == nullptr && !stopping_ && founded) {
     KS_ASSIGN_OR_RETURN(const Member member, engine_.state().LoadMember());
