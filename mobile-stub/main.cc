@@ -73,6 +73,11 @@ void AddWatch(CLI::App& app, Options& o) {
       ->check(CLI::NonNegativeNumber);
   watch.add_flag("--once", o.watch.once, "Show what there is and end");
   watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
+  watch
+      .add_option("--live-within", o.watch.live_seconds,
+                  "Seconds for which a device's answer to a probe lets it be called live")
+      ->check(CLI::Range(3.0, 30.0))
+      ->capture_default_str();
   watch.add_flag("--mean", o.watch.mean, "Only the mean of what is live and signed for, once a second");
   watch
       .add_option("--plausible", o.watch.plausible,

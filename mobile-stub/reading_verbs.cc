@@ -97,6 +97,9 @@ absl::Status RunWatch(const CommonOptions& common, const WatchVerbOptions& optio
     observer = &lines;
   }
   WatchOptions watch;
+  watch.limits.live_age = absl::Seconds(options.live_seconds);
+  // Two probes may be lost until a device that answers is called late.
+  watch.probe_interval = std::min(watch.probe_interval, watch.limits.live_age / 3);
   if (options.no_probe) watch.probe_interval = absl::ZeroDuration();
   watch.remember = !options.once;  // a look changes nothing
   std::optional<PendingKeeper> keeper;

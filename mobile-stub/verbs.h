@@ -32,6 +32,7 @@ struct WatchVerbOptions {
   double duration_seconds = 0;  // 0: until told to stop
   bool once = false;
   bool no_probe = false;
+  double live_seconds = 30;  // for which an answered probe counts, as ReaderLimits::live_age
   bool stats = false;
   bool mean = false;                   // of what all measure, in place of what each does
   std::vector<std::string> plausible;  // with mean: as Plausible::Parse reads them

@@ -122,6 +122,9 @@ RosterGate::Decision RosterGate::DecideSender(const GroupHeader& header, bool ow
   if (then == nullptr) return {absl::PermissionDeniedError("sender is not a member in this epoch")};
   if (!commit->body.roster.MayWrite(*then, header.topic))
     return {absl::PermissionDeniedError("sender may not write this topic")};
+  // An owner may write any topic. What is in one of nobody is read by nobody, and would be gone unnoticed.
+  if (header.topic.is_sealed() && commit->body.roster.Find(header.topic.member()) == nullptr)
+    return {absl::PermissionDeniedError("the topic is of nobody who is a member in this epoch")};
   // A term may have been changed since; the newest word on it counts.
   const RosterEntry* const newest = chain_->roster().Find(header.sender);
   const RosterEntry& term_of = newest == nullptr ? *then : *newest;

@@ -62,7 +62,8 @@ def agree(demo):
     evidence = gather(demo)
     silent = [injection for injection in demo.injections if injection.verdict is None]
     demo.checks.check("attack.every_one_answered", not silent and demo.injections,
-                      f"{len(demo.injections)} records were attacked; {len(silent)} of them remained without an answer")
+                      f"{len(demo.injections)} records were attacked; {len(silent)} of them remained without an answer "
+                      f"{'; '.join(map(str, silent[:3]))}".rstrip())
     # Of records, which have a place; what became of messages of joining and of commits, their stages have judged.
     claimed = [injection for injection in demo.injections if injection.refused_code and injection.form == "balancer"]
     confirmed = [injection for injection in claimed if injection.verdict == "refused"]

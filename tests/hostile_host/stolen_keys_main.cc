@@ -1,6 +1,7 @@
 // keystead-stolen-keys: an adversary that holds the whole store of a provider and the keys of some of its
 // instantiations, and opens what it can. It also makes the instantiations: with real keys, at a real backend.
-// And one that holds the states of some devices, and writes in the name of every device it knows of.
+// And one that holds the states of some devices and guests, and writes in the name of every device it knows
+// of.
 #include <grpcpp/client_context.h>
 
 #include <CLI/CLI.hpp>
@@ -28,6 +29,7 @@
 #include "keystead/v1/readings.pb.h"
 #include "keystead/v1/registry.grpc.pb.h"
 #include "keystead/v1/transport.grpc.pb.h"
+#include "mobile-stub/app_state.h"
 #include "tests/hostile_host/provider_store.h"
 #include "tests/isolation/household.h"
 #include "tests/load/engine.h"
@@ -54,7 +56,7 @@ struct Opening {
 };
 
 struct Forging {
-  std::vector<std::string> states;  // folders of keystead-device-sim
+  std::vector<std::string> states;  // folders of keystead-device-sim, or of a guest's keystead-mobile-stub
   double value = 0;
 };
 
@@ -266,6 +268,11 @@ absl::StatusOr<std::vector<Member>> StolenMembers(const Forging& forging) {
   std::vector<Member> out;
   for (const std::string& path : forging.states) {
     KS_ASSIGN_OR_RETURN(const StateFolder folder, StateFolder::Open(path));
+    if (folder.Has("member")) {
+      KS_ASSIGN_OR_RETURN(const mobile::AppState app, mobile::AppState::Open(path));
+      KS_ASSIGN_OR_RETURN(Member member, app.LoadMember());
+      out.push_back(std::move(member));
+    }
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
       const std::string name = entry.path().filename().string();
       if (!name.ends_with(kMemberSuffix)) continue;
@@ -289,18 +296,31 @@ std::string ForgedReadings(double value) {
   return batch.SerializeAsString();
 }
 
-// One record of readings as `target`, in a stream that nobody opened: what a writing key makes without a
-// signature. Where the thief has no key of the target's it takes its own.
+// The key of measurements of one device. NOT_FOUND: the thief has none.
+absl::StatusOr<SenderKey> KeyOf(const Member& thief, const MemberId& device) {
+  return thief.ring().SenderKeyFor(thief.ring().epoch(), Topic::Of(TopicKind::kTelemetry, device), device);
+}
+
+// Whatever key of measurements it has, its own first. NOT_FOUND: none.
+absl::StatusOr<SenderKey> AnyKey(const Member& thief) {
+  absl::StatusOr<SenderKey> key = KeyOf(thief, thief.identity().self);
+  for (const RosterEntry& entry : thief.chain().roster().entries()) {
+    if (!key.ok() && entry.kind == MemberKind::kDevice) key = KeyOf(thief, entry.member);
+  }
+  return key;
+}
+
+// One record of readings as `target`, in a stream that nobody opened: what a sealing key makes without a
+// signature. Where the thief has no key of the target's it takes another that it has.
 absl::StatusOr<json> ForgeAs(const Member& thief, const MemberId& target, std::string_view readings) {
   const Member::Identity& self = thief.identity();
   const uint64_t epoch = thief.ring().epoch();
   RandomSource& random = RandomSource::System();
   const StreamPlace place{self.tenant, self.id, Topic::Of(TopicKind::kTelemetry, target),
                           target,      epoch,   random.NewId<StreamId>()};
-  absl::StatusOr<SenderKey> key = thief.ring().SenderKeyFor(epoch, place.topic, target);
+  absl::StatusOr<SenderKey> key = KeyOf(thief, target);
   const bool has_key = key.ok();
-  if (!has_key)
-    key = thief.ring().SenderKeyFor(epoch, Topic::Of(TopicKind::kTelemetry, self.self), self.self);
+  if (!has_key) key = AnyKey(thief);
   KS_RETURN_IF_ERROR(key.status());
   KS_ASSIGN_OR_RETURN(RecordCipher cipher, RecordCipher::Create(*key, place));
   Bytes content;
@@ -342,8 +362,8 @@ int main(int argc, char** argv) {
   keystead::Program program(
       "keystead-stolen-keys",
       "Opens what it can of a provider's store with the keys of some instantiations, trying every "
-      "record with each; and makes such instantiations. With the states of some devices it writes as every "
-      "device.",
+      "record with each; and makes such instantiations. With the states of some devices or guests it writes "
+      "as every device.",
       "KEYSTEAD_STOLEN");
   Founding founding;
   Opening opening;
@@ -369,7 +389,7 @@ int main(int argc, char** argv) {
   Forging forging;
   CLI::App& forge = *app.add_subcommand(
       "forge", "writes readings as every device of an instantiation, without a signature");
-  forge.add_option("--state", forging.states, "the folder of a stolen device; several")->required();
+  forge.add_option("--state", forging.states, "the folder of a stolen device or guest; several")->required();
   forge.add_option("--value", forging.value, "what they say")->required();
   return program.Run(argc, argv, [&]() -> absl::Status {
     founding.owner.roots = founding.device.roots = roots;

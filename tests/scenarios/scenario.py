@@ -29,7 +29,7 @@ PROCESS = Record(
     {"program": Text(*PROGRAMS), "managed": Text("local", "remote"), "needed_beyond_basic": Flag(), "manufacturer_component": Flag(),
      "application_layer_access": Flag(), "in_product": Flag(), "responsible": Record({layer: Text() for layer in LAYERS})},
     {"component": Text("DEV", "GW", "BE", "APP", "APP3"), "product": Text(), "form": Text("relay", "balancer"), "spare": Flag(),
-     "stranger": Flag(), "granted": ListOf(Text(), 1), "averages": ListOf(Text()), "alike": Text(), "metrics": Flag(),
+     "stranger": Flag(), "granted": ListOf(Text(), 1), "averages": ListOf(Text()), "live_within": Number(3, 30), "alike": Text(), "metrics": Flag(),
      "kind": Text("lightbulb", "temperature", "blood-pressure", "soil-moisture", "host", "planted", "impossible", "other unit"), "interval": Number(0.01, 60),
      "safe": Record({"output": Text(), "after": Number(1, 3600)}), "journal_bytes": Number(1024, 2**34), "provider": Text(pattern=r"[a-z0-9-]+(\.[a-z0-9-]+)+"), "is": Text()})
 ASSERTION = Record(

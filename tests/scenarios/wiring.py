@@ -242,7 +242,7 @@ class Wired:
             if "granted" in process and self.all_alike:
                 self._let_in(name, process)
         for name, owner in self.products.items():
-            owner.watch = self.watches[name] = owner.app.watch()
+            owner.watch = self.watches[name] = owner.app.watch(options=self.watching(owner.app.name))
         for owner in self.products.values():
             for device in owner.devices:
                 owner.watch.wait_readings(device, 1, 40)
@@ -255,9 +255,16 @@ class Wired:
                                       self.denied_servers(owner), role="service" if "averages" in process else "app", place=self.place(name))
         granted = [device for device in process["granted"] if device in owner.devices]
         owner.app.let_in(guest, granted, hop=self.hops[owner.backend])
-        averages = process.get("averages")
-        guest.watch(options=("--mean", *(word for range_ in averages for word in ("--plausible", range_))) if averages is not None else ())
+        guest.watch(options=self.watching(name))
         self.say(f"{name} was let in to read {len(granted)} devices")
+
+    def watching(self, name):
+        """An app's options of `watch`."""
+        process = self.scenario.processes[name]
+        options = ["--live-within", process["live_within"]] if "live_within" in process else []
+        if "averages" in process:
+            options += ["--mean", *(word for range_ in process["averages"] for word in ("--plausible", range_))]
+        return options
 
     def _add_couriers(self, owner, entry, founded_at):
         for carrier in entry["carriers"]:

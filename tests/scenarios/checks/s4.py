@@ -3,6 +3,7 @@
 import copy
 import datetime
 import functools
+import json
 import os
 import pathlib
 import random
@@ -14,7 +15,8 @@ import yaml
 from home import App
 from product_keys import held_keys, ring_of
 from registry import assertion, expect
-from stranger import publication, subscription
+from scenario import GUEST
+from stranger import Stranger, field, publication, subscription
 from tls_client import Forger, s_client
 from watched import fields
 
@@ -24,6 +26,7 @@ HOPS = ("home-gateway", "backend")
 NOT_FOUND, PERMISSION_DENIED = 5, 7
 COMES = 60  # seconds
 OUT_WITHIN = 2.0  # seconds from taking back until who had a grant is served nothing more
+FORGED = 4711.0
 MOST_OF_A_REFUSAL = 100  # bytes
 GRANTED = "bulb"  # what the owner lets the other app read; the planted text is the probe's
 
@@ -186,14 +189,14 @@ def kept_by_it(run):
     return kept
 
 
-@assertion("S4.3")
+@assertion("S4.3a")
 def a_key_of_its_own(run):
     grant, mine = granted(run), f"telemetry/{Known(run).members[GRANTED].hex()}"
     secret, topics, senders = held_keys(grant.app)
     owners, _, _ = held_keys(grant.owner)
     expect(owners and not secret and set(topics) == {mine} and senders <= {mine}, f"it holds a secret: {bool(secret)}; keys of {sorted({*topics, *senders})}")
     places = opened_by_it(run, kept_by_it(run))
-    file = run.keep("S4.3.json", places)
+    file = run.keep("S4.3a.json", places)
     opened = [(one["topic"], one["epoch"]) for one in places if one["opened"]]
     since = [one for one in places if one["topic"] == mine and one["epoch"] >= grant.epoch]
     before = sum(one["records"] for one in places if one["topic"] == mine and one["epoch"] < grant.epoch)
@@ -203,6 +206,38 @@ def a_key_of_its_own(run):
     expect(not early and not grant.watch.alarms(), f"its own program shows epochs {early}, alarms {grant.watch.alarms()[:1]}", [file])
     return (f"it holds one reading key and not the home's secret; with it and the whole database {sum(one['opened'] for one in places)} records open, all of "
             f"{mine[:9]} of the bulb since the grant; of {before} before it, and of {sum(one['records'] for one in places) - before} others' beside, none"), [file]
+
+
+@assertion("S4.3b")
+def what_it_writes_is_never_confirmed(run):
+    grant, known, carrier = granted(run), Known(run), run.adversary("adv-gateway").leaf("home-gateway")
+    watch = run.wired.watches["home"]
+    names = {member.hex(): name for name, member in known.members.items()}
+    forged = [json.loads(line) for line in run.stack.run("keystead-stolen-keys", "--quiet", "forge", "--value", FORGED, "--state", kept_by_it(run)).stdout.splitlines()]
+    # Under its own certificate no hop takes them (S4.2): somebody has to carry them who may.
+    request = b"".join(field(1, bytes.fromhex(one["group"])) for one in forged)
+    answer = Stranger(run.stack, carrier, "in-league", run.wired.place(GUEST)).call(run.wired.hops["backend"], "Transport/Publish", request)
+    refused = [dict(parts).get(4) for message in answer.messages for number, value in fields(message) if number == 2 for parts in [fields(value)]]
+    expect(answer.messages and not refused, f"the backend does not take them from the gateway: {answer.said} {refused}")
+    of = {one["stream"]: names[one["as"]] for one in forged}
+    expect(sorted(of.values()) == sorted(run.wired.products["home"].devices), f"it wrote as {sorted(of.values())}")
+
+    def told():
+        shown = {entry["stream"]: of[entry["stream"]] for entry in watch.records("readings") if entry["stream"] in of}
+        alarmed = {entry["stream"]: of[entry["stream"]] for entry in watch.alarms() if entry.get("stream") in of and entry["kind"] == "open_failed"}
+        return shown, alarmed
+    run.within(lambda: {**told()[0], **told()[1]} == of, COMES, lambda: f"of {of} the phone shows {told()[0]} and was alarmed of {told()[1]}")
+    run.new_readings(3)  # whatever these confirm
+    shown, alarmed = told()
+    file = run.keep("S4.3b.json", {"written": of, "shown": shown, "alarmed": alarmed})
+    expect(list(shown.values()) == [GRANTED] and GRANTED not in alarmed.values(), f"shown are {shown}, refused {alarmed}", [file])
+    confirmed = [entry for entry in watch.events.find("confirmed") if entry["stream"] in of]
+    confirmed += [entry for entry in watch.records() if entry["stream"] in of and entry["confirmed"]]
+    expect(not confirmed, f"confirmed although forged: {confirmed[:1]}", [file])
+    live = [stream for stream, state in watch.latest_states().items() if stream in of and state["liveness"] == "live"]
+    expect(not live, f"called live although forged: {live}", [file])
+    return (f"of {len(of)} records that it wrote as {', '.join(sorted(of.values()))}, and the gateway carried, the phone shows the one as {GRANTED}, as pending, "
+            f"never as confirmed or live; of {', '.join(sorted(alarmed.values()))} it was alarmed"), [file]
 
 
 @assertion("S4.5")

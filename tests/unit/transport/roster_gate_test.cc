@@ -173,6 +173,18 @@ TEST_F(RosterGateTest, RightsSenderAndStreamCount) {
   EXPECT_TRUE(Publish(As(console_), console_, Topic::Keyring()).ok());  // a probe
 }
 
+// Who carries an owner's record could otherwise put it where nobody reads, and be told that it is kept.
+TEST_F(RosterGateTest, ATopicOfNobodyTakesNothing) {
+  const RosterEntry lamp = Entry(MemberKind::kDevice, "device/lamp");
+  const auto command_of = [](const RosterEntry& to) { return Topic::Of(TopicKind::kCommand, to.member); };
+  EXPECT_EQ(Publish(As(owner_), owner_, command_of(bulb_)), absl::OkStatus());
+  EXPECT_TRUE(absl::IsPermissionDenied(Publish(As(owner_), owner_, command_of(lamp))));
+  EXPECT_TRUE(absl::IsPermissionDenied(Publish(As(courier_), owner_, command_of(lamp))));
+  gate_->SetChain(Chain({{owner_, bulb_, courier_}, {owner_, bulb_, courier_, lamp}}));
+  EXPECT_EQ(Publish(As(owner_), owner_, command_of(lamp), 1), absl::OkStatus());
+  EXPECT_TRUE(absl::IsPermissionDenied(Publish(As(owner_), owner_, command_of(lamp), 0)));
+}
+
 TEST_F(RosterGateTest, StrangersAndForeignTenantsLearnTheSame) {
   const Principal stranger = Principal::ForTesting(Id(absl::StrCat("spiffe://", kAcme, "/app/other")));
   const Principal spy = Principal::ForTesting(Id(absl::StrCat("spiffe://", kGlobex, "/gateway/hall")));
