@@ -183,9 +183,10 @@ def kept_by_it(run):
     """A copy of its state while the grant held."""
     kept = pathlib.Path(run.stack.path("kept-state"))
     kept.mkdir(mode=0o700)
-    member = kept / "member"
-    member.write_bytes(pathlib.Path(granted(run).app.state, "member").read_bytes())
-    member.chmod(0o600)
+    for name in ("member", "guest"):
+        file = kept / name
+        file.write_bytes(pathlib.Path(granted(run).app.state, name).read_bytes())
+        file.chmod(0o600)
     return kept
 
 
