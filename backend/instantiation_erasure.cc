@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "backend/erasure.h"
 #include "backend/rows.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/membership/acceptance.h"
 #include "core/membership/commit.h"
@@ -235,7 +236,7 @@ std::shared_ptr<const void> Erasure::TakeTurn(uint32_t tenant) {
 absl::Status Erasure::Finish(const TenantView& tenant, const InstantiationId& id) {
   const auto turn = TakeTurn(tenant.number());
   KS_ASSIGN_OR_RETURN(const auto row, parts_.store->Get(tenant.number(), kErasingTable, id.ToString()));
-  if (!row.has_value()) return absl::OkStatus();
+  if (!row.has_value() || MutantActive(Mutant::kTombstoneOnly)) return absl::OkStatus();
   KS_ASSIGN_OR_RETURN(const ErasingRow left, DecodeErasing(*row));
   KS_RETURN_IF_ERROR(DestroySalt(tenant, id));
   KS_RETURN_IF_ERROR(DeleteCommits(tenant, id, left.commits));

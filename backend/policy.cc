@@ -1,5 +1,6 @@
 #include "backend/policy.h"
 
+#include "core/base/mutants.h"
 #include "core/transport/caller_roles.h"
 #include "keystead/v1/admin.pb.h"
 #include "keystead/v1/enrollment.pb.h"
@@ -15,6 +16,8 @@ namespace {
 // Whose tenant it is about, the service looks at.
 constexpr RoleSet kAdministrators = RoleSet::Of(Role::kAdmin, Role::kOperator);
 constexpr RoleSet kOperators = RoleSet::Of(Role::kOperator);
+
+RoleSet UsageRoles() { return MutantActive(Mutant::kOneRpcOpen) ? RoleSet::Operational() : kAdministrators; }
 
 }  // namespace
 
@@ -35,7 +38,7 @@ AuthorizationPolicy MakePolicy() {
       {"/keystead.v1.TenantAdmin/List", kAdministrators},
       {"/keystead.v1.TenantAdmin/GetLimits", kAdministrators},
       {"/keystead.v1.TenantAdmin/SetLimits", kOperators},
-      {"/keystead.v1.TenantAdmin/Usage", kAdministrators},
+      {"/keystead.v1.TenantAdmin/Usage", UsageRoles()},
       {"/keystead.v1.TenantAdmin/RotateKey", kAdministrators},
       {"/keystead.v1.TenantAdmin/EraseTenant", kAdministrators},
       {"/keystead.v1.TenantAdmin/EraseInstantiation", kAdministrators},

@@ -72,11 +72,13 @@ void AddWatch(CLI::App& app, Options& o) {
   watch.add_option("--duration", o.watch.duration_seconds, "Seconds; 0: until stopped")
       ->check(CLI::NonNegativeNumber);
   watch.add_flag("--once", o.watch.once, "Show what there is and end");
-  watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
+  CLI::Option* const no_probe =
+      watch.add_flag("--no-probe", o.watch.no_probe, "Send no probes: nothing is then known to be live");
   watch
       .add_option("--live-within", o.watch.live_seconds,
                   "Seconds for which a device's answer to a probe lets it be called live")
       ->check(CLI::Range(3.0, 30.0))
+      ->excludes(no_probe)
       ->capture_default_str();
   watch.add_flag("--mean", o.watch.mean, "Only the mean of what is live and signed for, once a second");
   watch

@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "mobile-stub/members.h"
 
@@ -82,9 +83,9 @@ void Means::OnState(const std::vector<StreamStatus>& streams) {
       const auto possible = plausible_.find(channel.first);
       const bool declared = possible != plausible_.end();
       Mean& mean = means[declared ? Channel(channel.first, possible->second.unit) : channel];
-      const bool fits =
-          !declared || (channel.second == possible->second.unit && possible->second.least <= value.value &&
-                        value.value <= possible->second.most);
+      const bool fits = !declared || MutantActive(Mutant::kRangeCheckRemoved) ||
+                        (channel.second == possible->second.unit && possible->second.least <= value.value &&
+                         value.value <= possible->second.most);
       if (value.good && !fits) {
         mean.implausible.push_back(devices_[member]);
         continue;

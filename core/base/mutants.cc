@@ -10,7 +10,7 @@ namespace keystead {
 #ifdef KEYSTEAD_MUTANTS
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Mutant>, 12> kNames = {{
+constexpr std::array<std::pair<std::string_view, Mutant>, 24> kNames = {{
     {"aad_omits_stream", Mutant::kAadOmitsStream},
     {"constant_nonce", Mutant::kConstantNonce},
     {"one_key_for_all", Mutant::kOneKeyForAll},
@@ -22,6 +22,18 @@ constexpr std::array<std::pair<std::string_view, Mutant>, 12> kNames = {{
     {"roster_ignored", Mutant::kRosterIgnored},
     {"extra_listener", Mutant::kExtraListener},
     {"reset_keeps_instance_key", Mutant::kResetKeepsKey},
+    {"aad_omits_instance", Mutant::kAadOmitsInstance},
+    {"server_only_tls", Mutant::kServerOnlyTls},
+    {"resumption_skips_revocation", Mutant::kResumption},
+    {"server_name_ignored", Mutant::kServerNameIgnored},
+    {"revocation_ignored", Mutant::kRevocationIgnored},
+    {"event_dropped", Mutant::kEventDropped},
+    {"one_rpc_without_policy", Mutant::kOneRpcOpen},
+    {"tombstone_only_delete", Mutant::kTombstoneOnly},
+    {"gateway_has_payload_key", Mutant::kGatewayHasKeys},
+    {"live_for_ever", Mutant::kLiveForEver},
+    {"rollback_unnoticed", Mutant::kRollbackUnnoticed},
+    {"range_check_removed", Mutant::kRangeCheckRemoved},
     {"no_sealing", Mutant::kNoSealing},
 }};
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/identity/deny_list_text.h"
 #include "core/identity/file_access.h"
@@ -42,6 +43,7 @@ absl::StatusOr<bool> Names(const DenyList::Entries& entries, const SpiffeId& id,
 
 absl::Status CheckServerIsNotDenied(const std::string& path, const SpiffeId& id, std::string_view leaf_pem,
                                     std::string_view chain_pem) {
+  if (MutantActive(Mutant::kRevocationIgnored)) return absl::OkStatus();
   KS_ASSIGN_OR_RETURN(const auto lists, Read(path, id.tenant()));
   const auto list = lists.find(id.tenant());
   if (list == lists.end()) return absl::OkStatus();

@@ -5,6 +5,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "core/base/clock.h"
+#include "core/base/mutants.h"
 #include "core/observe/event_limiter.h"
 #include "core/observe/log.h"
 
@@ -74,6 +75,7 @@ std::string_view SecurityEventName(SecurityEventKind kind) {
 }
 
 void Report(const SecurityEvent& event) {
+  if (event.kind == SecurityEventKind::kNotPermitted && MutantActive(Mutant::kEventDropped)) return;
   const std::string_view name = SecurityEventName(event.kind);
   EventLimiter::Decision line;
   std::function<void(const SecurityEvent&)> observer;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/limits.h"
+#include "core/base/mutants.h"
 #include "core/cose/cose_key.h"
 #include "core/crypto/hash.h"
 
@@ -37,6 +38,21 @@ absl::StatusOr<std::vector<RosterEntry>> NextRoster(const MembershipChain& chain
   return entries;
 }
 
+#ifdef KEYSTEAD_MUTANTS
+// The mutant's: of all that devices measure.
+absl::Status AddReadingKeys(const EpochSecret& secret, const CommitBody& body, std::vector<Grant>& grants) {
+  for (const RosterEntry& entry : body.roster.entries()) {
+    if (entry.kind != MemberKind::kDevice) continue;
+    Grant grant;
+    grant.topic = Topic::Of(TopicKind::kTelemetry, entry.member);
+    KS_ASSIGN_OR_RETURN(const TopicKey key, DeriveTopicKey(secret, body.id, body.epoch, grant.topic));
+    grant.key = key.secret().Clone();
+    grants.push_back(std::move(grant));
+  }
+  return absl::OkStatus();
+}
+#endif
+
 absl::StatusOr<std::vector<Grant>> GrantsFor(const RosterEntry& entry, const EpochSecret& secret,
                                              const CommitBody& body) {
   std::vector<Grant> grants;
@@ -53,6 +69,10 @@ absl::StatusOr<std::vector<Grant>> GrantsFor(const RosterEntry& entry, const Epo
     }
     grants.push_back(std::move(grant));
   }
+#ifdef KEYSTEAD_MUTANTS
+  if (entry.kind == MemberKind::kGateway && MutantActive(Mutant::kGatewayHasKeys))
+    KS_RETURN_IF_ERROR(AddReadingKeys(secret, body, grants));
+#endif
   return grants;
 }
 

@@ -15,8 +15,13 @@ namespace {
 Bytes AadPrefix(const StreamPlace& place) {
   Bytes out;
   cose::CborWriter w(out);
-  w.Array(8).Text("ks1 rec").Text(place.tenant.str()).Bstr(place.id.view()).Text(place.topic.str());
-  w.Bstr(place.sender.view());
+  w.Array(8).Text("ks1 rec").Text(place.tenant.str());
+  if (MutantActive(Mutant::kAadOmitsInstance)) {
+    w.Null();
+  } else {
+    w.Bstr(place.id.view());
+  }
+  w.Text(place.topic.str()).Bstr(place.sender.view());
   if (MutantActive(Mutant::kAadOmitsStream)) {
     w.Null();
   } else {

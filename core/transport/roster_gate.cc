@@ -30,15 +30,17 @@ bool Names(const RosterEntry& entry, const Topic& topic) {
                      [&](const Right& right) { return right.topic == topic; });
 }
 
+bool IsNamed(const Roster& roster, const Topic& topic) {
+  return std::any_of(roster.entries().begin(), roster.entries().end(),
+                     [&](const RosterEntry& entry) { return Names(entry, topic); });
+}
+
 // A topic of somebody who is or was a member; one with a group, only if a right names it.
 bool IsKnownTopic(const MembershipChain& chain, const Topic& topic) {
   if (!topic.is_sealed()) return true;
   const RosterEntry* const writer = chain.LastKnown(topic.member());
   if (writer == nullptr) return false;
-  if (topic.group().empty() || Names(*writer, topic)) return true;
-  const auto& entries = chain.roster().entries();
-  return std::any_of(entries.begin(), entries.end(),
-                     [&](const RosterEntry& entry) { return Names(entry, topic); });
+  return topic.group().empty() || Names(*writer, topic) || IsNamed(chain.roster(), topic);
 }
 
 SecurityEvent EventOf(const MembershipChain& chain, const Principal& principal, const absl::Status& why) {
@@ -122,7 +124,8 @@ RosterGate::Decision RosterGate::DecideSender(const GroupHeader& header, bool ow
   if (then == nullptr) return {absl::PermissionDeniedError("sender is not a member in this epoch")};
   if (!commit->body.roster.MayWrite(*then, header.topic))
     return {absl::PermissionDeniedError("sender may not write this topic")};
-  // An owner may write any topic. What is in one of nobody is read by nobody, and would be gone unnoticed.
+  // An owner may write any topic, and so may who carries for it put its record into any: one of nobody at
+  // least takes none, in which it would be missed only once its stream is named in the next one's opening.
   if (header.topic.is_sealed() && commit->body.roster.Find(header.topic.member()) == nullptr)
     return {absl::PermissionDeniedError("the topic is of nobody who is a member in this epoch")};
   // A term may have been changed since; the newest word on it counts.

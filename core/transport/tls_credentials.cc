@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/mutants.h"
 #include "core/base/status.h"
 #include "core/identity/denied_servers.h"
 #include "core/identity/file_access.h"
@@ -32,7 +33,8 @@ class SpiffeVerifier final : public tls::ExternalCertificateVerifier {
     const std::string uri = uris.size() == 1 ? std::string(uris[0].data(), uris[0].size()) : std::string();
     const absl::StatusOr<SpiffeId> id = SpiffeId::Parse(uri);
     const std::string peer = id.ok() ? id->str() : std::string();
-    if (!id.ok() || !expected_.Matches(*id)) {
+    const bool expected = id.ok() && (expected_.Matches(*id) || MutantActive(Mutant::kServerNameIgnored));
+    if (!expected) {
       Refuse(peer, "server is not " + expected_.str(), "server has not the expected SPIFFE id", sync_status);
       return true;
     }
@@ -100,7 +102,9 @@ absl::StatusOr<ServerCredentialsFactory> MakeServerCredentials(const TlsOptions&
     tls::TlsServerCredentialsOptions server(provider);
     server.watch_root_certs();
     server.watch_identity_key_cert_pairs();
-    server.set_cert_request_type(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
+    server.set_cert_request_type(MutantActive(Mutant::kServerOnlyTls)
+                                     ? GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY
+                                     : GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
     if (on_success != nullptr) {
       server.set_certificate_verifier(
           tls::ExternalCertificateVerifier::Create<SuccessTold>(std::move(on_success)));

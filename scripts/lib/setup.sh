@@ -19,7 +19,7 @@ programs=(keystead-backend keystead-gateway keystead-device-sim keystead-mobile-
   keystead-admin keystead-storage-crash keystead-health-probe)
 # What the scenarios run besides.
 # shellcheck disable=SC2034
-scenario_programs=("${programs[@]}" keystead-hostile-host keystead-hostile-tenant keystead-stolen-keys keystead-load)
+scenario_programs=("${programs[@]}" keystead-hostile-host keystead-hostile-tenant keystead-stolen-keys keystead-load keystead-revoke)
 
 # Read by name in install_packages.
 # shellcheck disable=SC2034

@@ -1,8 +1,10 @@
 """A client that is not ours: openssl s_client against a running gRPC port, and certificates no honest CA would issue."""
 
+import base64
 import os
 import re
 import select
+import shutil
 import subprocess
 import time
 
@@ -87,6 +89,22 @@ class Forger:
         self._run("x509", "-new", "-signkey", leaf.key, "-subj", "/CN=self-signed", "-days", "2", "-extfile", extensions,
                   "-out", leaf.chain)
         return leaf
+
+    def with_another_key(self, name, leaf):
+        """Somebody's genuine chain, and a file that calls a key of ours the one of it: its public half is theirs, so that the program that
+        shows them notices nothing (ECPrivateKey, RFC 5915, section 3)."""
+        folder = os.path.join(self.folder, name)
+        os.makedirs(folder)
+        copy = Leaf(folder, leaf.spiffe)
+        shutil.copyfile(leaf.chain, copy.chain)
+        public = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], check=True, capture_output=True,
+                                input=self._run("x509", "-in", leaf.chain, "-noout", "-pubkey")).stdout[-65:]
+        curve = bytes.fromhex("06082a8648ce3d030107")
+        body = b"\x02\x01\x01\x04\x20" + b"\1" + os.urandom(31) + b"\xa0\x0a" + curve + b"\xa1\x44\x03\x42\x00" + public
+        text = base64.encodebytes(b"\x30" + bytes([len(body)]) + body).decode()
+        with open(copy.key, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(f"-----BEGIN EC PRIVATE KEY-----\n{text}-----END EC PRIVATE KEY-----\n")
+        return copy
 
     def issued_by(self, name, spiffe, ca, ca_key, intermediates=()):
         """A leaf that CA really signed; `intermediates` go behind it into the chain."""

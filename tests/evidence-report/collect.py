@@ -14,7 +14,7 @@ from shapes import SchemaError
 
 COMMON = {"line": str, "build": str, "commit": str, "seed": int, "mutant": str, "at": (int, float)}
 SHAPES = {
-    "run": {"scenario": str, "file": str, "file_sha256": str, "programs": dict, "title": str, "columns": list, "began": str},
+    "run": {"scenario": str, "file": str, "file_sha256": str, "programs": dict, "control": dict, "title": str, "columns": list, "began": str},
     "verdict": {"scenario": str, "outcome": str, "component": str, "assertion": str, "polarity": str, "verdict": str, "level": str,
                 "expected": str, "observed": str, "reason": str, "files": list},
     "end": {"scenario": str, "as_expected": bool},
@@ -30,7 +30,8 @@ class Refused(Exception):
 
 
 class Run:
-    """One evidence.jsonl. `cells`: (assertion, outcome, component) → the line that counts, with its number as `number`."""
+    """One evidence.jsonl. `cells`: (assertion, outcome, component) → the line that counts, with its number as `number`.
+    `ordinal`: which of the runs of this scenario on this build in one report, by when they began."""
 
     def __init__(self, folder, scenario, head):
         self.folder = pathlib.Path(folder)
@@ -41,6 +42,7 @@ class Run:
         self.commit = head["commit"]
         self.programs = head["programs"]
         self.began = datetime.datetime.fromisoformat(head["began"])
+        self.ordinal = 1
         self.cells = {}
         self.ended = None
         self.seconds = 0.0
@@ -129,8 +131,9 @@ def begin(folder, path, entry):
     if scenario.id != entry["scenario"]:
         raise Refused(path, 1, f"it says {entry['scenario']}, its file {scenario.id}")
     wanted = {process["program"] for process in scenario.processes.values()}
-    if set(entry["programs"]) != wanted:
-        raise Refused(path, 1, f"it names the programs {', '.join(sorted(entry['programs'])) or 'none'}; {scenario.id} needs {', '.join(sorted(wanted))}")
+    for key, what in (("programs", "the build under test"), ("control", "the control")):
+        if missing := sorted(wanted - set(entry[key])):
+            raise Refused(path, 1, f"no SHA-256 of {', '.join(missing)} in {what}, which {scenario.id} needs")
     if entry["mutant"] and entry["mutant"] not in scenario.mutants:
         raise Refused(path, 1, f"{scenario.id} names no assertion for the mutant {entry['mutant']}")
     try:
@@ -205,6 +208,14 @@ def check_complete(run, number):
                 raise Refused(run.path, number, f"no line about {assertion['id']} for {outcome} {component}: lines were taken out")
 
 
+def read_mutant(folder):
+    """The Run of a folder, which has to be one on a mutant."""
+    run = read(folder)
+    if not run.mutant:
+        raise Refused(run.path, 1, "it is of the real build, not of a mutant")
+    return run
+
+
 def read_all(folders):
     """All runs of a report; Refused also for what does not go together."""
     seen, runs = set(), []
@@ -218,22 +229,38 @@ def read_all(folders):
         raise Refused(runs[0].path if runs else "the command line", 1, "all runs are of mutants: at least one of the real build is needed")
     one_build(runs)
     one_verdict(runs)
+    number(runs)
     return runs
 
 
+def number(runs):
+    """A copy of a run is not another one; of two that began in one second either may be the first, but always the same."""
+    kinds = {}
+    for run in runs:
+        kinds.setdefault((run.scenario.id, run.mutant), {}).setdefault(evidence.sha256_of(run.path), []).append(run)
+    for kind in kinds.values():
+        for ordinal, (_, copies) in enumerate(sorted(kind.items(), key=lambda one: (one[1][0].began, one[0])), 1):
+            for run in copies:
+                run.ordinal = ordinal
+
+
 def one_build(runs):
+    """Real programs are the same in all runs, those of mutants too, as is the control; and a process of one is none of the other."""
     first = next(run for run in runs if not run.mutant)
-    known = {False: {}, True: {}}
+    processes = {process["program"] for run in runs for process in run.scenario.processes.values()}
+    real = {(program, digest) for run in runs if not run.mutant for program, digest in run.programs.items() if program in processes}
+    known = {}
     for run in runs:
         if run.commit != first.commit:
             raise Refused(run.path, 1, f"two builds are mixed: this is of commit {run.commit}, {first.path} of {first.commit}")
-        for program, digest in run.programs.items():
-            before = known[bool(run.mutant)].setdefault(program, (digest, run))
-            if before[0] != digest:
-                raise Refused(run.path, 1, f"two builds are mixed: {program} is {digest[:12]}… here and {before[0][:12]}… in {before[1].path}")
-    for program, (digest, run) in known[True].items():
-        if known[False].get(program, (None,))[0] == digest:
-            raise Refused(run.path, 1, f"it is said to be of the mutant {run.mutant}, but {program} is that of the real build: not the preset mutants")
+        for broken, programs in ((bool(run.mutant), run.programs), (True, run.head["control"])):
+            for program, digest in programs.items():
+                if broken and (program, digest) in real:
+                    said = f"said to be of the mutant {run.mutant}" if run.mutant else "the control"
+                    raise Refused(run.path, 1, f"what is {said} has the {program} of the real build: not the preset mutants")
+                before = known.setdefault((broken, program), (digest, run))
+                if before[0] != digest:
+                    raise Refused(run.path, 1, f"two builds are mixed: {program} is {digest[:12]}… here and {before[0][:12]}… in {before[1].path}")
 
 
 def one_verdict(runs):

@@ -98,6 +98,33 @@ class RefusalTest(unittest.TestCase):
         other = make(self.folder / "other", "C1", build="e")
         self.refused("two builds are mixed: keystead-", self.real, other, where=other, line=1)
 
+    def test_a_program_that_judges_of_another_build_is_refused(self):
+        other = make(self.folder / "other", "C1")
+        for folder, digest in ((self.real, "1"), (other, "2")):
+            rewrite(folder, lambda entries, digest=digest: entries[0]["programs"].update({"keystead-stolen-keys": digest * 64}))
+        self.refused("two builds are mixed: keystead-stolen-keys is 2", self.real, other, where=other, line=1)
+
+    def test_a_program_that_judges_may_be_the_same_on_a_mutant(self):
+        for folder in (self.real, self.mutant):
+            rewrite(folder, lambda entries: entries[0]["programs"].update({"keystead-stolen-keys": "1" * 64}))
+        self.assertEqual(report(self.real, self.mutant, "--html", self.page), (0, ""))
+
+    def test_a_process_of_the_scenario_whose_program_has_no_digest_is_refused(self):
+        rewrite(self.real, lambda entries: entries[0].update(programs={}))
+        self.refused("no SHA-256 of keystead-backend", line=1)
+
+    def test_a_control_of_another_build_than_the_mutants_is_refused(self):
+        other = make(self.folder / "other", "C1", control="e")
+        self.refused("two builds are mixed: keystead-", self.real, self.mutant, other, where=other, line=1)
+
+    def test_a_control_that_is_the_real_build_is_refused(self):
+        other = make(self.folder / "other", control="a")
+        self.refused("not the preset mutants", other, where=other, line=1)
+
+    def test_a_run_without_its_control_is_refused(self):
+        rewrite(self.real, lambda entries: entries[0].update(control={}))
+        self.refused("no SHA-256 of keystead-", line=1)
+
     def test_a_mutant_of_another_commit_is_refused(self):
         other = make(self.folder / "other", mutant="replay_window_off", commit="d" * 40)
         self.refused("two builds are mixed", self.real, other, where=other, line=1)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The handbook's page and the threat model name nothing that does not exist, leave no outcome, scenario or adversary out, and have an
-answer that can fail for every threat."""
+"""The handbook's page and the threat model name nothing that does not exist, leave no outcome, scenario or adversary out, count for each
+outcome what the scenarios count, and have answers that can fail for every threat and whoever acts in it."""
 
+import re
 import unittest
 
 import links
 import places
-import scenario as scenarios
 import verdicts
 
 HANDBOOK = places.ROOT / "docs/handbook.md"
@@ -25,6 +25,8 @@ BREAKS = {  # what a line says → what is found
     "by S7.99†": "S7.99 is no assertion of S7",
     "asks DP.9": "DP.9 is no outcome",
     "see NM-99": "NM-99 is no limit",
+    "by adv-nobody": "adv-nobody is no adversary",
+    "`ReaderTest.ThereIsNone`": "there is no test ReaderTest.ThereIsNone",
 }
 
 
@@ -41,7 +43,8 @@ class DocumentsTest(unittest.TestCase):
                 self.assertTrue(all(text.startswith("threat-model.md:1: ") for text in found), found)
 
     def test_what_exists_is_not_called_dangling(self):
-        line = "[a](protocol.md#honest-residuals) `core/sealing/reader.cc` S2.2a C1.B6 S7.1† S7† DP.3 NM-1 https://example.org [b](https://example.org/x)"
+        line = "[a](protocol.md#honest-residuals) `core/sealing/reader.cc` S2.2a C1.B6 S7.1† S7† DP.3 NM-1 https://example.org [b](https://example.org/x) " \
+               "adv-hub `ReaderTest.ProviderRolledBack`"
         self.assertEqual(links.problems(THREATS, line), [])
 
     def test_marks_follow_what_is_written(self):
@@ -53,13 +56,14 @@ class DocumentsTest(unittest.TestCase):
         named = {match.group(1) for match in links.ALONE.finditer(text)}
         self.assertEqual(named, {"S1", "S2", "S3", "S3b", "S4", "S5", "S6", "S7", "C1", "C2", "C3"})
 
-    def test_the_handbooks_page_names_every_assertion_that_runs_at_its_outcome(self):
-        rows = {row.split(" | ")[0].strip("| "): row for row in HANDBOOK.read_text(encoding="utf-8").splitlines() if row.startswith("| ")}
-        for name in links.written():
-            for assertion in scenarios.load(scenarios.find(name)).assertions:
-                for outcome in assertion["outcomes"]:
-                    ids = {match.group(0) for match in links.ASSERTION.finditer(rows[outcome])}
-                    self.assertIn(assertion["id"], ids, outcome)
+    def test_the_handbooks_page_names_at_each_outcome_what_counts_for_it_and_nothing_else(self):
+        counted, seen = links.counted(), set()
+        for row in HANDBOOK.read_text(encoding="utf-8").splitlines():
+            for outcome in links.OUTCOME.findall(links.cells(row)[0]) if row.startswith("| ") else ():
+                with self.subTest(outcome):
+                    self.assertEqual(sorted(links.ids(row)), sorted(counted.get(outcome, [])))
+                seen.add(outcome)
+        self.assertLessEqual(set(counted), seen)
 
     def test_every_adversary_stands_in_the_threat_model(self):
         rows = [row.split(" | ")[0] for row in THREATS.read_text(encoding="utf-8").splitlines() if row.startswith("| adv-")]
@@ -67,14 +71,22 @@ class DocumentsTest(unittest.TestCase):
         self.assertGreater(len(links.adversaries()), 10)
         self.assertEqual(links.adversaries() - known, set())
 
-    def test_no_threat_is_without_an_answer_that_can_fail(self):
+    def test_every_adversary_acts_in_a_threat(self):
+        text = THREATS.read_text(encoding="utf-8")
+        self.assertEqual(links.idle_adversaries(text), [])
+        for name in links.adversaries():
+            without = re.sub(rf"{re.escape(name)}(?![\w-])", "somebody", text)
+            self.assertTrue(any(found.split(" of ")[0] == name for found in links.idle_adversaries(without)), name)
+        self.assertIn("adv-gateway of S4", links.idle_adversaries(re.sub(r"\bS4\.[0-9]\w*", "S4.8†", text)))
+
+    def test_no_threat_is_without_answers_that_can_fail(self):
         rows = links.threats(THREATS.read_text(encoding="utf-8"))
         self.assertGreater(len(rows), 10)
         for name, row in rows.items():
-            held = row.rstrip(" |").rsplit(" | ", 1)[1]
-            runs = [match.group(0) for match in links.ASSERTION.finditer(held) if not match.group(0).endswith(links.MARK)]
+            held = links.cells(row)[-1]
             tests = [path for path in links.PATH.findall(held) if path.startswith("tests/")]
-            self.assertTrue(runs or tests, f"{name}: nothing that exists holds it")
+            self.assertTrue(links.ids(held) or tests or links.NAMED_TEST.search(held), f"{name}: nothing that exists holds it")
+            self.assertEqual(set(links.ids(held)) - links.runnable(), set(), f"{name}: what does not run holds nothing")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a document names, and whether it exists: files, anchors, assertions, outcomes, scenarios. An id of a scenario that is not
-written yet carries a †, and has to be in the reference. `links.py mark FILE…` sets and takes away the †, when a scenario was written."""
+"""What a document names, and whether it exists: files, anchors, assertions, outcomes, scenarios, adversaries, unit tests. An id of a scenario that
+is not written yet carries a †, and has to be in the reference. `links.py mark FILE…` sets and takes away the †, when a scenario was written."""
 
 import functools
 import pathlib
@@ -19,6 +19,7 @@ OUTCOME = re.compile(r"(?<![\w.-])(?:AI|PC|DP|IAC|SU|CSA|DOC|IQR|IDS|EA)\.[0-9]+
 LIMIT = re.compile(r"\bNM-[0-9]+\b")
 LINK = re.compile(r"\]\(([^)\s]*)\)")
 PATH = re.compile(r"`([\w.-]+(?:/[\w.-]+)+)`")
+NAMED_TEST = re.compile(r"`(\w+Test)\.(\w+)`")
 ADVERSARY = re.compile(r"(?<![\w-])adv-[A-Za-z0-9-]+")
 
 
@@ -30,6 +31,39 @@ def all_scenarios():
 def written():
     """Scenario → ids of its assertions."""
     return {name: {one["id"] for one in scenario.assertions} for name, scenario in all_scenarios().items()}
+
+
+@functools.lru_cache
+def runnable():
+    """Ids of all assertions that are asked of a running product."""
+    return {one["id"] for scenario in all_scenarios().values() for one in scenario.runnable()}
+
+
+@functools.lru_cache
+def unit_tests():
+    """(suite, name) of each."""
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sorted((places.ROOT / "tests/unit").rglob("*_test.cc")))
+    return set(re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", text, re.MULTILINE))
+
+
+def counted():
+    """Outcome → ids of all assertions that count for it, whether they run or not."""
+    found = {}
+    for scenario in all_scenarios().values():
+        for one in scenario.assertions:
+            for outcome in one["outcomes"]:
+                found.setdefault(outcome, []).append(one["id"])
+    return found
+
+
+def ids(text):
+    """Assertions of scenarios that are written, as often as they are named."""
+    return [match.group(0) for match in ASSERTION.finditer(text) if not match.group(0).endswith(MARK)]
+
+
+def cells(row):
+    """Of a row of a table."""
+    return row.strip("| ").split(" | ")
 
 
 def anchors(path):
@@ -57,6 +91,12 @@ def problems(path, text=None):
         for name in LIMIT.findall(line):
             if name not in limits:
                 wrong(f"{name} is no limit of the reference")
+        for suite, name in NAMED_TEST.findall(line):
+            if (suite, name) not in unit_tests():
+                wrong(f"there is no test {suite}.{name}")
+        for name in ADVERSARY.findall(line):
+            if name not in adversaries():
+                wrong(f"{name} is no adversary of a scenario")
         for target in LINK.findall(line):
             check_link(path, target, wrong)
         for name in PATH.findall(line):
@@ -109,6 +149,18 @@ def threats(text):
     return {match.group(1): match.group(0) for match in re.finditer(r"^\| (T[0-9]+) \|.*$", text, re.MULTILINE)}
 
 
+def idle_adversaries(text):
+    """Who is in no threat; and who of a scenario's file is in none with an assertion that runs there."""
+    acts = {}
+    for row in threats(text).values():
+        _, _, by, _, held = cells(row)
+        for name in ADVERSARY.findall(by):
+            acts.setdefault(name, set()).update(one.split(".")[0] for one in ids(held) if one in runnable())
+    found = [f"{name} of {scenario.id}" for scenario in all_scenarios().values() for name in scenario.value["adversaries"] if scenario.id not in acts.get(name, ())]
+    return sorted([*found, *(adversaries() - set(acts))])
+
+
+@functools.lru_cache
 def adversaries():
     """All that the reference and the scenarios' files name."""
     named = set(ADVERSARY.findall((scenarios.REFERENCE / "scenarios.md").read_text(encoding="utf-8")))

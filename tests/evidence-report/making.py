@@ -21,11 +21,11 @@ def scenario_of(name):
     return collect.load_scenario(path, evidence.sha256_of(path))
 
 
-def make(folder, name="S2", mutant="", verdicts=None, commit=COMMIT, build=REAL, observed="seen", ended=True):
-    """`verdicts`: assertion → (verdict, observed, reason) where it is not as the scenario's file wants it."""
+def make(folder, name="S2", mutant="", verdicts=None, commit=COMMIT, build=REAL, control=BROKEN, observed="seen", ended=True):
+    """`verdicts`: assertion → (verdict, observed, reason) where it is not as the scenario's file wants it. A mutant's programs are the control's."""
     scenario = scenario_of(name)
-    programs = {process["program"]: (BROKEN if mutant and build == REAL else build) * 64 for process in scenario.processes.values()}
-    writer = evidence.Writer(folder, scenario, {"build": build * 64, "commit": commit, "seed": 5, "mutant": mutant}, programs)
+    programs, without = ({process["program"]: digest * 64 for process in scenario.processes.values()} for digest in (control if mutant else build, control))
+    writer = evidence.Writer(folder, scenario, {"build": (control if mutant else build) * 64, "commit": commit, "seed": 5, "mutant": mutant}, programs, without)
     fails = scenario.mutants[mutant]["fails"] if mutant else []
     for assertion in scenario.assertions:
         if assertion["id"] in (verdicts or {}):

@@ -48,7 +48,7 @@ class Report:
                     entries = [entry for (_, one, there), entry in run.cells.items() if (one, there) == (outcome, component)]
                     if entries:
                         mutants = [one for one in self.mutants if one.scenario == name]
-                        cell = verdicts.scenario_cell(outcome, component, name, entries, mutants, self.reference.kind(outcome) == verdicts.TECHNICAL)
+                        cell = verdicts.scenario_cell(outcome, component, name, entries, mutants, self.reference.needed(outcome))
                         self.by_scenario[(name, outcome, component)] = cell
                         found.append(cell)
                     elif component in run.scenario.columns:

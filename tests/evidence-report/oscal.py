@@ -1,13 +1,12 @@
 """The report as OSCAL 1.1: a catalog of the outcomes, the components, the plan, and the results. Every identifier follows from what it
-names (UUIDv5), so that the same evidence gives the same bytes. OSCAL knows satisfied and not-satisfied; our verdict is the reason,
-and stands in properties of a namespace of our own."""
+names (UUIDv5): the same evidence gives the same bytes, and what is run again has the same ids. OSCAL knows satisfied and not-satisfied;
+our verdict is the reason, and stands in properties of a namespace of our own."""
 
 import datetime
 import json
-import uuid
 
 import oscal_results
-from oscal_shapes import OWN, VERSION, finish, line, prop, uid
+from oscal_shapes import VERSION, finish, line, prop, uid
 
 FILES = {"catalog": "catalog.json", "component-definition": "component-definition.json", "assessment-plan": "assessment-plan.json",
          "assessment-results": "assessment-results.json"}
@@ -39,7 +38,7 @@ def catalog(report):
             parts.append({"id": f"{outcome}_limits", "name": "guidance", "title": "What a simulator cannot show",
                           "prose": "; ".join(map(line, entry["simulator_limits"]))})
         control = {"id": outcome, "class": report.reference.kind(outcome), "title": f"{entry['capability']}: {line(entry['asks'])}",
-                   "props": [prop("required-level", report.reference.required[report.reference.kind(outcome)])], "parts": parts}
+                   "props": [prop("required-level", report.reference.needed(outcome))], "parts": parts}
         groups.setdefault(entry["capability"], []).append(control)
     return {"uuid": uid("catalog"), "metadata": metadata(report, "Cybersecurity outcomes for an IoT product"),
             "groups": [{"id": token(name), "class": "capability", "title": name, "controls": controls} for name, controls in groups.items()]}
@@ -72,7 +71,7 @@ def component_definition(report):
         entry["control-implementations"] = [{"uuid": uid("implementation", component), "source": source,
                                              "description": f"The outcomes that are asked of {component}.", "implemented-requirements": requirements}]
         components.append(entry)
-    return {"uuid": uid("component-definition", report.commit), "metadata": metadata(report, "Components of a Keystead product"), "components": components}
+    return {"uuid": uid("component-definition"), "metadata": metadata(report, "Components of a Keystead product"), "components": components}
 
 
 def local_components(report):
@@ -96,7 +95,8 @@ def assessment_plan(report):
         tasks.append({"uuid": uid("task", name), "type": "action", "title": f"scripts/scenario run {name}",
                       "associated-activities": [{"activity-uuid": uid("activity", name),
                                                  "subjects": [{"type": "component", "include-all": {}}]}]})
-    return {"uuid": uid("assessment-plan", report.commit), "metadata": metadata(report, "Scenarios that hold the outcomes against running processes"),
+    return {"uuid": uid("assessment-plan", *sorted(report.scenarios)),
+            "metadata": metadata(report, "Scenarios that hold the outcomes against running processes"),
             "import-ssp": {"href": f"#{resource}", "remarks": "There is no system security plan: the component definition says what the system is."},
             "local-definitions": {"components": local_components(report), "activities": activities},
             "reviewed-controls": {"control-selections": [{"include-all": {}}]},
@@ -110,12 +110,10 @@ def assessment_plan(report):
 
 def documents(report):
     """Name of the root → document."""
-    results = {"uuid": None, "metadata": metadata(report, "What the scenarios showed"), "import-ap": {"href": FILES["assessment-plan"]},
+    results = {"metadata": metadata(report, "What the scenarios showed"), "import-ap": {"href": FILES["assessment-plan"]},
                **oscal_results.results(report, local_components(report), reviewed, statement_id)}
-    made = {"catalog": catalog(report), "component-definition": component_definition(report), "assessment-plan": assessment_plan(report)}
-    # Results are other results whenever a run was another one: their id follows from all that they say.
-    results["uuid"] = str(uuid.uuid5(OWN, json.dumps(results, sort_keys=True)))
-    made["assessment-results"] = results
+    made = {"catalog": catalog(report), "component-definition": component_definition(report), "assessment-plan": assessment_plan(report),
+            "assessment-results": results}
     return {name: finish(document) for name, document in made.items()}
 
 

@@ -17,8 +17,13 @@ def harness(report):
 
 
 def run_key(run):
-    """A run is another one when it began at another time or with other programs; where its folder lies does not matter."""
-    return (run.scenario.id, run.mutant, run.head["began"], run.head["build"], str(run.head["seed"]))
+    """What a run is, not when it was, of which build, or where its folder lies: whoever runs it again finds everything under the same id."""
+    return (run.scenario.id, run.mutant, str(run.ordinal))
+
+
+def keys_of(runs):
+    """What a set of runs is, whatever their order."""
+    return [part for key in sorted(map(run_key, runs)) for part in key]
 
 
 def time_of(run, seconds):
@@ -69,7 +74,7 @@ def risk(cell):
 
 def result(report, key, title, description, runs, cells, statement_id, reviewed, components):
     observations = [observation(run, assertion) for run in runs for assertion in run.scenario.assertions]
-    return {"uuid": uid("result", key, *(part for run in runs for part in run_key(run))), "title": title, "description": description,
+    return {"uuid": uid("result", key, *keys_of(runs)), "title": title, "description": description,
             "start": time_of(min(runs, key=lambda run: run.began), 0), "end": max(time_of(run, run.seconds) for run in runs),
             "props": [prop("build", run.head["build"]) for run in runs[:1]],
             "local-definitions": {"components": components, "assessment-assets": {
@@ -93,7 +98,7 @@ def results(report, components, reviewed, statement_id):
         one["observations"] = []  # they stand once, in the results over all
         one["local-definitions"] = None
         made.append(one)
-    return {"results": made, "back-matter": {"resources": resources(distinct)}}
+    return {"uuid": uid("assessment-results", *keys_of(distinct)), "results": made, "back-matter": {"resources": resources(distinct)}}
 
 
 def resources(runs):

@@ -112,7 +112,6 @@ def walk(value):
             yield from walk(one)
 
 
-DEFINES = {"uuid"}
 REFERS = {"observation-uuid", "risk-uuid", "activity-uuid", "subject-uuid", "actor-uuid", "implementation-statement-uuid"}
 
 
@@ -124,7 +123,7 @@ def problems(documents):
         here = [value for key, value in walk(document) if key == "uuid"]
         twice = {value for value in here if here.count(value) > 1} if name != "assessment-results" else repeated(document)
         found += [f"{name}: two things have the id {value}" for value in sorted(twice)]
-        defined[name] = set(here) | {one for key, value in walk(document) if key == "party-uuids" for one in value}
+        defined[name] = set(here)
     for key, value in walk(documents.get("catalog", {})):
         if key == "controls":
             controls |= {control.get("id") for control in value}
@@ -141,6 +140,7 @@ def problems(documents):
                 found.append(f"{name}: {value} is no control of the catalog")
             if key in ("target-id", "statement-id") and statements and isinstance(value, str) and TOKEN.fullmatch(value) and value not in statements:
                 found.append(f"{name}: {value} is no statement of the catalog")
+        found += [f"{name}: {text}" for text in who(document)]
     found += selections(documents)
     return found
 
@@ -150,6 +150,17 @@ def repeated(document):
     here = [one["uuid"] for result in document.get("results", []) for kind in ("observations", "findings", "risks") for one in result.get(kind, [])
             if isinstance(one, dict) and "uuid" in one]
     return {value for value in here if here.count(value) > 1}
+
+
+def who(document):
+    """Roles and parties are those of the document's own metadata."""
+    metadata = document.get("metadata", {})
+    roles, parties = {one.get("id") for one in metadata.get("roles", [])}, {one.get("uuid") for one in metadata.get("parties", [])}
+    for key, value in walk(document):
+        if key == "role-id" and value not in roles:
+            yield f"role-id {value} names no role of its metadata"
+        if key == "party-uuids":
+            yield from (f"party-uuids {one} names no party of its metadata" for one in value if one not in parties)
 
 
 def resources(document):

@@ -4,6 +4,7 @@
 import copy
 import json
 import pathlib
+import shutil
 import tempfile
 import unittest
 
@@ -12,7 +13,7 @@ import model
 import oscal
 import oscal_rules
 from evidence import sha256_of
-from making import make, make_all, scenario_of
+from making import make, make_all, rewrite, scenario_of
 
 UNKNOWN = "00000000-0000-5000-8000-000000000000"
 BREAKS = {  # name → (document, change, what is said)
@@ -33,6 +34,11 @@ BREAKS = {  # name → (document, change, what is said)
     "a control that is not there": ("component-definition", lambda one: one["components"][0]["control-implementations"][0]["implemented-requirements"][0]
                                     .update({"control-id": "DP.9"}), "DP.9 is no control"),
     "a resource that is not there": ("assessment-plan", lambda one: one["import-ssp"].update(href="#" + UNKNOWN), "is no resource of its back matter"),
+    "a party that is not there": ("catalog", lambda one: one["metadata"]["responsible-parties"][0].update({"party-uuids": [UNKNOWN]}),
+                                  f"catalog: party-uuids {UNKNOWN} names no party of its metadata"),
+    "a party that only another document has": ("assessment-plan", lambda one: one["metadata"].pop("parties"), "names no party of its metadata"),
+    "a role that is not there": ("assessment-results", lambda one: one["metadata"]["responsible-parties"][0].update({"role-id": "auditor"}),
+                                 "assessment-results: role-id auditor names no role of its metadata"),
     "a digest that is none": ("assessment-results", lambda one: one["back-matter"]["resources"][0]["rlinks"][0]["hashes"][0].update(value="ab"), "value is 'ab'"),
     "two selections in one": ("assessment-plan", lambda one: one["reviewed-controls"]["control-selections"][0].update({"include-controls": [{"control-id": "DP.1"}]}),
                               "a selection has"),
@@ -47,6 +53,15 @@ def finding(results):
 
 def status(results):
     return finding(results)["target"]["status"]
+
+
+def begin(folder, when):
+    rewrite(folder, lambda entries: entries[0].update(began=when))
+
+
+def ids(document):
+    """Every identifier of a document, and every one that it refers to, in order."""
+    return oscal_rules.UUID.findall(json.dumps(document))
 
 
 class OscalTest(unittest.TestCase):
@@ -106,13 +121,40 @@ class OscalTest(unittest.TestCase):
         moved = [folder / "two" / one.name for one in folders]
         self.assertEqual(first, oscal.as_files(oscal.documents(model.of(moved))))
 
-    def test_another_run_gives_other_results_of_the_same_components(self):
+    def test_a_scenario_that_is_run_again_on_another_build_has_the_same_ids(self):
         folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
-        one, other = (oscal.documents(model.of([make(folder / name, observed=name)])) for name in ("one", "other"))
-        self.assertNotEqual(one["assessment-results"]["uuid"], other["assessment-results"]["uuid"])
-        self.assertEqual(one["catalog"]["uuid"], other["catalog"]["uuid"])
-        self.assertEqual([found["uuid"] for found in one["assessment-results"]["results"][0]["findings"]],
-                         [found["uuid"] for found in other["assessment-results"]["results"][0]["findings"]])
+        first = [make(folder / "real"), make(folder / "mutant", mutant="no_sealing")]
+        second = [make(folder / "again/real", commit="d" * 40, build="e", control="f", observed="seen later"),
+                  make(folder / "again/mutant", mutant="no_sealing", commit="d" * 40, control="f")]
+        for later in second:
+            begin(later, "2026-12-24T18:00:00+00:00")
+        one, other = (oscal.documents(model.of(folders)) for folders in (first, second))
+        self.assertNotEqual(one["assessment-results"], other["assessment-results"])
+        for name, document in one.items():
+            self.assertEqual(ids(document), ids(other[name]), name)
+
+    def test_two_runs_of_a_kind_are_numbered_by_when_they_began_and_a_copy_is_no_other_run(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        later, earlier = make(folder / "later", observed="later"), make(folder / "earlier", observed="earlier")
+        begin(earlier, "2026-11-27T02:00:00+01:00")
+        begin(later, "2026-11-27T01:30:00+00:00")
+        shutil.copytree(later, folder / "copy")
+        made = oscal.documents(model.of([later, earlier, folder / "copy"]))
+        self.assertEqual(oscal_rules.problems(made), [])
+        said = {one["uuid"]: one["description"] for one in made["assessment-results"]["results"][0]["observations"] if one["title"].startswith("S2.4:")}
+        self.assertEqual(list(said.values()), ["later", "earlier"])
+        [alone] = [one["uuid"] for one in oscal.documents(model.of([earlier]))["assessment-results"]["results"][0]["observations"]
+                   if one["title"].startswith("S2.4:")]
+        self.assertEqual(said[alone], "earlier")
+
+    def test_two_runs_that_began_in_one_second_are_two(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        folders = [make(folder / name, observed=name) for name in ("one", "other")]
+        for one in folders:
+            begin(one, "2026-11-27T02:00:00+00:00")
+        made = oscal.documents(model.of(folders))
+        self.assertEqual(oscal_rules.problems(made), [])
+        self.assertEqual(len(made["assessment-results"]["results"][0]["observations"]), 2 * len(scenario_of("S2").assertions))
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ Outcomes as {text(report.reference.baseline["id"])} numbers them; a blank cell i
 def cell_part(report, outcome, column):
     cell = report.cells[(outcome, column)]
     held = items([link(entry["assertion"], text(entry["assertion"])) for entry in cell.held], attributes=' class="inline"')
-    level = f" <small>evidence {text(cell.level)}, needed {text(report.reference.required[report.reference.kind(outcome)])}</small>" if cell.level else ""
+    level = f" <small>evidence {text(cell.level)}, needed {text(report.reference.needed(outcome))}</small>" if cell.level else ""
     shown = f'<div class="held"><span class="label">Holds:</span> {held}</div>' if held else ""
     lacking = items([text(reason) for reason in cell.reasons])
     return f'<div class="cell" id="cell-{text(outcome)}-{text(column)}"><h4>{text(column)} {badge(cell.verdict)}{level}</h4>{shown}{lacking}</div>'
@@ -126,14 +126,15 @@ def outcome_part(report, outcome):
             + f'<div class="cells">{cells}</div><p class="soft">See also: {text(maps)}.</p></section>')
 
 
-def runs_part(report):
+def runs_part(commit, runs):
     rows = [[text(run.name), text(run.began.strftime("%Y-%m-%d %H:%M:%S UTC")), f"{run.seconds:.0f} s", code(run.head["build"][:16]), text(run.head["seed"]),
-             text("as expected" if run.ended and run.ended["as_expected"] else "not as expected" if run.ended else "cut off")] for run in report.runs]
-    digests = {(bool(run.mutant), program): digest for run in report.runs for program, digest in run.programs.items()}
+             text("as expected" if run.ended and run.ended["as_expected"] else "not as expected" if run.ended else "cut off")] for run in runs]
+    digests = {(broken, program): digest for run in runs for broken, programs in ((True, run.head["control"]), (bool(run.mutant), run.programs))
+               for program, digest in programs.items()}
     programs = [[code(program), "mutants" if mutant else "under test", code(digest)] for (mutant, program), digest in sorted(digests.items())]
     return f"""
 <section id="evidence" aria-labelledby="head-evidence"><h2 id="head-evidence">Evidence</h2>
-<p>All runs are of commit {code(report.commit)}. This page was made from their <code>evidence.jsonl</code>, after the SHA-256 of every file that they
+<p>All runs are of commit {code(commit)}. This page was made from their <code>evidence.jsonl</code>, after the SHA-256 of every file that they
 name had been found as they say. A first party tested itself here, on one machine; no laboratory took part.</p>
 {table("Runs", ["Run", "Began", "Took", "Build", "Seed", "Ended"], rows)}
 {table("Programs", ["Program", "Build", "SHA-256"], programs)}
@@ -150,16 +151,13 @@ def lede(report):
             f"do not weigh the same. A technical outcome is met only when everything about it holds, good and hostile, and broken builds were noticed.")
 
 
-def page(report):
-    """The HTML text."""
+def frame(kind, title, over, told, contents, main):
+    """The HTML text around a <main>. `contents`: (id, HTML) of what it has, the first key leads to the first of them."""
     style = (places.HERE / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    title = "What Keystead shows, and what it does not"
-    contents = items([link("not-shown", "What could not be shown"), link("outcomes", "Outcome × component"),
-                      *(link(f"scenario-{name}", f"{text(name)} <span>{text(scenario.value['title'])}</span>") for name, scenario in report.scenarios.items()),
-                      link("by-outcome", "Outcome by outcome"), link("evidence", "Evidence")], "ol")
+    first, words = contents[0]
     return f"""<!doctype html>
-<html lang="en" data-page="report">
+<html lang="en" data-page="{kind}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -170,12 +168,25 @@ def page(report):
 </head>
 <body>
 {marks()}
-<a class="skip" href="#not-shown">To what could not be shown</a>
-<header><p class="over">Evidence report · {text(report.began.strftime("%d %B %Y"))} · commit {code(report.commit[:12])}</p>
-<h1>{title}</h1><p class="lede">{lede(report)}</p></header>
-<nav aria-label="Contents">{contents}</nav>
+<a class="skip" href="#{first}">To {words[0].lower() + words[1:]}</a>
+<header><p class="over">{over}</p>
+<h1>{title}</h1><p class="lede">{told}</p></header>
+<nav aria-label="Contents">{items([link(target, content) for target, content in contents], "ol")}</nav>
 <main>
-{not_shown(report)}
+{main}
+</main>
+</body>
+</html>
+"""
+
+
+def page(report):
+    """The HTML text."""
+    contents = [("not-shown", "What could not be shown"), ("outcomes", "Outcome × component"),
+                *((f"scenario-{name}", f"{text(name)} <span>{text(scenario.value['title'])}</span>") for name, scenario in report.scenarios.items()),
+                ("by-outcome", "Outcome by outcome"), ("evidence", "Evidence")]
+    over = f"Evidence report · {text(report.began.strftime('%d %B %Y'))} · commit {code(report.commit[:12])}"
+    return frame("report", "What Keystead shows, and what it does not", over, lede(report), contents, f"""{not_shown(report)}
 {matrix(report)}
 <section id="scenarios" aria-labelledby="head-scenarios"><h2 id="head-scenarios">Scenarios</h2>
 {"".join(scenario_part(report, run) for run in report.real.values())}
@@ -183,8 +194,4 @@ def page(report):
 <section id="by-outcome" aria-labelledby="head-by-outcome"><h2 id="head-by-outcome">Outcome by outcome</h2>
 {"".join(outcome_part(report, outcome) for outcome in report.reference.outcomes)}
 </section>
-{runs_part(report)}
-</main>
-</body>
-</html>
-"""
+{runs_part(report.commit, report.runs)}""")

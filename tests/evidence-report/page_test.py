@@ -83,6 +83,11 @@ class PageTest(unittest.TestCase):
         self.assertIn("S2.2a got through", part)
         self.assertIn("replay_window_off", part)
 
+    def test_an_adversary_at_no_process_is_in_the_picture_and_in_its_words(self):
+        figure = self.source[self.source.index('aria-label="Picture of S2"'):].split("</figure>")[0]
+        self.assertIn("<title>adv-platform: local, with nothing but its place</title>", figure.split("<figcaption")[0])
+        self.assertIn("adv-platform stands local, with nothing but its place", figure.split('id="picture-S2-words"')[1])
+
     def test_who_answers_for_what_is_there_for_every_process(self):
         for layer in ("Hardware", "Platform", "Software"):
             self.assertEqual(self.source.count(f'<th scope="col">{layer}</th>'), 2 * 2)

@@ -1,5 +1,6 @@
 """A scenario as a picture: processes by how far they are from whoever calls first, each product within its trust boundary,
-infrastructure apart, and where adversaries stand. All positions are computed; whatever a new scenario holds finds its place."""
+infrastructure apart, and where adversaries stand; below it all those who have nothing but a place. All positions are computed;
+whatever a new scenario holds finds its place."""
 
 import places  # noqa: F401
 import scenario as scenarios
@@ -10,6 +11,7 @@ ROOMY = 230  # of a lane alone in its row
 MANY = 3  # more of the same than this are drawn as one
 MOST_PRODUCTS = 4
 SHARED = "all"  # where a component stands that serves every product
+STANDS = {"local": "local", "remote": "remote", "network": "in the network"}
 
 
 def ranks(scenario):
@@ -49,6 +51,21 @@ class Node:
         self.inside = first["in_product"]
         self.height = 2 * LINE + 14 + LINE * len(self.tags)
         self.x = self.y = 0
+
+
+class Other:
+    """An adversary with neither a position nor files of a process: it is at none of them."""
+    height = 2 * LINE + 14
+
+    def __init__(self, name, stands):
+        self.name = name
+        self.stands = STANDS[stands]
+        self.title = f"{name}: {self.stands}, with nothing but its place"
+        self.x = self.y = 0
+
+
+def others(scenario):
+    return [Other(name, entry["stands"]) for name, entry in scenario.value["adversaries"].items() if not (entry.get("positions") or entry.get("files"))]
 
 
 def lane_of(scenario, name):
@@ -95,6 +112,21 @@ def lay_out(lanes):
     return bands
 
 
+def extent(nodes, bands):
+    """(width, height) of all processes with their boundaries."""
+    return (max(max(node.x for node in nodes) + WIDTH + 24, max(right for *_, right in bands) + 14),
+            max(top + deep for _, top, deep, _, _ in bands) + 8)
+
+
+def beside(scenario, width, below):
+    """The others in rows below everything, as many in each as there is room for."""
+    placed = others(scenario)
+    across = max(1, int(width - 28 + GAP) // (WIDTH + GAP))
+    for at, other in enumerate(placed):
+        other.x, other.y = 14 + at % across * (WIDTH + GAP), below + TOP + at // across * (other.height + GAP)
+    return placed
+
+
 def route(start, end, bands, shift):
     """A way from node to node that keeps to the gaps between columns and between lanes."""
     here, there = start.y + start.height / 2 + shift, end.y + end.height / 2 + shift
@@ -126,6 +158,14 @@ def draw_node(node):
     return "".join(parts) + "</g>"
 
 
+def draw_other(other):
+    x, y = other.x, other.y + 19
+    return (f'<g class="node outside other"><title>{text(other.title)}</title>'
+            f'<rect x="{x}" y="{other.y}" width="{WIDTH}" height="{other.height}" rx="9"/>'
+            f'<g class="adversary"><path d="M{x + 9} {y}l5 -9l5 9z"/><text x="{x + 23}" y="{y}">{text(shortened(other.name, 18))}</text></g>'
+            f'<text x="{x + 11}" y="{y + LINE}" class="what">{text(other.stands)}</text></g>')
+
+
 def draw(scenario):
     """The SVG element."""
     rank = ranks(scenario)
@@ -133,8 +173,7 @@ def draw(scenario):
     bands = lay_out(lanes)
     nodes = [node for columns in lanes.values() for group in columns.values() for node in group]
     where = {name: node for node in nodes for name in node.names}
-    width = max(max(node.x for node in nodes) + WIDTH + 24, max(right for *_, right in bands) + 14)
-    height = max(top + deep for _, top, deep, _, _ in bands) + 8
+    width, height = extent(nodes, bands)
     parts = []
     for lane, top, deep, left, right in bands:
         label = f"boundary of {lane}" if lane else "infrastructure, not trusted"
@@ -143,9 +182,14 @@ def draw(scenario):
     for path in ways(scenario, where, bands):
         parts.append(f'<path class="way" d="{path}" marker-end="url(#arrow-{text(scenario.id)})"/>')
     parts += [draw_node(node) for node in nodes]
+    if placed := beside(scenario, width, height):
+        parts.append(f'<text class="lane open" x="14" y="{height + 18:g}">others who act</text>')
+        parts += map(draw_other, placed)
+        height = placed[-1].y + Other.height + GAP
     name = text(scenario.id)
-    return (f'<svg class="picture{" wide" if width > 900 else ""}" role="img" aria-labelledby="picture-{name}-title picture-{name}-words" viewBox="0 0 {width} {height:g}" '
-            f'width="{width}" height="{height:g}"><title id="picture-{name}-title">{text(f"The processes of {scenario.id} and who calls whom")}</title>'
+    return (f'<svg class="picture{" wide" if width > 900 else ""}" role="img" aria-labelledby="picture-{name}-title picture-{name}-words" '
+            f'viewBox="0 0 {width} {height:g}" width="{width}" height="{height:g}">'
+            f'<title id="picture-{name}-title">{text(f"The processes of {scenario.id} and who calls whom")}</title>'
             f'<defs><marker id="arrow-{name}" viewBox="0 0 8 8" refX="6" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
             f'<path d="M0 0l8 4l-8 4z" class="head"/></marker></defs>{"".join(parts)}</svg>')
 
@@ -164,3 +208,8 @@ def in_words(scenario):
     if not scenario.links:
         return ["nobody calls anybody"]
     return [f"{', '.join(link['from'])} → {' → '.join([*link.get('through', []), link['to']])}" for link in scenario.links.values()]
+
+
+def others_in_words(scenario):
+    """Each adversary with nothing but its place, as a sentence."""
+    return [f"{other.name} stands {other.stands}, with nothing but its place" for other in others(scenario)]

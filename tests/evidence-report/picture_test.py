@@ -66,6 +66,50 @@ class PictureTest(unittest.TestCase):
         self.assertEqual(svg.count("adv-hub is here"), 2)
         self.assertEqual(svg.count("adv-hub has files"), 3)
 
+    def test_every_adversary_of_every_scenario_is_drawn(self):
+        apart = 0
+        for path in scenarios.all_files():
+            scenario = scenarios.load(path)
+            svg = picture.draw(scenario)
+            drawn_here = {words.split()[0] for node, _ in drawn(scenario)[0] for _, words in node.tags}
+            others = {other.name for other in picture.others(scenario)}
+            self.assertEqual(drawn_here | others, set(scenario.value["adversaries"]), path.name)
+            self.assertEqual(drawn_here & others, set(), path.name)
+            for name in others:
+                self.assertRegex(svg, f'<g class="node outside other"><title>{name}: .+, with nothing but its place</title>')
+                apart += 1
+        self.assertGreater(apart, 5)
+
+    def test_who_has_nothing_but_a_place_stands_outside_of_every_boundary_and_touches_nothing(self):
+        for path in scenarios.all_files():
+            scenario = scenarios.load(path)
+            nodes, bands = drawn(scenario)
+            boxes = [(left, top, right, top + deep) for _, top, deep, left, right in bands]
+            boxes += [(node.x, node.y, node.x + picture.WIDTH, node.y + node.height) for node, _ in nodes]
+            width, bottom = picture.extent([node for node, _ in nodes], bands)
+            placed = picture.beside(scenario, width, bottom)
+            self.assertEqual(len(placed), len(picture.others(scenario)))
+            for at, other in enumerate(placed):
+                one = (other.x, other.y, other.x + picture.WIDTH, other.y + other.height)
+                self.assertLessEqual(one[2], width, path.name)
+                for box in [*boxes, *((two.x, two.y, two.x + picture.WIDTH, two.y + two.height) for two in placed[at + 1:])]:
+                    self.assertTrue(one[2] <= box[0] or box[2] <= one[0] or one[3] <= box[1] or box[3] <= one[1], f"{path.name}: {other.name}")
+
+    def test_many_with_nothing_but_a_place_go_into_rows(self):
+        scenario = with_many(0)
+        for at in range(9):
+            scenario.value["adversaries"][f"adv-{at}"] = {"is": "one of many", "stands": "remote"}
+        svg = picture.draw(scenario)
+        width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+        places_of = {(float(x), float(y)) for x, y in re.findall(r'class="node outside other"><title>[^<]+</title><rect x="([\d.]+)" y="([\d.]+)"', svg)}
+        self.assertEqual(len(places_of), 10)
+        self.assertGreater(len({y for _, y in places_of}), 1)
+        self.assertTrue(all(x + picture.WIDTH <= width and y < height for x, y in places_of))
+
+    def test_who_has_nothing_but_a_place_is_said_in_words(self):
+        self.assertEqual(picture.others_in_words(scenarios.load(scenarios.find("S1"))), ["adv-lan stands in the network, with nothing but its place"])
+        self.assertEqual(picture.others_in_words(scenarios.load(scenarios.find("C2"))), [])
+
     def test_callers_stand_left_of_whom_they_call(self):
         for path in scenarios.all_files():
             scenario = scenarios.load(path)

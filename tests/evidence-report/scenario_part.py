@@ -31,16 +31,24 @@ def seen_on_mutants(report, assertion):
 
 def assertion_part(report, run, assertion):
     entry = run.entry(assertion["id"])
+    met = run.verdicts()[assertion["id"]] == "MET"
+    rows = [("If it ever fails" if met else "How to mend", mend(run.scenario, assertion, entry))]
+    rows += [("It can fail", told) for told in seen_on_mutants(report, assertion)]
+    rows.append(("Counts for", ", ".join(link(f"outcome-{outcome}", text(f"{outcome} {'+'.join(components)}"))
+                                         for outcome, components in assertion["outcomes"].items())))
+    return assertion_section(run, assertion, rows)
+
+
+def assertion_section(run, assertion, more):
+    """What was expected and seen, `more` as (name, HTML), and the evidence."""
+    entry = run.entry(assertion["id"])
     verdict = run.verdicts()[assertion["id"]]
     rows = [("Expected", text(entry["expected"]))]
     if entry["observed"]:
         rows.append(("Observed", text(entry["observed"])))
     if entry["reason"]:
         rows.append(("Why not" if verdict != "NOT_APPLICABLE" else "Why", text(entry["reason"])))
-    rows.append(("If it ever fails" if verdict == "MET" else "How to mend", mend(run.scenario, assertion, entry)))
-    rows += [("It can fail", told) for told in seen_on_mutants(report, assertion)]
-    rows.append(("Counts for", ", ".join(link(f"outcome-{outcome}", text(f"{outcome} {'+'.join(components)}"))
-                                         for outcome, components in assertion["outcomes"].items())))
+    rows += more
     if entry["files"]:
         rows.append(("Evidence", items([f"{code(file['path'])} <small>SHA-256 {code(file['sha256'])}</small>" for file in entry["files"]])))
     body = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
@@ -84,6 +92,16 @@ def adversaries(scenario):
     return told
 
 
+def figure(scenario):
+    name = text(scenario.id)
+    others = items([text(words) for words in picture.others_in_words(scenario)])
+    others = others and f"<p>Below, at no process:</p>{others}"
+    return f"""<figure><div class="scroll" role="region" tabindex="0" aria-label="Picture of {name}">{picture.draw(scenario)}</div>
+<figcaption id="picture-{name}-words"><p>Dashed: a product's trust boundary · ▲ an adversary stands there · ■ an adversary has files from there.
+Calls go along the arrows:</p>
+{items([text(words) for words in picture.in_words(scenario)])}{others}</figcaption></figure>"""
+
+
 def cell_rows(report, name):
     rows = []
     columns = [column for column in report.columns if column in report.scenarios[name].columns]
@@ -111,9 +129,7 @@ def scenario_part(report, run):
 <h3 id="head-{name}"><span class="id">{name}</span> {text(scenario.value["title"])}</h3>
 <p>{text(scenario.value["about"].strip())}</p>
 <p class="soft">{len(scenario.assertions)} assertions: {summary}.</p>
-<figure><div class="scroll" role="region" tabindex="0" aria-label="Picture of {name}">{picture.draw(scenario)}</div>
-<figcaption id="picture-{name}-words"><p>Dashed: a product's trust boundary · ▲ an adversary stands there · ■ an adversary has files from there. Calls go along the arrows:</p>
-{items([text(words) for words in picture.in_words(scenario)])}</figcaption></figure>
+{figure(scenario)}
 <h4>Adversaries</h4>{items(adversaries(scenario))}
 <h4>What {name} does not show</h4>{items(unshown(scenario))}
 <h4>What came out</h4>{cell_rows(report, scenario.id)}

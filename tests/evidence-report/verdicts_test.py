@@ -5,24 +5,30 @@ import dataclasses
 import pathlib
 import tempfile
 import unittest
+from unittest import mock
 
 import verdicts
 import model
-from making import make, make_all
+import making
+from making import make, make_all, scenario_of
 from verdicts import Mutant, over_all, scenario_cell
 
 KILLED = Mutant("S", "off", ["S.1"], "something is off", "killed", "exactly S.1 failed on it")
 
 
-def entry(name, verdict="MET", polarity="negative", scenario="S"):
-    return {"assertion": name, "verdict": verdict, "polarity": polarity, "reason": "" if verdict == "MET" else "because", "scenario": scenario}
+def entry(name, verdict="MET", polarity="negative", scenario="S", level="E3"):
+    return {"assertion": name, "verdict": verdict, "polarity": polarity, "reason": "" if verdict == "MET" else "because", "scenario": scenario, "level": level}
 
 
 GOOD = [entry("S.1"), entry("S.2", polarity="positive")]
 
 
-def judged(entries, mutants=(KILLED,), technical=True):
-    return scenario_cell("DP.3", "APP", "S", list(entries), list(mutants), technical)
+def at(level):
+    return [entry("S.1", level=level), entry("S.2", polarity="positive")]
+
+
+def judged(entries, mutants=(KILLED,), needed="E4"):
+    return scenario_cell("DP.3", "APP", "S", list(entries), list(mutants), needed)
 
 
 class CellTest(unittest.TestCase):
@@ -53,7 +59,16 @@ class CellTest(unittest.TestCase):
         self.assertEqual(judged([entry("S.1", polarity="positive"), entry("S.2")]).verdict, "PARTIAL")
 
     def test_documents_need_no_mutant(self):
-        self.assertEqual(judged(GOOD, [], technical=False).verdict, "MET")
+        self.assertEqual(judged(GOOD, [], needed="E1").verdict, "MET")
+
+    def test_what_is_shown_below_the_level_that_is_needed_keeps_it_from_met(self):
+        for level, needed, verdict in (("E2", "E4", "PARTIAL"), ("E2", "E3", "PARTIAL"), ("E3", "E3", "MET"), ("E0", "E1", "PARTIAL"), ("E1", "E1", "MET")):
+            cell = judged(at(level), needed=needed)
+            self.assertEqual(cell.verdict, verdict, (level, needed))
+            self.assertEqual(f"S.1 shows it at {level}, where {needed} is needed" in cell.reasons, verdict == "PARTIAL")
+
+    def test_its_level_is_that_of_the_weakest_line(self):
+        self.assertEqual([judged(at(level)).level for level in ("E1", "E2", "E3")], ["E1", "E2", "E4"])
 
     def test_one_failure_decides(self):
         self.assertEqual(judged([*GOOD, entry("S.3", "NOT_MET"), entry("S.4", "ERROR")]).verdict, "NOT_MET")
@@ -133,9 +148,44 @@ class GuardTest(unittest.TestCase):
         with self.assertRaisesRegex(verdicts.BrokenRule, "without a killed mutant"):
             self.guard(judged(GOOD), killers={})
 
+    def test_a_met_below_the_level_of_its_kind_is_refused(self):
+        for outcome, level, good in (("DP.3", "E2", False), ("IQR.1a", "E2", False), ("IQR.1a", "E3", True), ("DOC.1a", "E0", False), ("DOC.1a", "E1", True)):
+            for killers in ({}, {"S.1": ["off"]}) if outcome != "DP.3" else ({"S.1": ["off"]},):
+                cell = dataclasses.replace(judged(at(level), needed="E0"), outcome=outcome, killers=killers)
+                if good:
+                    self.guard(cell)
+                    continue
+                with self.assertRaisesRegex(verdicts.BrokenRule, f"{outcome} APP in S is MET at {level}, where E[1-4] is needed"):
+                    self.guard(cell, level="E4")
+
     def test_a_met_over_a_failure_is_refused(self):
         with self.assertRaisesRegex(verdicts.BrokenRule, "not all of its assertions"):
             self.guard(judged([*GOOD, entry("S.3", "NOT_MET")]))
+
+
+class RefusedTest(unittest.TestCase):
+    """A judge that forgets what is lacking: the program writes nothing, and says which cell."""
+
+    def refused(self, forgets, said, absent=()):
+        """`absent`: the polarity of which no assertion applies."""
+        away = {one["id"]: ("NOT_APPLICABLE", "", "rule: r; here: i; so it is") for one in scenario_of("S2").runnable() if one["polarity"] in absent}
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        real = make(folder / "real", verdicts=away)
+        with mock.patch.object(verdicts, "what_lacks", forgets):
+            code, told = making.report(real, "--html", folder / "made/report.html", "--oscal", folder / "made/oscal")
+        self.assertEqual(code, 2)
+        self.assertRegex(told, f"^refused: [A-Z]+.* in S2 is MET without {said}\n$")
+        self.assertFalse((folder / "made").exists())
+
+    def test_a_met_without_a_negative_case_ends_the_program(self):
+        self.refused(lambda *_: [], "a negative case", absent=["negative"])
+
+    def test_a_met_without_a_positive_case_ends_the_program(self):
+        self.refused(lambda *_: [], "a positive case", absent=["positive"])
+
+    def test_a_met_without_a_killed_mutant_ends_the_program(self):
+        asks = verdicts.what_lacks
+        self.refused(lambda cell, counted, mutants, _: asks(cell, counted, mutants, "E3"), "a killed mutant")
 
 
 class ReportTest(unittest.TestCase):
@@ -158,7 +208,9 @@ class ReportTest(unittest.TestCase):
         report = model.of(make_all(self.folder))
         self.assertEqual({mutant.state for mutant in report.mutants}, {"killed"})
         self.assertEqual(report.by_scenario[("S2", "DP.3", "APP")].level, "E4")
-        self.assertEqual(report.by_scenario[("S2", "IAC.2c", "APP")].level, "E3")
+        named = {name for mutant in report.mutants for name in mutant.fails}
+        for key, cell in report.by_scenario.items():
+            self.assertEqual(cell.level, "E4" if named & {entry["assertion"] for entry in cell.entries} else "E3", key)
 
     def test_a_mutant_on_which_more_fails_than_is_named_is_not_killed(self):
         broken = {"S2.4": ("NOT_MET", "other streams", "expected the same")}

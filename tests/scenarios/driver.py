@@ -14,6 +14,9 @@ from harness import Failure, Stack, wait_until
 from wiring import Canary, Wired
 
 CONTROL = "no_sealing"
+# What a run may start besides the processes of its file: what issues and revokes, what attacks, and what judges.
+STARTED = ("keystead-admin", "keystead-hostile-host", "keystead-hostile-tenant", "keystead-issue", "keystead-load", "keystead-revoke",
+           "keystead-stolen-keys")
 
 
 class Control:
@@ -79,6 +82,17 @@ class Run:
 
     def new_readings(self, count=2, patience=40, without=()):
         new_readings(self.wired, count, patience, without)
+
+    def a_word_later(self, watch, devices, but, seconds=40):
+        """Each of these devices has signed once more for what it sends: what would be confirmed with it is by now. `but`: streams that are not
+        theirs."""
+        mark = watch.events.mark()
+        own = {device: next(entry["stream"] for entry in reversed(watch.records("readings", device)) if entry["stream"] not in but) for device in devices}
+
+        def silent():
+            confirmed = {entry["stream"] for entry in watch.events.find("confirmed", None, mark)}
+            return [device for device, stream in own.items() if stream not in confirmed]
+        self.within(lambda: not silent(), seconds, lambda: f"no further word of {', '.join(silent())}")
 
     @staticmethod
     def within(condition, seconds, observed):
@@ -172,7 +186,13 @@ def check_registered(scenario):
         raise ValueError(f"{scenario.id}: no function for {without or 'none'}; functions without an assertion: {unused or 'none'}")
 
 
-def identity(scenario, bins, root, mutant):
-    programs = [process["program"] for process in scenario.processes.values()]
-    build, digests = evidence.build_of(bins, programs)
-    return {"build": build, "commit": evidence.commit_of(root), "seed": scenario.value["seed"], "mutant": mutant or ""}, digests
+def programs_in(bins, scenario):
+    """Those of a build that a run may start. Of the ones that are no processes some may not be built: who wants them then fails."""
+    return [process["program"] for process in scenario.processes.values()] + [name for name in STARTED if (pathlib.Path(bins) / name).exists()]
+
+
+def identity(scenario, bins, control_bins, root, mutant):
+    """(what every line carries, program → SHA-256, the same of the control's programs)."""
+    build, digests = evidence.build_of(bins, programs_in(bins, scenario))
+    control = evidence.build_of(control_bins, programs_in(control_bins, scenario))[1]
+    return {"build": build, "commit": evidence.commit_of(root), "seed": scenario.value["seed"], "mutant": mutant or ""}, digests, control

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """How a run is judged: what an assertion's end means, and when a run, or a run on a mutant, is as expected."""
 
+import importlib
 import pathlib
+import re
+import sys
 import tempfile
 import unittest
 import xml.etree.ElementTree as xml
 
 import driver
 import evidence
+import paths
 import registry
 import report
 import scenario
@@ -65,6 +69,61 @@ class ConcludeTest(unittest.TestCase):
         self.assertEqual(results["S2.7"][0], "NOT_RUN")
         self.assertFalse(driver.as_expected(self.scenario, results, None)[0])
         self.assertFalse(driver.as_expected(self.scenario, results, "no_sealing")[0])
+
+
+class IdentityTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.scenario = scenario.load(scenario.find("S2"))
+        self.processes = {process["program"] for process in self.scenario.processes.values()}
+        for build in ("dev", "mutants"):
+            (self.folder / build).mkdir()
+            for program in (*self.processes, *driver.STARTED, "keystead-make-corpus"):
+                (self.folder / build / program).write_text(build + program, encoding="ascii")
+
+    def identity(self):
+        return driver.identity(self.scenario, self.folder / "dev", self.folder / "mutants", self.folder, "")
+
+    def test_another_program_that_judges_is_another_build(self):
+        before, digests, _ = self.identity()
+        self.assertEqual(set(digests), {*self.processes, *driver.STARTED})
+        for program in driver.STARTED:
+            (self.folder / "dev" / program).write_text("another", encoding="ascii")
+            after, now, _ = self.identity()
+            self.assertNotEqual(after["build"], before["build"], program)
+            self.assertNotEqual(now[program], digests[program])
+            before, digests = after, now
+
+    def test_another_control_is_noticed_too(self):
+        first, digests, control = self.identity()
+        (self.folder / "mutants/keystead-backend").write_text("another", encoding="ascii")
+        second, same, other = self.identity()
+        self.assertEqual((second, same), (first, digests))
+        self.assertNotEqual(other, control)
+
+    def test_what_nobody_starts_may_be_rebuilt(self):
+        before = self.identity()
+        (self.folder / "dev/keystead-make-corpus").write_text("another", encoding="ascii")
+        self.assertEqual(self.identity(), before)
+
+    def test_what_judges_need_not_be_built_where_no_assertion_wants_it(self):
+        (self.folder / "dev/keystead-load").unlink()
+        self.assertNotIn("keystead-load", self.identity()[1])
+
+    def test_every_program_that_a_run_may_start_is_in_the_digest(self):
+        for path in scenario.all_files():
+            importlib.import_module(f"checks.{path.stem.lower()}")
+        folders = [folder for folder in paths.ROOT.iterdir() if folder.is_dir() and folder.name not in ("build", ".git")]
+        known = {name for folder in folders for path in folder.rglob("CMakeLists.txt")
+                 for name in re.findall(r"keystead_program\((keystead-[a-z-]+)", path.read_text(encoding="utf-8"))}
+        self.assertGreater(len(known), 10)
+        named = set()
+        for path in {pathlib.Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}:
+            if path.is_relative_to(paths.ROOT) and not path.name.endswith("_test.py"):
+                named |= known & set(re.findall(r'"(keystead-[a-z-]+)"', path.read_text(encoding="utf-8")))
+        only_in_the_demonstration = {"keystead-storage-crash"}
+        processes = {process["program"] for path in scenario.all_files() for process in scenario.load(path).processes.values()}
+        self.assertEqual(named - only_in_the_demonstration - processes, set(driver.STARTED))
 
 
 class ExpectedTest(unittest.TestCase):

@@ -44,9 +44,10 @@ def commit_of(root):
 
 
 class Writer:
-    """`identity`: what every line carries (build, commit, seed, mutant …)."""
+    """`identity`: what every line carries (build, commit, seed, mutant …). `programs`, `control`: program → SHA-256, of the build under
+    test and of the one without protection."""
 
-    def __init__(self, folder, scenario, identity, programs=None):
+    def __init__(self, folder, scenario, identity, programs=None, control=None):
         self.folder = pathlib.Path(folder)
         (self.folder / "files").mkdir(parents=True, exist_ok=True)
         self.path = self.folder / "evidence.jsonl"
@@ -55,7 +56,7 @@ class Writer:
         self.started = time.monotonic()
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._line({"line": "run", "scenario": scenario.id, "file": pathlib.Path(scenario.path).name, "file_sha256": sha256_of(scenario.path),
-                    "programs": programs or {}, "title": scenario.value["title"], "columns": scenario.columns,
+                    "programs": programs or {}, "control": control or {}, "title": scenario.value["title"], "columns": scenario.columns,
                     "began": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")})
         for assertion in scenario.assertions:
             self._verdict(assertion, "NOT_RUN", "", NOT_YET, [])

@@ -42,8 +42,6 @@ def list_all():
 
 def run(arguments):
     scenario = load(arguments.scenario)
-    if arguments.mutant and arguments.html:
-        sys.exit("error: a mutant alone has no page: run it with --out, and name its folder to scripts/scenario report beside that of the real build")
     if arguments.mutant and arguments.mutant not in scenario.mutants:
         sys.exit(f"error: {scenario.id} names no assertion for the mutant {arguments.mutant}; it does for {', '.join(scenario.mutants)}")
     bins = pathlib.Path(arguments.control_bins) if arguments.mutant else harness.bin_dir()
@@ -51,11 +49,11 @@ def run(arguments):
         for program in {process["program"] for process in scenario.processes.values()}:
             if not (folder / program).exists():
                 sys.exit(f"error: {folder}/{program} is missing: run scripts/scenario without --no-build")
-    identity, digests = driver.identity(scenario, bins, paths.ROOT, arguments.mutant)
+    identity, *programs = driver.identity(scenario, bins, arguments.control_bins, paths.ROOT, arguments.mutant)
     out = pathlib.Path(arguments.out) if arguments.out else pathlib.Path(tempfile.mkdtemp(prefix=f"keystead-evidence-{scenario.id}-"))
     if (out / "evidence.jsonl").exists():
         sys.exit(f"error: {out} holds the evidence of another run: name an empty folder")
-    writer = evidence.Writer(out, scenario, identity, digests)
+    writer = evidence.Writer(out, scenario, identity, *programs)
     print(f"{scenario.id}: {scenario.value['title']}")
     print(report.wrapped("   ", scenario.value["about"].strip(), 3), flush=True)
     if arguments.mutant:
@@ -68,7 +66,7 @@ def run(arguments):
                                 lambda *verdict: print(report.verdict_line(*verdict), flush=True), arguments.manipulations)
     seconds = time.monotonic() - started
     passed, wrong = driver.as_expected(scenario, results, arguments.mutant)
-    if driver.identity(scenario, bins, paths.ROOT, arguments.mutant)[1] != digests:
+    if [*driver.identity(scenario, bins, arguments.control_bins, paths.ROOT, arguments.mutant)[1:]] != programs:
         passed, wrong = False, ["the programs were replaced while the scenario ran: run it again", *wrong]
     writer.end(passed)
     report.junit(scenario, results, seconds, out / "junit.xml", arguments.mutant, wrong)
@@ -81,9 +79,13 @@ def run(arguments):
     if passed:
         print(f"{scenario.id}: as expected" + (f": {arguments.mutant} was noticed by exactly {', '.join(scenario.mutants[arguments.mutant]['fails'])}"
                                                if arguments.mutant else ""))
-    reported = not arguments.html or subprocess.run([sys.executable, "-B", paths.ROOT / "tests/evidence-report/make_report.py", out, "--html", arguments.html],
-                                                    check=False).returncode == 0
-    return 0 if passed and reported else 1
+    return 0 if passed and (not arguments.html or write_page(out, arguments.html, arguments.mutant)) else 1
+
+
+def write_page(out, html, mutant):
+    """Whether the page of a run could be made of its evidence."""
+    command = [sys.executable, "-B", paths.ROOT / "tests/evidence-report/make_report.py", out, "--html", html, *(["--mutant-alone"] if mutant else [])]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def main():

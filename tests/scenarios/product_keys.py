@@ -40,7 +40,12 @@ def ring_of(owner, folder, state=None):
 def held_keys(app):
     """(epoch secret, {topic: reading key}, topics of single senders' keys) that an app keeps: who is no full member has no secret."""
     (_, content, _), _ = demo_keys.decode(pathlib.Path(app.state, "member").read_bytes())
-    _, secret, topics, senders = demo_keys.decode(demo_keys.decode(content)[0][7])[0]
+    return keys_in(content)
+
+
+def keys_in(member):
+    """The same of a member as it is kept, whoever keeps it."""
+    _, secret, topics, senders = demo_keys.decode(demo_keys.decode(member)[0][7])[0]
     return secret, dict(topics), {topic for _, topic, _, _ in senders}
 
 

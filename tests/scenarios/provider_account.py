@@ -5,8 +5,8 @@ import os
 from product import PROVIDER, Leaf
 
 
-def operator(wired):
-    return Leaf(os.path.join(wired.pki_at("backend").folder, "provider", "operator", "ops"), f"spiffe://{PROVIDER}/operator/ops")
+def operator(wired, backend="backend"):
+    return Leaf(os.path.join(wired.pki_at(backend).folder, "provider", "operator", "ops"), f"spiffe://{PROVIDER}/operator/ops")
 
 
 def administer(wired, *words, leaf=None, check=True):

@@ -1,13 +1,13 @@
 """One backend for the customers of several manufacturers: instantiations founded by a generator beside those that live, what of them
 is stored, what their owners see of it, and what somebody of another tenant tries (keystead-hostile-tenant)."""
 
+import collections
 import concurrent.futures
 import json
 import os
 import pathlib
-import re
 
-from harness import ROOT
+from interface import interface
 from product import Leaf
 from product_keys import ring_of
 
@@ -112,19 +112,9 @@ def places_of(rows, live=()):
     return out
 
 
-def rpcs_by_service():
-    """Service → how many RPCs it has, read from the interface itself."""
-    counts = {}
-    for path in sorted((ROOT / "proto/keystead/v1").glob("*.proto")):
-        text = re.sub("//.*", "", path.read_text(encoding="utf-8"))
-        for name, body in re.findall(r"^service (\w+) \{(.*?)^\}", text, re.MULTILINE | re.DOTALL):
-            counts[name] = len(re.findall(r"\brpc ", body))
-    return counts
-
-
 def expected_cells(callers, served):
     """How many lines `attack` must give, from the interface and from who asks for what alone. `served`: the backend's services."""
-    counts = {name: count for name, count in rpcs_by_service().items() if name in served and name not in BY_PROOF}
+    counts = collections.Counter(call.service for call in interface().calls if call.service in served and call.service not in BY_PROOF)
     to_places = sum(count for name, count in counts.items() if name in TO_PLACES)
     others = sum(count for name, count in counts.items() if name not in TO_PLACES)
     return sum(others + to_places * len(places) for _, victims in callers for _, places in victims)

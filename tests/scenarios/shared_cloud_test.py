@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What S6 judges by, without processes: where one could write, how many cells there must be, and what is wrong with one."""
 
+import collections
 import unittest
 
 import paths  # noqa: F401
-import shared_cloud
 from checks import s6
+from interface import interface
 from shared_cloud import Instantiation, expected_cells, places_of, rows_of
 
 
@@ -37,7 +38,7 @@ class CellsTest(unittest.TestCase):
         self.callers = [(None, [(one, ["a", "b", "c"]), (one, ["a"])])]
 
     def test_the_interface_says_how_many_there_must_be(self):
-        counts = shared_cloud.rpcs_by_service()
+        counts = collections.Counter(call.service for call in interface().calls)
         self.assertEqual((counts["Transport"], counts["Registry"], counts["Observer"]), (2, 2, 1))
         others = counts["Registry"] + counts["TenantAdmin"]
         self.assertEqual(expected_cells(self.callers, s6.SERVED), 2 * others + (counts["Transport"] + counts["Observer"]) * 4)

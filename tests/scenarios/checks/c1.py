@@ -7,7 +7,10 @@ from battle import Battle, Fight, fight_in_waves, judge, the_owner_is_obeyed
 from demo_attacks import Injection
 from demo_cose import held_under_keys, repetitions
 from harness import Failure, wait_until
+from home import App
+from newcomers import cloned, meddled_with, photographed
 from registry import assertion, expect
+from scenario import GUEST
 from watched import fields
 
 CLASSES = ("read", "modify", "replay", "reorder", "splice")
@@ -140,6 +143,7 @@ def the_seal_binds_every_field(run):
 
 @assertion("C1.3c")
 def no_nonce_repeats(run):
+    run.new_readings(20)
     records, again, sealed = 0, [], {}
     for owner in run.wired.products.values():
         held = held_under_keys(owner.app.call("raw", "--last", "200", hop=run.wired.hops[owner.backend]))
@@ -174,3 +178,20 @@ def what_leaks_is_measured(run):
     expect(leak["records"] > 0 and all(seen.values()) and leak["instantiations"] == 2, f"the equipment saw {leak}", [file])
     return (f"in {leak['seconds']} s the balancers saw {leak['records']} records of {leak['smallest']} to {leak['largest']} bytes, their times, and "
             f"{leak['instantiations']} instantiations, {leak['senders']} senders, {leak['topics']} topics, {leak['streams']} streams by identifier"), [file]
+
+
+@assertion("C1.6a")
+def joining_is_attacked(run):
+    return meddled_with(run, "C1.6a", run.wired.products["acme"], "thermo", run.adversary("adv-lan").position("lan-balancers"), "acme-device-gateway")
+
+
+@assertion("C1.6b")
+def a_photographed_label_opens_nothing(run):
+    owner = run.wired.products["acme"]
+    thief = App(run.stack, run.wired.pki_of(owner.tenant), owner.tenant, "thief", run.wired.hops[owner.backend], place=run.wired.place(GUEST))
+    return photographed(run, owner, "thermo", thief)
+
+
+@assertion("C1.6c")
+def a_clone_is_noticed(run):
+    return cloned(run, "C1.6c", run.wired.products["acme"], "thermo", run.adversary("adv-thief"))

@@ -2,13 +2,12 @@
 
 import pathlib
 import random
-import re
 import shutil
 
 import yaml
 
 from demo_canary import Search
-from harness import ROOT
+from interface import interface
 from provider_account import administer
 from registry import assertion, expect
 
@@ -143,25 +142,19 @@ def an_erased_instantiations_keys_go(run):
     return f"before, {before[0]} of its records open at rest; after, none, in the dump made before neither; {after[1]} of others stay", [file]
 
 
+OF_EQUIPMENT = ("InfraControl",)  # services that neither backend nor gateway has
 # Answers that are of one tenant, although the request does not name it, and why.
 OF_ONE = {"FetchRevocationsRequest": "the caller's own tenant, by its certificate", "AwaitRequest": "one mailbox, by a name that is random"}
 
 
 def spans_tenants():
-    """RPCs that a backend or gateway serves, whose answer can hold bytes of somebody and whose request does not say of which
+    """Calls that a backend or gateway serves, whose answer can hold bytes of somebody and whose request does not say of which
     tenant; how many there are of all, and with bytes in the answer."""
-    paths = [path for path in sorted((ROOT / "proto/keystead/v1").glob("*.proto")) if path.name != "infra.proto"]
-    text = "\n".join(re.sub("//.*", "", path.read_text(encoding="utf-8")) for path in paths)
-    messages = dict(re.findall(r"^message (\w+) \{(.*?)\}", text, re.MULTILINE | re.DOTALL))
-    rpcs = re.findall(r"rpc (\w+)\((?:stream )?(\w+)\) returns \((?:stream )?(\w+)\)", text)
-
-    def holds_bytes(name):
-        body = messages.get(name, "")
-        inner = [kind for kind in re.findall(r"^\s*(?:repeated )?(\w+) \w+ = ", body, re.MULTILINE) if kind in messages and kind != name]
-        return "bytes " in body or any(holds_bytes(kind) for kind in inner)
-    carrying = [(name, request) for name, request, answer in rpcs if holds_bytes(answer)]
-    wide = [name for name, request in carrying if "string tenant" not in messages[request] and request not in OF_ONE]
-    return wide, len(rpcs), len(carrying)
+    of = interface()
+    calls = [call for call in of.calls if call.service not in OF_EQUIPMENT]
+    carrying = [call for call in calls if of.holds_bytes(call.answer)]
+    wide = [call.name for call in carrying if not of.names_tenant(call.request) and call.request.rsplit(".", 1)[-1] not in OF_ONE]
+    return wide, len(calls), len(carrying)
 
 
 @assertion("C3.5")

@@ -11,7 +11,7 @@ from battle import Battle, Fight, fight_commands, fight_out, judge
 from demo_canary import Search
 from handshake import refuses
 from product import Pki
-from product_keys import held_keys, hits_in, holds_nothing, keys_of_product
+from product_keys import held_keys, hits_in, holds_nothing, keys_in, keys_of_product
 from registry import assertion, expect
 from sockets import doors, peers
 from stranger import served
@@ -59,7 +59,14 @@ def root_reads_nothing(run):
     owner = run.wired.products["A"]
     keys = keys_of_product(owner)
     searched, _ = holds_nothing(run, "adv-gwroot", of_root(run), keys, owner.app, ("gateway-a", "gw-root"))
-    return f"{searched / 1e6:.0f} MB of the gateway's were searched for the text and {len(keys)} keys: none; with sealing off the text is there"
+    members = [path for folder in of_root(run) for path in folder.rglob("member")]
+    expect(members, "what the gateway keeps as a member is not found")
+    # A key that was derived for it alone is none of the phone's, and a search for those would not find it.
+    for path in members:
+        secret, topics, senders = keys_in(path.read_bytes())
+        expect(not secret and not topics and not senders, f"the gateway was given the secret: {bool(secret)}; keys of {sorted({*topics, *senders})}")
+    return (f"{searched / 1e6:.0f} MB of the gateway's were searched for the text and {len(keys)} keys: none; as a member it was given no key; with sealing off "
+            "the text is there")
 
 
 @assertion("S3.5a")

@@ -324,8 +324,8 @@ def k_stolen_forge_k(run):
         file = run.keep("S3b.2a.json", curve)
         expect(victims == sorted(STOLEN[:count]), f"with {count} stolen, readings of {', '.join(victims)} were forged", [file])
         expect(len(shown) == count and not shown & alarmed, f"with {count} stolen, {len(shown)} records were shown", [file])
-    run.new_readings(1)  # and whatever they confirm meanwhile
     streams = {one["stream"] for one in everything}
+    run.a_word_later(plant(run).watch, STOLEN, streams)
     confirmed = [entry for entry in plant(run).watch.events.find("confirmed") if entry["stream"] in streams]
     confirmed += [entry for entry in plant(run).watch.records() if entry["stream"] in streams and entry["confirmed"]]
     expect(not confirmed, f"confirmed although forged: {confirmed[:2]}", [file])
@@ -419,6 +419,7 @@ def the_impossible_is_named_and_left_out(run):
 def an_operator_sees_and_changes_nothing(run):
     owner, operator = plant(run), run.wired.apps["operator"]
     known = members(run)
+    done = {name: len(device.process.log.find("command_done")) for name, device in owner.devices.items()}
     run.within(lambda: {entry["device"] for entry in operator.watching.records("readings")} == set(known), COMES_BACK, "the operator does not see every sensor")
     told = []
     label = owner.devices["sensor-01"].label
@@ -436,8 +437,11 @@ def an_operator_sees_and_changes_nothing(run):
               for member in known.values()]
     refused = publish(run, operator.leaf, "as-operator", groups)
     expect(len(refused) == len(groups), f"of {len(groups)} commands of the operator the base station refused {len(refused)}")
+    run.new_readings(1, without=STOLEN[:1])
+    moved = [name for name, device in owner.devices.items() if len(device.process.log.find("command_done")) != done[name]]
+    expect(not moved, f"{', '.join(moved)} did something")
     return (f"it shows {len(known)} sensors; its program refuses {', '.join(told)}; of {len(groups)} commands under its certificate the base station "
-            f"took none: {next(iter(refused.values()))}; it holds {len(topics)} reading keys")
+            f"took none, and no sensor did anything: {next(iter(refused.values()))}; it holds {len(topics)} reading keys")
 
 
 @assertion("S3b.6c")

@@ -18,15 +18,19 @@ from harness import wait_until
 from network import Capture
 from outage import taken_between, utc
 from product_keys import holds_nothing, keys_of
+from provider_account import operator
 from registry import assertion, expect
 from scenario import LAYERS, outcomes
 from sockets import has_none, peers
+from stranger import Stranger, publication
 from tls_client import Forger, s_client
 from trap import Trap, nobody_spoke
+from watched import fields
 
 LINKS = ("p3-device", "p3-app")
 COMES_BACK = 60  # seconds: whoever was refused several times waits for up to half of it
 OUTAGE = 5  # seconds
+PERMISSION_DENIED = 7  # google.rpc.Code
 UNANSWERED = 4  # seconds for which an answer is awaited that must not come
 SMALLEST_RECORD = 40  # bytes: a tag of 16, and what names and numbers it
 
@@ -133,7 +137,20 @@ def the_host_holds_nothing(run):
 
 @assertion("S5.5")
 def nobody_at_the_host_actuates(run):
-    return fight_commands(run, "S5.5", run.adversary("adv-host").position("p2-front"), "p2-app", "up", "P2", "p2-lock", "p2-backend")
+    wired, owner, lock = run.wired, run.wired.products["P2"], run.wired.devices["p2-lock"].process.log
+    mark, done, told = lock.mark(), len(lock.find("command_done")), owner.app.call("members")[0]
+    members = {one["device"]: bytes.fromhex(one["member"]) for one in told["members"]}
+    sender = next(bytes.fromhex(one["member"]) for one in told["members"] if one["self"])
+    order = publication(owner.tenant, bytes.fromhex(owner.instantiation), f"command/{members['p2-lock'].hex()}", sender, told["epoch"], os.urandom(16), os.urandom(200))
+    mine = Stranger(run.stack, owner.app.leaf, "owner-asks").call(wired.hops["p2-backend"], "Transport/Publish", order)
+    theirs = Stranger(run.stack, operator(wired, "p2-backend"), "operator-asks").call(wired.hops["p2-backend"], "Transport/Publish", order)
+    refused = [value for message in mine.messages for number, value in fields(message) if number == 2]
+    expect(mine.messages and not refused, f"the backend does not even take the owner's: {mine} {refused}")
+    expect(theirs.code == PERMISSION_DENIED and not theirs.messages, f"given a command by its operator, the backend answers {theirs}")
+    lock.wait_for("security", lambda entry: entry["kind"] == "open_failed", start=mark)  # the owner's was no command either: it is nobody's seal
+    expect(len(lock.find("command_done")) == done, "the device did what nobody sealed")
+    text, files = fight_commands(run, "S5.5", run.adversary("adv-host").position("p2-front"), "p2-app", "up", "P2", "p2-lock", "p2-backend")
+    return f"the operator's certificate may publish nothing ({theirs.said}); {text}", files
 
 
 @assertion("S5.6a")
@@ -278,10 +295,16 @@ def coming_back_is_no_way_around(run):
     return "TLS 1.2 and no certificate are refused after the outage; the owner's is accepted without a session ticket"
 
 
+def p2_machine(run):
+    """The backend's process and its store, in the hands of its host."""
+    machine = run.adversary("adv-host").machine("p2-backend")
+    return machine.process, pathlib.Path(machine.store)
+
+
 @functools.cache
 def yesterdays_store(run):
     """P2's backend is stopped, its store copied by the host, and it goes on: the copy."""
-    backend, store = run.wired.process("p2-backend"), pathlib.Path(run.wired.state_of("p2-backend"))
+    backend, store = p2_machine(run)
     product.pin_port(backend, "grpc")
     expect(backend.terminate() == 0, "the backend does not end by itself")
     copied = run.adversary("adv-host").take("p2-backend", "store") / store.name
@@ -297,8 +320,8 @@ def put_back(older, store):
 
 @assertion("S5.3a")
 def an_old_store_is_noticed(run):
-    wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
-    backend, store = wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
+    owner, watch = run.wired.products["P2"], run.wired.watches["P2"]
+    backend, store = p2_machine(run)
 
     def reported(start):
         return {entry["stream"] for entry in watch.events.find("alarm", lambda entry: entry["kind"] == "provider_rolled_back", start)}
@@ -330,11 +353,11 @@ def an_old_store_is_noticed(run):
 
 @assertion("S5.3c")
 def an_old_store_that_grows_is_noticed(run):
-    wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
-    backend, older = wired.process("p2-backend"), yesterdays_store(run)
+    owner, watch = run.wired.products["P2"], run.wired.watches["P2"]
+    (backend, store), older = p2_machine(run), yesterdays_store(run)
     streams, mark = {name: watch.records("readings", name)[-1]["stream"] for name in owner.devices}, watch.events.mark()
     expect(backend.terminate() == 0, "the backend does not end by itself")
-    put_back(older, pathlib.Path(wired.state_of("p2-backend")))
+    put_back(older, store)
     backend.relaunch()
     run.new_readings(3, COMES_BACK)
 
@@ -364,7 +387,7 @@ def lead(front, address):
 @assertion("S5.3b")
 def two_histories_are_noticed(run):
     wired, owner, watch = run.wired, run.wired.products["P2"], run.wired.watches["P2"]
-    host, backend, store = run.adversary("adv-host"), wired.process("p2-backend"), pathlib.Path(wired.state_of("p2-backend"))
+    host, (backend, store) = run.adversary("adv-host"), p2_machine(run)
     front, lock = host.position("p2-front"), owner.devices["p2-lock"].process.log
     streams, before = {name: watch.records("readings", name)[-1]["stream"] for name in owner.devices}, watch.events.mark()
     product.pin_port(backend, "grpc")

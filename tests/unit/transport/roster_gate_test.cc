@@ -38,7 +38,9 @@ class RosterGateTest : public ::testing::Test {
     owner_ = Entry(MemberKind::kOwner, "app/phone");
     owner_.ik = key_.public_key();
     bulb_ = Entry(MemberKind::kDevice, "device/bulb");
-    bulb_.rights = {{state_of(bulb_), false, true}, {telemetry_of(bulb_), false, true}};
+    bulb_.rights = {{Topic::Of(TopicKind::kCommand, bulb_.member), true, false},
+                    {state_of(bulb_), false, true},
+                    {telemetry_of(bulb_), false, true}};
     courier_ = Entry(MemberKind::kCourier, "gateway/hall");
     console_ = Entry(MemberKind::kReader, "thirdparty/console");
     console_.rights = {{telemetry_of(bulb_), true, false}};
@@ -175,8 +177,9 @@ TEST_F(RosterGateTest, RightsSenderAndStreamCount) {
 
 // Who carries an owner's record could otherwise put it where nobody reads, and be told that it is kept.
 TEST_F(RosterGateTest, ATopicOfNobodyTakesNothing) {
-  const RosterEntry lamp = Entry(MemberKind::kDevice, "device/lamp");
+  RosterEntry lamp = Entry(MemberKind::kDevice, "device/lamp");
   const auto command_of = [](const RosterEntry& to) { return Topic::Of(TopicKind::kCommand, to.member); };
+  lamp.rights = {{command_of(lamp), true, false}};
   EXPECT_EQ(Publish(As(owner_), owner_, command_of(bulb_)), absl::OkStatus());
   EXPECT_TRUE(absl::IsPermissionDenied(Publish(As(owner_), owner_, command_of(lamp))));
   EXPECT_TRUE(absl::IsPermissionDenied(Publish(As(courier_), owner_, command_of(lamp))));
