@@ -1,6 +1,5 @@
 """A client that is not ours: openssl s_client against a running gRPC port, and certificates no honest CA would issue."""
 
-import base64
 import os
 import re
 import select
@@ -69,8 +68,8 @@ class Forger:
         self.folder = stack.path(name)
         os.makedirs(self.folder, exist_ok=True)
 
-    def _run(self, *words):
-        return subprocess.run(["openssl", *words], check=True, capture_output=True, stdin=subprocess.DEVNULL).stdout
+    def _run(self, *words, given=b""):
+        return subprocess.run(["openssl", *words], check=True, capture_output=True, input=given).stdout
 
     def _new(self, name, spiffe):
         folder = os.path.join(self.folder, name)
@@ -97,13 +96,11 @@ class Forger:
         os.makedirs(folder)
         copy = Leaf(folder, leaf.spiffe)
         shutil.copyfile(leaf.chain, copy.chain)
-        public = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "DER"], check=True, capture_output=True,
-                                input=self._run("x509", "-in", leaf.chain, "-noout", "-pubkey")).stdout[-65:]
+        public = self._run("pkey", "-pubin", "-outform", "DER", given=self._run("x509", "-in", leaf.chain, "-noout", "-pubkey"))[-65:]
         curve = bytes.fromhex("06082a8648ce3d030107")
         body = b"\x02\x01\x01\x04\x20" + b"\1" + os.urandom(31) + b"\xa0\x0a" + curve + b"\xa1\x44\x03\x42\x00" + public
-        text = base64.encodebytes(b"\x30" + bytes([len(body)]) + body).decode()
-        with open(copy.key, "w", encoding="ascii", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(f"-----BEGIN EC PRIVATE KEY-----\n{text}-----END EC PRIVATE KEY-----\n")
+        self._run("pkey", "-inform", "DER", "-out", copy.key, given=b"\x30" + bytes([len(body)]) + body)
+        os.chmod(copy.key, 0o600)
         return copy
 
     def issued_by(self, name, spiffe, ca, ca_key, intermediates=()):
