@@ -30,17 +30,15 @@ bool Names(const RosterEntry& entry, const Topic& topic) {
                      [&](const Right& right) { return right.topic == topic; });
 }
 
-bool IsNamed(const Roster& roster, const Topic& topic) {
-  return std::any_of(roster.entries().begin(), roster.entries().end(),
-                     [&](const RosterEntry& entry) { return Names(entry, topic); });
-}
-
 // A topic of somebody who is or was a member; one with a group, only if a right names it.
 bool IsKnownTopic(const MembershipChain& chain, const Topic& topic) {
   if (!topic.is_sealed()) return true;
   const RosterEntry* const writer = chain.LastKnown(topic.member());
   if (writer == nullptr) return false;
-  return topic.group().empty() || Names(*writer, topic) || IsNamed(chain.roster(), topic);
+  if (topic.group().empty() || Names(*writer, topic)) return true;
+  const auto& entries = chain.roster().entries();
+  return std::any_of(entries.begin(), entries.end(),
+                     [&](const RosterEntry& entry) { return Names(entry, topic); });
 }
 
 SecurityEvent EventOf(const MembershipChain& chain, const Principal& principal, const absl::Status& why) {

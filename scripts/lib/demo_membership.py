@@ -105,19 +105,17 @@ def judge_joining(demo, home, device, story, lines, result):
     return story
 
 
-def no_stranger(demo):
-    """Every member of every roster is the gateway, a courier that was named, the phone, or a device that says itself that it
+def strangers_in(home):
+    """Members of the roster who are neither the gateway, a courier that was named, the phone, nor a device that says itself that it
     joined this home under this member id."""
-    strange = []
-    for home in demo.homes.values():
-        known = {home.app.leaf.spiffe, home.gateway.spiffe, *home.couriers}
-        own = {}
-        for device in [*home.devices.values(), *home.devices_joined_late.values()]:
-            own[device.wait_joined()["member"]] = device.name
-        for member in home.app.call("members")[0]["members"]:
-            if member["transport"] not in known and own.get(member["member"]) != member["device"]:
-                strange.append(f"{home.name}: {member['device']}")
-    return strange
+    known = {home.app.leaf.spiffe, home.gateway.spiffe, *home.couriers}
+    own = {device.wait_joined()["member"]: device.name for device in [*home.devices.values(), *home.devices_joined_late.values()]}
+    return [f"{home.name}: {member['device']}" for member in home.app.call("members")[0]["members"]
+            if member["transport"] not in known and own.get(member["member"]) != member["device"]]
+
+
+def no_stranger(demo):
+    return [one for home in demo.homes.values() for one in strangers_in(home)]
 
 
 def joining(demo):

@@ -50,7 +50,6 @@ class Adversary:
         """Certificate and key of a process as they were copied, for programs of the thief's."""
         leaf = Leaf("", spiffe)
         leaf.chain, leaf.key = (str(self.take(process, what) / f"{name}.pem") for what, name in (("certificate", "chain"), ("key", "key")))
-        os.chmod(leaf.key, 0o600)  # they want it as its owner's did
         return leaf
 
     def take_all(self):
@@ -65,14 +64,14 @@ class Adversary:
 
 
 def copy(path, target):
-    """Regular files alone: a link could lead to what is not granted."""
+    """Regular files alone: a link could lead to what is not granted. They are its taker's alone, as programs want keys and states."""
     if path.is_symlink():
         return
     if path.is_dir():
         for folder, names, files in os.walk(path, followlinks=False):
             names[:] = [name for name in names if not (pathlib.Path(folder) / name).is_symlink()]
             inside = target / path.name / pathlib.Path(folder).relative_to(path)
-            inside.mkdir(parents=True, exist_ok=True)
+            inside.mkdir(mode=0o700, exist_ok=True)
             for name in files:
                 copy_one(pathlib.Path(folder) / name, inside / name)
     else:
@@ -84,5 +83,6 @@ def copy_one(path, target):
         return
     try:
         shutil.copyfile(path, target)
+        target.chmod(0o600)
     except FileNotFoundError:
         pass

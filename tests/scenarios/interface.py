@@ -9,6 +9,7 @@ from harness import ROOT
 from watched import fields
 
 STRING, MESSAGE, BYTES = 9, 11, 12  # FieldDescriptorProto.Type
+OF_EQUIPMENT = ("InfraControl",)  # services that neither backend nor gateway has
 FOLDER = ROOT / "proto"
 
 
@@ -46,6 +47,9 @@ class Interface:
             if number == 2:
                 method = dict(fields(value))
                 self.calls.append(Call(service, method[1].decode(), method[2].decode(), method[3].decode()))
+
+    def of_hops(self):
+        return [call for call in self.calls if call.service not in OF_EQUIPMENT]
 
     def holds_bytes(self, message, above=()):
         """Whether bytes stand anywhere in it."""

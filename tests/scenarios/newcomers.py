@@ -1,11 +1,9 @@
 """Devices that come while a scenario runs, who meddles with how they join, and a second one that is a copy of a first."""
 
-import os
 import pathlib
-import types
 
 import paths  # noqa: F401
-from demo_membership import WAIT, Story, attack, judge_joining, made
+from demo_membership import WAIT, Story, attack, judge_joining, made, strangers_in
 from home import Device
 from registry import expect
 from scenario import GUEST
@@ -26,17 +24,8 @@ def arrive(run, owner, like, name):
     return device
 
 
-def strangers(owner):
-    """Members of a product that are neither its owner, nor who carries for it, nor a device that says itself that it is this member."""
-    own = {device.wait_joined()["member"]: name for name, device in {**owner.devices, **owner.came}.items()}
-    known = {owner.app.leaf.spiffe, *owner.couriers, *(hop.spiffe for hop in owner.gateways.values())}
-    return [one["device"] for one in owner.app.call("members")[0]["members"]
-            if one["transport"] not in known and own.get(one["member"]) != one["device"]]
-
-
 def meddled_with(run, name, owner, like, box, listener):
     """Each way of WAYS on a newcomer of its own: it joins, and is this very device, or the phone says that it did not."""
-    home = types.SimpleNamespace(name=owner.name, instantiation=owner.instantiation, devices_joined_late={})
     stories, devices = [], []
     for number, (message, direction, kind, target) in enumerate(WAYS):
         device = arrive(run, owner, like, f"late-{number}")
@@ -45,9 +34,8 @@ def meddled_with(run, name, owner, like, box, listener):
         lines, result = owner.app.pair([device.wait_label()], wait=WAIT, check=False)
         story = Story(message, kind, owner.name)
         story.injections = made(box, "device-gateway", planned)
-        stories.append(judge_joining(None, home, device, story, lines, result))
-    owner.came.update(home.devices_joined_late)
-    found = strangers(owner)
+        stories.append(judge_joining(None, owner, device, story, lines, result))
+    found = strangers_in(owner)
     run.stack.stop(processes=[device.process for device in devices])
     file = run.keep(f"{name}.json", [{"message": one.message, "attack": one.kind, "made": len(one.injections), "ended": one.ending,
                                       "said": one.why} for one in stories])
@@ -81,26 +69,17 @@ def photographed(run, owner, like, thief):
     expect(said, f"the thief's phone is told something else: {lines} {result.stderr.strip()}")
     owner.watch.wait_readings(device.name, 2, COMES, mark)
     expect(len(device.process.log.find("joined")) == 1, "the device joined twice")
-    owner.came[device.name] = device
-    found = strangers(owner)
+    owner.devices_joined_late[device.name] = device
+    found = strangers_in(owner)
     expect(not found, f"the roster names {', '.join(found)}, whom nobody invited")
     run.stack.stop(processes=[device.process])
     return f"the thief's phone, which asked: {said[0]}; the device stays its owner's, whose phone goes on reading it"
-
-
-def ours_alone(folder):
-    """As a program wants its state: what was copied has the modes of whoever copied it."""
-    for at, _, files in os.walk(folder):
-        os.chmod(at, 0o700)
-        for name in files:
-            os.chmod(os.path.join(at, name), 0o600)
 
 
 def cloned(run, name, owner, device, thief):
     """A thief's device with all that one of the owner's has: the owner is told. The genuine one goes on once it was started anew."""
     genuine, hop, watch = owner.devices[device].process, run.wired.next_hop(device), owner.watch
     state, leaf = next(path for path in thief.take(device, "store").iterdir() if path.is_dir()), thief.leaf(device)
-    ours_alone(state)
     streams, mark = {watch.records("readings", device)[-1]["stream"]}, watch.events.mark()
     clone = run.stack.start(f"{device}-clone", "keystead-device-sim", "--state", state, "--id", device, "--tls-chain", leaf.chain, "--tls-key", leaf.key,
                             "--roots", hop.roots, "--next-hop", hop.address, "--next-hop-id", hop.spiffe, *run.wired.measuring(device),

@@ -8,6 +8,8 @@ import subprocess
 import paths  # noqa: F401
 from harness import HERE
 
+# google.rpc.Code. Who may not see a home is told the same as if there were none.
+NOT_FOUND, PERMISSION_DENIED = 5, 7
 RACES, CUT_SHORT = 8, "curl: (92)"
 SECONDS = 4  # unless told otherwise: a stream that is served goes on for ever
 

@@ -42,7 +42,7 @@ class Product:
         self.backend = backend
         self.gateway = None
         self.gateways = {}
-        self.came = {}  # devices that joined after all others, by name
+        self.devices_joined_late = {}
         self.app = None
         self.watch = None
         self.devices = {}

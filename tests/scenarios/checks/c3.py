@@ -142,7 +142,6 @@ def an_erased_instantiations_keys_go(run):
     return f"before, {before[0]} of its records open at rest; after, none, in the dump made before neither; {after[1]} of others stay", [file]
 
 
-OF_EQUIPMENT = ("InfraControl",)  # services that neither backend nor gateway has
 # Answers that are of one tenant, although the request does not name it, and why.
 OF_ONE = {"FetchRevocationsRequest": "the caller's own tenant, by its certificate", "AwaitRequest": "one mailbox, by a name that is random"}
 
@@ -151,7 +150,7 @@ def spans_tenants():
     """Calls that a backend or gateway serves, whose answer can hold bytes of somebody and whose request does not say of which
     tenant; how many there are of all, and with bytes in the answer."""
     of = interface()
-    calls = [call for call in of.calls if call.service not in OF_EQUIPMENT]
+    calls = of.of_hops()
     carrying = [call for call in calls if of.holds_bytes(call.answer)]
     wide = [call.name for call in carrying if not of.names_tenant(call.request) and call.request.rsplit(".", 1)[-1] not in OF_ONE]
     return wide, len(calls), len(carrying)

@@ -84,7 +84,6 @@ def stolen_states(run):
     adversary, found = run.adversary("adv-sensor-k"), {}
     for name in STOLEN:
         found[name] = next(path for path in adversary.take(name, "store").iterdir() if path.is_dir())
-        found[name].chmod(0o700)
     return found
 
 

@@ -17,21 +17,18 @@ from interface import interface
 from product_keys import held_keys, ring_of
 from registry import assertion, expect
 from scenario import GUEST
-from stranger import Stranger, field, publication, subscription
+from stranger import NOT_FOUND, PERMISSION_DENIED, Stranger, field, publication, subscription
 from tls_client import Forger, s_client
 from watched import fields
 
 STRANGER, OWNER = "other-app", "phone"
 HOPS = ("home-gateway", "backend")
-# google.rpc.Code. Who may not see a home is told the same as if there were none.
-NOT_FOUND, PERMISSION_DENIED = 5, 7
 COMES = 60  # seconds
 OUT_WITHIN = 2.0  # seconds from taking back until who had a grant is served nothing more
 FORGED = 4711.0
 # What members may call, within what they may read and write, and what a tenant has signed, whoever brings it; of every other call a hop
 # has nothing for them, whatever it is.
 OF_MEMBERS = {"Transport/Publish", "Transport/Subscribe", "Registry/Fetch", "Rendezvous/Put", "Rendezvous/Await", "Revocation/Put"}
-OF_EQUIPMENT = ("InfraControl",)
 MOST_OF_A_REFUSAL = 100  # bytes
 GRANTED = "bulb"  # what the owner lets the other app read; the planted text is the probe's
 
@@ -167,7 +164,7 @@ def nothing_outside_of_the_scope(run):
         for topic in (mine, others[-1], f"command/{known.members[GRANTED].hex()}"):
             refused = write(run, stranger, known, name, topic, bytes.fromhex(grant.own["member"]))
             expect([one.get(3) for one in refused] in ([NOT_FOUND], [PERMISSION_DENIED]), f"{name}, given something for {topic}: refused are {refused}")
-        calls = {f"{call.service}/{call.name}" for call in interface().calls if call.service not in OF_EQUIPMENT} - OF_MEMBERS
+        calls = {f"{call.service}/{call.name}" for call in interface().of_hops()} - OF_MEMBERS
         answers = {method: stranger.call(hop, method, field(1, known.tenant) + field(2, known.instantiation), seconds=2) for method in sorted(calls)}
         let_in = {method: str(answer) for method, answer in answers.items() if answer.messages or answer.code != PERMISSION_DENIED}
         expect(len(calls) > 10 and not let_in, f"of {len(calls)} calls that are not for members {name} answers {let_in}")

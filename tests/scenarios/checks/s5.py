@@ -22,7 +22,7 @@ from provider_account import operator
 from registry import assertion, expect
 from scenario import LAYERS, outcomes
 from sockets import has_none, peers
-from stranger import Stranger, publication
+from stranger import PERMISSION_DENIED, Stranger, publication
 from tls_client import Forger, s_client
 from trap import Trap, nobody_spoke
 from watched import fields
@@ -30,7 +30,6 @@ from watched import fields
 LINKS = ("p3-device", "p3-app")
 COMES_BACK = 60  # seconds: whoever was refused several times waits for up to half of it
 OUTAGE = 5  # seconds
-PERMISSION_DENIED = 7  # google.rpc.Code
 UNANSWERED = 4  # seconds for which an answer is awaited that must not come
 SMALLEST_RECORD = 40  # bytes: a tag of 16, and what names and numbers it
 
@@ -394,8 +393,6 @@ def two_histories_are_noticed(run):
     expect(backend.terminate() == 0, "the backend does not end by itself")
     copied = host.take("p2-backend", "store") / store.name
     keys = next(host.take("p2-backend", "keystore").iterdir())
-    for folder in (copied, keys, *(path for path in keys.rglob("*") if path.is_dir())):
-        folder.chmod(0o700)
     other = wired.another_backend("p2-backend", "p2-other-history", "--keystore", keys, data=copied)
 
     def live():
