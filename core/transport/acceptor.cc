@@ -24,7 +24,7 @@ constexpr absl::Duration kPause = absl::Milliseconds(100);
 
 constexpr Metric kHandshakes = {
     "keystead_handshakes_total",
-    "New connections: refused before TLS, begun, of these succeeded, and given up "
+    "New connections: refused before TLS, begun, of these succeeded and failed, and given up "
     "because they did not go on.",
     MetricType::kCounter,
     {"outcome"}};
@@ -133,6 +133,7 @@ void Acceptor::CollectMetrics(MetricWriter& out) const {
   out.Value(kHandshakes, get(refused_), {"refused"});
   out.Value(kHandshakes, get(begun_), {"begun"});
   out.Value(kHandshakes, get(succeeded_), {"succeeded"});
+  out.Value(kHandshakes, get(failed_), {"failed"});
   out.Value(kHandshakes, get(given_up_), {"given_up"});
   out.Value(kPending, get(pending_));
   out.Value(kUnderWay, get(under_way_));
@@ -185,7 +186,13 @@ void Acceptor::OnAcceptFailed(int error, absl::Duration now) {
 }
 
 void Acceptor::OnSocket(int fd, bool readable, bool ended, absl::Duration now) {
-  if (ended) return Abort(fd);
+  if (ended) {
+    if (connections_[fd].lane >= 0) {
+      Add(failed_);
+      governor_.Fail(fd);
+    }
+    return Abort(fd);
+  }
   if (!readable || connections_[fd].lane >= 0) return;
   char first = 0;
   const ssize_t got = recv(fd, &first, 1, MSG_PEEK);

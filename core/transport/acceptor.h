@@ -104,7 +104,8 @@ class Acceptor {
   std::optional<absl::Duration> paused_until_;        // no files left
   std::atomic<bool> stopping_ = false;
   // Written by the acceptor's thread.
-  std::atomic<uint64_t> refused_{0}, begun_{0}, succeeded_{0}, given_up_{0}, pending_{0}, under_way_{0};
+  std::atomic<uint64_t> refused_{0}, begun_{0}, succeeded_{0}, failed_{0}, given_up_{0}, pending_{0},
+      under_way_{0};
   std::thread thread_;
   const MetricSource metrics_{[this](MetricWriter& out) { CollectMetrics(out); }};
 };

@@ -47,8 +47,8 @@ HandshakeGovernor::Address& HandshakeGovernor::AddressOf(const AddressRange& ran
 
 // An idle address is one of which nothing is lost when it is forgotten.
 bool HandshakeGovernor::IsIdle(Address& address, absl::Duration now) const {
-  return address.pending == 0 && address.refused + address.given_up == 0 && address.bucket.IsFull(now) &&
-         MayReport(address, now);
+  return address.pending == 0 && address.refused + address.given_up + address.failed == 0 &&
+         address.bucket.IsFull(now) && MayReport(address, now);
 }
 
 bool HandshakeGovernor::MayReport(const Address& address, absl::Duration now) const {
@@ -118,6 +118,13 @@ std::optional<HandshakeGovernor::Id> HandshakeGovernor::Begin(absl::Duration now
   Enter(id, connection, kUnderWay, now);
   ++address.under_way;
   return id;
+}
+
+void HandshakeGovernor::Fail(Id id) {
+  const auto found = connections_.find(id);
+  if (found == connections_.end() || found->second.state != kUnderWay) return;
+  ++found->second.address->failed;
+  has_events_ = true;
 }
 
 void HandshakeGovernor::End(Id id) {
@@ -210,6 +217,14 @@ void HandshakeGovernor::EachAddress(const Visit& visit) {
 
 void HandshakeGovernor::Report(Address& address, absl::Duration now, bool all,
                                std::vector<SecurityEvent>& out) {
+  if (const uint64_t failed = std::exchange(address.failed, 0); failed > 0) {
+    SecurityEvent event;
+    event.kind = SecurityEventKind::kPeerRefused;
+    event.peer = address.name;
+    event.count = failed;
+    event.detail = "TLS: no certificate, one that is not accepted, or the caller left";
+    out.push_back(std::move(event));
+  }
   if (address.refused + address.given_up == 0) return;
   if (!all && !MayReport(address, now)) {
     has_events_ = true;  // later

@@ -63,6 +63,9 @@ class HandshakeGovernor {
   void Hear(Id id, absl::Duration now);
   // The next whose turn it is, from now on under way. None: nobody waits, or no place or rate is left.
   std::optional<Id> Begin(absl::Duration now);
+  // Its handshake came to an end that was none: no certificate, or one that is not accepted, or the caller
+  // left. To be followed by End. Counts only of one that is under way.
+  void Fail(Id id);
   // It is over, in whatever state: succeeded, or ended. An unknown one is passed over.
   void End(Id id);
 
@@ -74,8 +77,9 @@ class HandshakeGovernor {
   // When Begin or Overdue may answer differently though nothing has happened; at most a second.
   absl::Duration NextLook(absl::Duration now);
 
-  // Security events that are due: of one address at most one in an interval, which tells how many connections
-  // were ended before TLS. All that are left, whether due or not, with `all`.
+  // Security events that are due. Of connections that were ended before TLS: of one address at most one in an
+  // interval, which tells how many; all that are left, whether due or not, with `all`. Of handshakes that
+  // failed: at once, how many of an address since the last call.
   std::vector<SecurityEvent> TakeEvents(absl::Duration now, bool all = false);
 
   size_t pending() const { return connections_.size(); }
@@ -94,6 +98,7 @@ class HandshakeGovernor {
     std::deque<Id> waiting;
     uint64_t refused = 0;  // since the last report
     uint64_t given_up = 0;
+    uint64_t failed = 0;  // since the last call of TakeEvents
     std::optional<absl::Duration> reported;
   };
   struct Connection {

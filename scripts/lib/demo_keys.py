@@ -5,6 +5,7 @@ The file `member` is CBOR [1, content, SHA-256(content)] (mobile-stub/app_state.
 [epoch, epoch secret, [[topic, T]], [[epoch, topic, sender, S]]]."""
 
 import hashlib
+import hmac
 import os
 
 
@@ -49,4 +50,39 @@ def of_phone(name, state, recovery):
     keys |= {f"sending key of {sender.hex()} for {topic} in epoch {at} of {name}": key for at, topic, sender, key in senders}
     if any(len(key) != 32 for key in keys.values()):
         raise ValueError(f"{state}/member or {recovery} holds keys of an unknown size")
+    return keys
+
+
+def encoded(*items):
+    """A CBOR array (RFC 8949, deterministic) of texts, byte strings and whole numbers."""
+    def head(kind, value):
+        for size, low in ((0, 24), (1, 24), (2, 25), (4, 26), (8, 27)):
+            if not size and value < 24:
+                return bytes([kind << 5 | value])
+            if size and value < 1 << 8 * size:
+                return bytes([kind << 5 | low]) + value.to_bytes(size, "big")
+        raise ValueError(value)
+    parts = [head(4, len(items))]
+    for item in items:
+        data = item.encode() if isinstance(item, str) else item
+        parts.append(head(0, data) if isinstance(data, int) else head(3 if isinstance(item, str) else 2, len(data)) + data)
+    return b"".join(parts)
+
+
+def expanded(key, info):
+    """HKDF-Expand (RFC 5869 section 2.3) with SHA-256, to 32 bytes."""
+    return hmac.new(key, info + b"\x01", hashlib.sha256).digest()
+
+
+def derived(state, instantiation, senders):
+    """What follows from a phone's epoch secret (docs/protocol.md, "Keys"): the reading key of each topic and the sending key of each who writes in it.
+    `senders`: topic → member ids; name of the key → its bytes."""
+    with open(os.path.join(state, "member"), "rb") as file:
+        (_, content, _), _ = decode(file.read())
+    epoch, secret, _, _ = decode(decode(content)[0][7])[0]
+    keys = {}
+    for topic, members in senders.items():
+        reading = keys[f"reading key of {topic} in epoch {epoch}"] = expanded(secret, encoded("ks1 topic", instantiation, epoch, topic))
+        for member in members:
+            keys[f"sending key of {member.hex()} for {topic} in epoch {epoch}"] = expanded(reading, encoded("ks1 sender", member))
     return keys

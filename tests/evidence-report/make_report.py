@@ -11,6 +11,7 @@ import mutant_page
 import oscal
 import oscal_rules
 import page
+import scenario as scenarios
 from verdicts import BrokenRule
 from words import VERDICT
 
@@ -49,12 +50,15 @@ def main(words=None):
     parser.add_argument("folders", nargs="+", metavar="DIR", help="a folder that scripts/scenario run --out wrote")
     parser.add_argument("--html", metavar="FILE", help="one page, for people")
     parser.add_argument("--oscal", metavar="DIR", help="catalog, component definition, assessment plan and results, for machines")
+    parser.add_argument("--files", metavar="DIR", help="the scenarios' files that the evidence is of; else those of tests/scenarios")
     parser.add_argument("--mutant-alone", action="store_true", help="with --html: the page of one run on a mutant, which judges no outcome")
     arguments = parser.parse_args(words)
     if not (arguments.html or arguments.oscal):
         parser.error("say what to make: --html FILE, --oscal DIR or both")
     if arguments.mutant_alone and (arguments.oscal or len(arguments.folders) != 1):
         parser.error("--mutant-alone makes the page of one run, and nothing for machines: its verdicts are none of the product")
+    if arguments.files:
+        scenarios.FILES = pathlib.Path(arguments.files)
     try:
         files, said = of_mutant(arguments) if arguments.mutant_alone else of_builds(arguments)
     except (collect.Refused, BrokenRule, NotOscal) as error:

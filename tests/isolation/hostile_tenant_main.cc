@@ -173,21 +173,26 @@ class Attacker {
       const std::string request = RequestFor(cell, victim, commit);
       const std::string other = RequestFor(cell, decoy, commit);
       const bool first = (random_() & 1) != 0;
+      int refused = 0;  // of the calls for this cell
+      const auto ask = [&](const std::string& what) {
+        Timed out = Ask(channel_, cell.method, what);
+        if (out.answer.code == grpc::NOT_FOUND || out.answer.code == grpc::PERMISSION_DENIED) ++refused;
+        return out;
+      };
       Timed theirs, absent;
-      if (first) theirs = Ask(channel_, cell.method, request);
-      absent = Ask(channel_, cell.method, other);
-      if (!first) theirs = Ask(channel_, cell.method, request);
+      if (first) theirs = ask(request);
+      absent = ask(other);
+      if (!first) theirs = ask(request);
       const bool same = theirs.answer.Bytes() == absent.answer.Bytes() &&
                         (by_tenant || id_.tenant() == victim.tenant ||
-                         Ask(channel_, cell.method, RequestFor(cell, nowhere, commit)).answer.Bytes() ==
-                             theirs.answer.Bytes());
-      Tell(victim, cell, theirs, absent, same);
+                         ask(RequestFor(cell, nowhere, commit)).answer.Bytes() == theirs.answer.Bytes());
+      Tell(victim, cell, theirs, absent, same, refused);
     }
   }
 
  private:
-  void Tell(const Victim& victim, const Cell& cell, const Timed& theirs, const Timed& absent,
-            bool same) const {
+  void Tell(const Victim& victim, const Cell& cell, const Timed& theirs, const Timed& absent, bool same,
+            int refused) const {
     Answer error = theirs.answer;
     error.responses.clear();
     if (!received_.empty()) {
@@ -203,6 +208,7 @@ class Attacker {
                       {"message", theirs.answer.message},
                       {"responses", theirs.answer.responses.size()},
                       {"same_as_absent", same},
+                      {"refused_calls", refused},
                       {"names_victim", Names(theirs.answer.Bytes(), victim, cell.place)},
                       {"error_names_victim", Names(error.Bytes(), victim, cell.place)},
                       {"us", theirs.micros},

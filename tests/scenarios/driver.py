@@ -6,11 +6,13 @@ import pathlib
 import time
 import traceback
 
+import aftermath
 import evidence
 import paths  # noqa: F401
 import registry
 from checks import built_in
 from harness import Failure, Stack, wait_until
+from scenario import BUILT_IN
 from wiring import Canary, Wired
 
 CONTROL = "no_sealing"
@@ -65,6 +67,8 @@ class Run:
         self.manipulations = manipulations  # at least so many on each hop that is attacked record by record
         self.fights = []  # all that were fought, whatever assertion they belong to
         self.ended_on_purpose = set()  # names of processes that an assertion killed
+        self.settled = None  # what aftermath.py found, as long as nothing ran since
+        self.silent = set()  # devices of which nothing comes any more, and rightly
         self._writer = writer
         self._adversaries = {}
 
@@ -123,6 +127,15 @@ def conclude(assertion, result, writer):
         return "ERROR", reason
 
 
+def answer_of(assertion, function, run):
+    """Of a negative one with what came after it; of the last two, after which nothing is as it was, and of a positive one just what it says."""
+    negative = assertion["polarity"] == "negative" and assertion["id"].rsplit(".", 1)[1] not in BUILT_IN
+    if negative:
+        return aftermath.judged(assertion, function, run)
+    run.settled = None
+    return function(run)
+
+
 def not_running(assertion, writer):
     """Records an assertion that says itself why it does not run."""
     if "not_run" in assertion:
@@ -156,7 +169,7 @@ def play(scenario, writer, bins, control_bins, mutant=None, keep=False, say=lamb
             for assertion in sorted(scenario.runnable(), key=lambda one: one["id"].endswith(".end")):
                 function = registry.FUNCTIONS[assertion["id"]]
                 started = time.monotonic()
-                take(assertion, conclude(assertion, lambda function=function: function(run), writer))
+                take(assertion, conclude(assertion, lambda function=function, assertion=assertion: answer_of(assertion, function, run), writer))
                 say(f"{assertion['id']} took {time.monotonic() - started:.0f} s")
     except Exception as error:  # nobody could join, say: then no assertion ran, and each of them says why
         for assertion in scenario.runnable():

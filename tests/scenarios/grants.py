@@ -6,6 +6,7 @@ import pathlib
 import shutil
 
 import paths  # noqa: F401
+from certificate import named_in
 from product import Leaf
 
 
@@ -46,10 +47,11 @@ class Adversary:
                 copy(pathlib.Path(path), target)
         return target
 
-    def leaf(self, process, spiffe=""):
+    def leaf(self, process):
         """Certificate and key of a process as they were copied, for programs of the thief's."""
-        leaf = Leaf("", spiffe)
-        leaf.chain, leaf.key = (str(self.take(process, what) / f"{name}.pem") for what, name in (("certificate", "chain"), ("key", "key")))
+        chain, key = (str(self.take(process, what) / f"{name}.pem") for what, name in (("certificate", "chain"), ("key", "key")))
+        leaf = Leaf("", named_in(chain))
+        leaf.chain, leaf.key = chain, key
         return leaf
 
     def take_all(self):

@@ -8,9 +8,19 @@ import paths  # noqa: F401
 from harness import ROOT
 from watched import fields
 
-STRING, MESSAGE, BYTES = 9, 11, 12  # FieldDescriptorProto.Type
+STRING, MESSAGE, BYTES, ENUM = 9, 11, 12, 14  # FieldDescriptorProto.Type
+REPEATED = 3  # FieldDescriptorProto.Label
+# Bytes that are a message of the interface, serialized once for all hops.
+SERIALIZED = {(".keystead.v1.PublishRequest", "groups"): ".keystead.v1.SealedGroup"}
 OF_EQUIPMENT = ("InfraControl",)  # services that neither backend nor gateway has
 FOLDER = ROOT / "proto"
+
+
+class Field:
+    """`kind`: FieldDescriptorProto.Type; `message`: the full name of a message's type."""
+
+    def __init__(self, number, kind, message, repeated):
+        self.number, self.kind, self.message, self.repeated = number, kind, message, repeated
 
 
 class Call:
@@ -19,7 +29,7 @@ class Call:
 
 
 class Interface:
-    """`messages`: full name → {field → (type, full name of its message)}; `calls`: of all services."""
+    """`messages`: full name → {field → Field}; `calls`: of all services."""
 
     def __init__(self, descriptor_set):
         self.messages, self.calls = {}, []
@@ -37,7 +47,8 @@ class Interface:
         for number, value in fields(descriptor):
             if number == 2:
                 field = dict(fields(value))
-                of[field[1].decode()] = (field[5], field.get(6, b"").decode())
+                within = SERIALIZED.get((name, field[1].decode()))
+                of[field[1].decode()] = Field(field[3], MESSAGE if within else field[5], within or field.get(6, b"").decode(), field[4] == REPEATED)
             if number == 3:
                 self._message(name, value)
 
@@ -53,11 +64,12 @@ class Interface:
 
     def holds_bytes(self, message, above=()):
         """Whether bytes stand anywhere in it."""
-        return any(kind == BYTES or (kind == MESSAGE and inner not in above and self.holds_bytes(inner, (*above, message)))
-                   for kind, inner in self.messages[message].values())
+        return any(field.kind == BYTES or (field.kind == MESSAGE and field.message not in above and self.holds_bytes(field.message, (*above, message)))
+                   for field in self.messages[message].values())
 
     def names_tenant(self, message):
-        return self.messages[message].get("tenant", (0, ""))[0] == STRING
+        field = self.messages[message].get("tenant")
+        return field is not None and field.kind == STRING
 
 
 @functools.cache

@@ -5,6 +5,7 @@ import re
 import unittest
 
 import paths  # noqa: F401
+import corpus
 from harness import ROOT
 from interface import interface
 
@@ -21,6 +22,20 @@ class InterfaceTest(unittest.TestCase):
         self.assertFalse(of.holds_bytes(".keystead.v1.UsageRequest"))
         self.assertTrue(of.names_tenant(".keystead.v1.UsageRequest"))
         self.assertFalse(of.names_tenant(".keystead.v1.UsageResponse"))
+
+    def test_every_field_of_every_request_is_spoilt_in_every_way_of_its_type(self):
+        of, known = interface(), {"tenant": "acme.example"}
+        for call in of.of_hops():
+            found = corpus.malformed(of, call, known)
+            places = {where for where, _ in corpus.inner(of, call.request)}
+            self.assertEqual({what.split(": ")[0] for what in found}, places)
+            self.assertEqual(len(set(found.values())), len(found), "each is another request")
+            good = b"".join(corpus.right(of, call.request, known).values())
+            self.assertFalse(good and good in found.values(), f"of {call.name} one is not spoilt")
+        publish = next(call for call in of.calls if call.name == "Publish")
+        spoilt = corpus.malformed(of, publish, known)
+        self.assertIn("groups.header.epoch: the largest number", spoilt)
+        self.assertNotEqual(spoilt["groups.header.topic: empty"], spoilt["groups.header.topic: no UTF-8"])
 
 
 if __name__ == "__main__":

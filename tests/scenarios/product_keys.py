@@ -11,11 +11,22 @@ from registry import expect
 
 
 def keys_of_product(owner):
-    """Name → every key that the owner's app holds, and the setup codes on the labels of its devices."""
+    """Name → every key that the owner's app holds, those that follow from its secret, and the setup codes on the labels of its devices."""
     keys = demo_keys.of_phone(owner.app.name, owner.app.state, owner.app.recovery)
+    keys |= demo_keys.derived(owner.app.state, bytes.fromhex(owner.instantiation), writers(owner))
     for device in owner.devices.values():
         keys[f"setup code of {device.name}"] = setup_code(relabel(pathlib.Path(device.label).read_text(encoding="ascii")))
     return keys
+
+
+def writers(owner):
+    """Topic → the ids of the members who may write in it."""
+    found = {}
+    for member in owner.app.call("members")[0]["members"]:
+        for right in member["rights"]:
+            if right["write"]:
+                found.setdefault(right["topic"], []).append(bytes.fromhex(member["member"]))
+    return found
 
 
 def keys_of(run):

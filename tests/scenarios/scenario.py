@@ -22,6 +22,7 @@ GRANTS = ("store", "certificate", "key", "log", "memory", "keystore", "machine")
 PROVIDER = "provider-one.example"  # who runs a backend that says nothing of it
 # Without being given anything: what a built-in assertion of every scenario is called behind the scenario's id.
 BUILT_IN = ("B6", "end")
+SETTLED = ("members", "tenants", "records", "processes")  # see aftermath.py
 LAYERS = ("hardware", "platform", "software")
 
 ID = r"(S[1-7]b?|C[1-3])"
@@ -35,7 +36,8 @@ PROCESS = Record(
 ASSERTION = Record(
     {"id": Text(pattern=ID + r"\.([0-9]+[a-z]?|B6|end)"), "says": Text(), "polarity": Text("positive", "negative"),
      "outcomes": MapOf(ListOf(Text("DEV", "GW", "BE", "APP", "APP3"), 1), at_least=1)},
-    {"expected": Text(), "mend": Text(), "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
+    # What a negative one changes of what aftermath.py holds to be settled, and why it may.
+    {"expected": Text(), "mend": Text(), "changes": MapOf(Text(), key="|".join(SETTLED)), "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
      "not_applicable": Record({"rule": Text(), "inputs": Text(), "reason": Text()})})
 SHAPE = Record({
     "scenario": Text(pattern=ID), "family": Text("local", "remote", "call-out"), "title": Text(), "about": Text(), "seed": Number(0, 2**31),

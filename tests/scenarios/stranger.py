@@ -7,9 +7,11 @@ import subprocess
 
 import paths  # noqa: F401
 from harness import HERE
+from refusals import refusals
+from watched import fields
 
 # google.rpc.Code. Who may not see a home is told the same as if there were none.
-NOT_FOUND, PERMISSION_DENIED = 5, 7
+INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 3, 5, 7, 8
 RACES, CUT_SHORT = 8, "curl: (92)"
 SECONDS = 4  # unless told otherwise: a stream that is served goes on for ever
 
@@ -25,10 +27,11 @@ class Answer:
 
 
 class Stranger:
-    """Everything that it is told is kept in `answers`."""
+    """Everything that it is told is kept in `answers`. `alone`: nobody else asks under its certificate."""
 
     def __init__(self, stack, leaf, name, place=HERE):
-        self.leaf, self.place = leaf, place
+        self.stack, self.leaf, self.place = stack, leaf, place
+        self.alone = True
         self.answers = pathlib.Path(stack.path(f"{name}-answers"))
         self.answers.mkdir()
 
@@ -36,23 +39,55 @@ class Stranger:
         """One gRPC call with one request (gRPC over HTTP/2: the trailers say what became of it). A server that refuses before it has the
         request ends the stream, and curl, which is still sending, may miss the trailers: then it asks again."""
         for _ in range(RACES):
-            answer = self._ask(hop, method, message, seconds)
+            mark = hop.process.log.mark()
+            [answer] = self._ask(hop, [(method, message)], seconds)
             if answer.code is not None or CUT_SHORT not in answer.said:
                 break
+        self._note(hop, mark, method, answer)
         return answer
 
-    def _ask(self, hop, method, message, seconds):
-        at = self.answers / f"{len(list(self.answers.iterdir())):03}"
+    def call_all(self, hop, calls, seconds=SECONDS):
+        """The answers to many calls (method, message), one after the other over as few connections as can be. Messages that do not fit into 64 KiB are better
+        sent by themselves: see call."""
+        mark = hop.process.log.mark()
+        answers = self._ask(hop, calls, seconds)
+        for at, (method, message) in enumerate(calls):
+            if answers[at].code is None and CUT_SHORT in answers[at].said:
+                answers[at] = self.call(hop, method, message, seconds)
+            else:
+                self._note(hop, mark, method, answers[at])
+        return answers
+
+    def _note(self, hop, mark, method, answer):
+        """Counts what was refused."""
+        codes = [answer.code]
+        if method == "Transport/Publish":
+            codes += [dict(fields(value)).get(3) for one in answer.messages for number, value in fields(one) if number == 2]
+        refused = sum(code in (NOT_FOUND, PERMISSION_DENIED) for code in codes)
+        if refused:
+            refusals(self.stack).add(hop.process, self.leaf.spiffe, mark, refused, self.alone)
+
+    def _ask(self, hop, calls, seconds):
+        at = self.answers / f"{len(list(self.answers.iterdir())):04}"
         at.mkdir()
-        (at / "request").write_bytes(struct.pack(">BI", 0, len(message)) + message)
-        command = [*self.place.inside, "curl", "--silent", "--show-error", "--http2", "--insecure", "--tls13-ciphers", "TLS_AES_128_GCM_SHA256", "--max-time", seconds,
-                   "--cert", self.leaf.chain, "--key", self.leaf.key, "--header", "content-type: application/grpc", "--header", "te: trailers",
-                   "--data-binary", f"@{at / 'request'}", "--dump-header", at / "headers", "--output", at / "answer",
-                   f"https://{hop.address}/keystead.v1.{method}"]
-        result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=seconds + 20, check=False)
-        headers = dict(line.split(": ", 1) for line in read(at / "headers").decode("latin-1").splitlines() if ": " in line)
-        code = int(headers["grpc-status"]) if "grpc-status" in headers else None
-        return Answer(code, headers.get("grpc-message", result.stderr.strip()), list(messages(read(at / "answer"))))
+        options = ["silent", "show-error", "http2", "insecure", ("tls13-ciphers", "TLS_AES_128_GCM_SHA256"), ("max-time", seconds), ("cert", self.leaf.chain),
+                   ("key", self.leaf.key), ("header", "content-type: application/grpc"), ("header", "te: trailers")]
+        parts = []
+        for number, (method, message) in enumerate(calls):
+            (at / f"request-{number}").write_bytes(struct.pack(">BI", 0, len(message)) + message)
+            own = [("data-binary", f"@{at}/request-{number}"), ("dump-header", f"{at}/headers-{number}"), ("output", f"{at}/answer-{number}"),
+                   ("url", f"https://{hop.address}/keystead.v1.{method}")]
+            parts.append("".join(f"{one}\n" if isinstance(one, str) else f'{one[0]} = "{one[1]}"\n' for one in [*options, *own]))
+        (at / "calls").write_text("next\n".join(parts), encoding="utf-8")
+        result = subprocess.run([*map(str, self.place.inside), "curl", "--config", at / "calls"], capture_output=True, text=True,
+                                timeout=seconds * len(calls) + 20, check=False)
+        return [answer_of(at, number, result.stderr.strip()) for number in range(len(calls))]
+
+
+def answer_of(at, number, said):
+    headers = dict(line.split(": ", 1) for line in read(at / f"headers-{number}").decode("latin-1").splitlines() if ": " in line)
+    code = int(headers["grpc-status"]) if "grpc-status" in headers else None
+    return Answer(code, headers.get("grpc-message", said), list(messages(read(at / f"answer-{number}"))))
 
 
 def read(path):

@@ -360,8 +360,8 @@ class Wired:
     def adversary(self, name):
         return Adversary(name, self.scenario.value["adversaries"][name], self.stack.path("adversaries"), self.paths, self.equipment)
 
-    def look_for_canary(self, name, measured, memory=True):
-        """B6 at one place: its files, its logs, its memory, and what passed it. Adds to a Measurement."""
+    def look_for_canary(self, name, memory=True):
+        """B6 at one place, in its files, its logs, its memory, and what passed it: (bytes searched, hits)."""
         search = Search({"planted text": self.canary.untold})
         hits = set()
         if self.state_of(name):
@@ -373,7 +373,7 @@ class Wired:
             hits |= search.in_memory(self.process(name).popen.pid, "memory")
         if name in self.equipment:
             hits |= {("what passed", "planted text", sighting["form"]) for sighting in self.equipment[name].seen(1).get("sightings", [])}
-        measured.add(name, search.bytes, hits)
+        return search.bytes, hits
 
     def end(self):
         """Asks everybody to end, those who send first; names whoever did not, or ended otherwise than with 0."""

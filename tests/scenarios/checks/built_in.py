@@ -1,5 +1,9 @@
 """What every scenario asserts: that the boundary holds as measured, and that everybody ends in order."""
 
+import concurrent.futures
+import multiprocessing
+import os
+
 import boundary
 import scenario as scenarios
 from registry import assertion, expect
@@ -16,19 +20,36 @@ def blind(scenario):
 
 def measure(wired):
     """B6 at every place that must not read, and in the owners' apps and devices alone, in whose memory the search has to find the text."""
-    measured = boundary.Measurement()
-    for name in (*boundary.must_not_read(wired.scenario.processes), *wired.readers()):
-        wired.look_for_canary(name, measured)
-    return measured
+    return look_at_all(wired, lambda name: True)
 
 
 def measure_unprotected(wired):
     """The same where nothing is sealed. Whoever keeps records on a disk shows them there; that memory is searched well is seen at
     the apps and at equipment, which has no disk."""
+    return look_at_all(wired, lambda name: wired.state_of(name) is None)
+
+
+def look_at_all(wired, with_memory):
+    """A Measurement, by as many processes as there are cores: a search is work for one."""
     measured = boundary.Measurement()
-    for name in (*boundary.must_not_read(wired.scenario.processes), *wired.readers()):
-        wired.look_for_canary(name, measured, memory=wired.state_of(name) is None)
+    names = [*boundary.must_not_read(wired.scenario.processes), *wired.readers()]
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("fork"), _Looking.begin, (wired,)) as beside:
+        for name, (searched, hits) in zip(names, beside.map(_Looking.at, names, map(with_memory, names))):
+            measured.add(name, searched, hits)
     return measured
+
+
+class _Looking:
+    """In a process beside, which was given all that there is by being forked."""
+    wired = None
+
+    @classmethod
+    def begin(cls, wired):
+        cls.wired = wired
+
+    @classmethod
+    def at(cls, name, memory):
+        return cls.wired.look_for_canary(name, memory)
 
 
 @assertion(*(f"{scenario}.B6" for scenario in SCENARIOS))

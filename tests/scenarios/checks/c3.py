@@ -10,6 +10,7 @@ from demo_canary import Search
 from interface import interface
 from provider_account import administer
 from registry import assertion, expect
+from stranger import NOT_FOUND, Stranger, subscription
 
 PROFILE = pathlib.Path(__file__).resolve().parents[1] / "product-profile.yaml"
 HOMES = 1000
@@ -156,6 +157,22 @@ def spans_tenants():
     return wide, len(calls), len(carrying)
 
 
+def export_of_ones_own(run):
+    """What the owner's app takes out of the backend with its own certificate, held against what is stored of its instantiation, and what others are
+    given who ask for the same."""
+    host, owner, backend = run.adversary("adv-database").machine("backend"), run.wired.products["acme"], run.wired.hops["backend"]
+    stored = {(line["stream"], line["sequence"]) for line in host.records() if line.get("instantiation") == owner.instantiation and line.get("stream") and not line["trimmed"]}
+    taken = [line for line in owner.app.call("raw", "--last", "100000", "--wait", "10", hop=backend) if line["event"] == "held"]
+    topics = sorted({line["topic"] for line in taken})
+    others = {"another customer of the same tenant": run.wired.pki_at("backend").leaf(owner.tenant, "app", "another"), "a customer of another tenant": run.wired.pki_at("backend").leaf(run.wired.tenants["globex"], "app", "another")}
+    got = {}
+    for who, leaf in others.items():
+        answer = Stranger(run.stack, leaf, f"export-{len(got)}").call(backend, "Transport/Subscribe", subscription(owner.tenant, bytes.fromhex(owner.instantiation), topics))
+        got[who] = (answer.code, len(answer.messages))
+    return {"stored": len(stored), "missing": len(stored - {(line["stream"], line["sequence"]) for line in taken}),
+            "of others": sum(line["instantiation"] != owner.instantiation for line in taken), "others got": got}
+
+
 @assertion("C3.5")
 def nobody_takes_all(run):
     wide, rpcs, carrying = spans_tenants()
@@ -176,10 +193,14 @@ def nobody_takes_all(run):
             path = run.stack.path(f"export-{len(refused)}")
             answer = administer(run.wired, "export", tenant, "--out", path, leaf=leaf, check=False)
             refused[f"{who}: {tenant}"] = answer.returncode != 0 and not pathlib.Path(path).exists()
-    file = run.keep("C3.5.json", {"without a tenant": wide, "instantiations in the export": there, "refused": refused})
+    own = export_of_ones_own(run)
+    file = run.keep("C3.5.json", {"without a tenant": wide, "instantiations in the export": there, "refused": refused, "a customer's own": own})
     expect(not wide, f"these answer with records and name no tenant: {wide}", [file])
     expect(all(refused.values()), f"given out: {[who for who, no in refused.items() if not no]}", [file])
     search = Search({"planted text": run.wired.canary.untold})
     expect(not search.in_files(out), "the export shows the planted text", [file])
+    expect(own["stored"] and not own["missing"] and not own["of others"], f"what a customer takes out of its own: {own}", [file])
+    expect(all(code == NOT_FOUND and not got for code, got in own["others got"].values()), f"others are given it: {own['others got']}", [file])
     return (f"{carrying} of {rpcs} RPCs answer with records, each of a named tenant; the export of {acme} holds its {there[acme]} instantiations and "
-            f"none of {globex}'s; {len(refused)} tries with customers' certificates got nothing"), [file]
+            f"none of {globex}'s; {len(refused)} tries with customers' certificates got nothing; a customer takes out all {own['stored']} records that are stored of "
+            f"its own, sealed as they are, and {len(own['others got'])} others, who ask the same, none"), [file]

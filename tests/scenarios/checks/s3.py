@@ -2,12 +2,12 @@
 
 import functools
 import pathlib
-import subprocess
 
 import boundary
 import evidence
 import scenario as scenarios
 from battle import Battle, Fight, fight_commands, fight_out, judge
+from certificate import named_in
 from demo_canary import Search
 from handshake import refuses
 from product import Pki
@@ -23,12 +23,6 @@ COMES_BACK = 60  # seconds
 READINGS = [("modify", "topic"), ("modify", "stream"), ("modify", "cose_partial_iv"), ("modify", "cose_ciphertext"), ("modify", "cose_tag"),
             ("truncate", "cose_ciphertext"), ("duplicate", None), ("replay", None), ("splice", "stream"), ("splice", "sequence"),
             ("forge", "stream")]
-
-
-def named_in(chain):
-    """The name in a certificate."""
-    text = subprocess.run(["openssl", "x509", "-in", chain, "-noout", "-ext", "subjectAltName"], capture_output=True, text=True, check=True).stdout
-    return next(part.strip().removeprefix("URI:") for part in text.replace("\n", ",").split(",") if part.strip().startswith("URI:"))
 
 
 def ending(transport):
@@ -110,7 +104,10 @@ def an_endpoint_reads_what_it_was_granted(run):
     [granted] = [member["member"] for member in owner.app.call("members")[0]["members"] if member["device"] == "bulb-a"]
     expect(not secret and {*topics, *senders} == {f"telemetry/{granted}"}, f"it has a secret: {bool(secret)}; keys of {sorted({*topics, *senders})}")
     taken = [run.adversary("adv-gwroot").take("summary-a", what) for what in ("store", "certificate", "key", "log", "memory")]
-    theirs = keys_of_product(owner)  # also of what was before the service came
+    every = keys_of_product(owner)
+    expect(topics[f"telemetry/{granted}"] in every.values(), "the keys that are looked for are not those that the product derives")
+    # Also of what was before the service came.
+    theirs = {name: key for name, key in every.items() if f" telemetry/{granted} " not in name}
     searched, _ = holds_nothing(run, "adv-gwroot", taken, theirs, owner.app, ())
     seen = hits_in(taken, Search({"its own reading key": topics[f"telemetry/{granted}"]}))
     expect(seen, "root does not even find the reading key that is there")

@@ -13,7 +13,8 @@ import time
 
 import product
 from battle import fight_commands, the_owner_is_obeyed
-from handshake import refuses, serial_of
+from certificate import serial_of
+from handshake import refuses
 from harness import wait_until
 from network import Capture
 from outage import taken_between, utc

@@ -90,14 +90,14 @@ def hostile(run, tenant):
     """The certificates of one tenant in hostile hands: what the scenario grants of its customer's app, and others that its own authority
     signed."""
     name = f"app-{tenant.split('.')[0]}-0"
-    app = run.adversary("adv-tenant").leaf(name, f"spiffe://{tenant}/app/{name}")
+    app = run.adversary("adv-tenant").leaf(name)
     return [app, *(run.wired.pki_at("backend").leaf(tenant, role, "hostile") for role in ROLES)]
 
 
 @functools.cache
 def matrix(run):
-    """Every tenant at every other's: (lines of all cells, how many there must be, the file of all that was given out)."""
-    there, instantiations = cloud(run)
+    """Every tenant at every other's: (Attack, how many cells there must be, the file of all that was given out)."""
+    _, instantiations = cloud(run)
     at, callers = places(run), []
     for tenant in dict.fromkeys(one.tenant for one in instantiations):
         others = [one for one in instantiations if one.tenant != tenant]
@@ -106,7 +106,26 @@ def matrix(run):
         callers += [(app, [(one, at[one.id]) for one in others]), *((leaf, [(one, at[one.id]) for one in some]) for leaf in rest)]
     received = pathlib.Path(run.stack.path("received"))
     received.touch(mode=0o600)
-    return there.ask("attack", callers, "--received", received), expected_cells(callers, SERVED), received
+    return Attack(run, callers, "--received", received), expected_cells(callers, SERVED), received
+
+
+class Attack:
+    """The lines of all cells, how many calls were refused, and how often the backend rang meanwhile."""
+
+    def __init__(self, run, callers, *options):
+        before = rung(run)
+        self.cells = cloud(run)[0].ask("attack", callers, *options)
+        self.refused, self.rang = sum(cell["refused_calls"] for cell in self.cells), rung(run) - before
+
+
+def metrics(run):
+    backend = run.wired.process("backend")
+    return run.wired.within("backend", lambda: prometheus.get(f"http://127.0.0.1:{backend.port('metrics')}/metrics"))
+
+
+def rung(run):
+    """How often the backend rang because somebody may not do something, also where its log leaves lines out."""
+    return int(float(re.search(r'^keystead_security_events_total\{kind="not_permitted"\} ([0-9.e+]+)$', metrics(run), re.MULTILINE).group(1)))
 
 
 def may_answer(cell):
@@ -139,7 +158,8 @@ def slower(cells):
             if times[0] >= PAIRS and times[3] > SHARE and abs(times[1]) > SLOWER * times[2]}, found
 
 
-def judge(name, run, cells, wanted):
+def judge(name, run, attack, wanted):
+    cells = attack.cells
     wrong = [(cell, wrong_with(cell)) for cell in cells if wrong_with(cell)]
     late, times = slower(cells)
     codes = {}
@@ -151,6 +171,7 @@ def judge(name, run, cells, wanted):
     expect(not wrong, f"{len(wrong)} of {wanted} cells do not hold, such as "
            + ", ".join(f"{cell['attacker']} at {cell['victim']} by {cell['rpc']}: {why}" for cell, why in wrong[:1]), [file])
     expect(not late, f"the time tells what is another's: {late}", [file])
+    expect(attack.rang == attack.refused, f"{attack.refused} calls were refused, and the backend rang {attack.rang} times", [file])
     return codes, times, file
 
 
@@ -166,11 +187,11 @@ def owners_get_theirs(run):
 @assertion("S6.1a")
 def no_tenant_reaches_anothers(run):
     groups = owners_get_theirs(run)
-    cells, wanted, _ = matrix(run)
-    codes, times, file = judge("S6.1a", run, cells, wanted)
+    attack, wanted, _ = matrix(run)
+    codes, times, file = judge("S6.1a", run, attack, wanted)
     most = max(abs(difference) for _, difference, *_ in times.values())
     return (f"{wanted} cells of {len(run.wired.products)} tenants, {1 + len(ROLES)} roles each: answered with {codes}, each as for what does not exist, "
-            f"the median of times at most {most} µs apart; their owners get {groups} groups"), [file]
+            f"the median of times at most {most} µs apart; {attack.refused} calls refused, as many events; their owners get {groups} groups"), [file]
 
 
 @assertion("S6.1b")
@@ -181,8 +202,8 @@ def no_customer_reaches_anothers(run):
         for number in range(CUSTOMERS):
             theirs = [one for one in instantiations if one.tenant == tenant and one.customer == (number + 1) % CUSTOMERS]
             callers.append((there.customer(tenant, number), [(one, at[one.id]) for one in theirs]))
-    codes, _, file = judge("S6.1b", run, there.ask("attack", callers), expected_cells(callers, SERVED))
-    return f"each of {len(callers)} customers tries {PRODUCTS} instantiations of another of the same manufacturer: answered with {codes}", [file]
+    codes, _, file = judge("S6.1b", run, Attack(run, callers), expected_cells(callers, SERVED))
+    return f"each of {len(callers)} customers tries {PRODUCTS} instantiations of another of the same manufacturer: answered with {codes}, and one event for each refusal", [file]
 
 
 @assertion("S6.4")
@@ -323,8 +344,8 @@ def documented_filter():
 
 @assertion("S6.7a")
 def logs_and_errors_name_nobody_else(run):
-    cells, wanted, _ = matrix(run)
-    names = names_of(run)
+    attack, wanted, _ = matrix(run)
+    cells, names = attack.cells, names_of(run)
     told = [cell for cell in cells if cell["error_names_victim"]]
     log = run.wired.process("backend").log.path
     everything = log.read_text(encoding="utf-8")
@@ -367,8 +388,7 @@ def metrics_name_one_tenant_a_line(run):
     names = names_of(run)
     backend = run.wired.process("backend")
     address = f"127.0.0.1:{backend.port('metrics')}"
-    text = run.wired.within("backend", lambda: prometheus.get(f"http://{address}/metrics"))
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    lines = [line for line in metrics(run).splitlines() if line and not line.startswith("#")]
     ids = set().union(*names.values()) - set(names)
     people = [f"{role}-{tenant.split('.')[0]}-" for tenant in names for role in ("app", "device")]
     wide = [line for line in lines if sum(tenant in line for tenant in names) > 1 or any(name in line for name in (*ids, *people))]

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "tests/unit/transport/test_server.h"
 
@@ -162,6 +163,27 @@ TEST_F(AcceptorTest, JunkAndGoneClientsLeaveNoPlaceTaken) {
     Client("127.0.0.4", server_->port());
   }
   EXPECT_TRUE(Ask().ok());
+}
+
+TEST_F(AcceptorTest, WhomTlsRefusesRingsOnceUnderItsAddress) {
+  ASSERT_NO_FATAL_FAILURE(Start());
+  const TestPki elsewhere;
+  CertificateFiles stranger = elsewhere.Leaf(kAcme, Role::kDevice, "d-acceptor");
+  stranger.roots = device_.roots;
+  EXPECT_FALSE(Check(Connect(server_->address(), stranger)).ok());
+  ASSERT_TRUE(WaitForEvents(1));
+  EXPECT_EQ(Events()[0].kind, SecurityEventKind::kPeerRefused);
+  EXPECT_EQ(Events()[0].peer, "127.0.0.1");
+  EXPECT_TRUE(Ask().ok());
+  Client junk("127.0.0.2", server_->port());
+  junk.Say("GET / HTTP/1.1\r\n\r\n");
+  junk.Rest();
+  const auto junks = [&] {
+    return absl::c_count_if(Events(), [](const SecurityEvent& event) { return event.peer == "127.0.0.2"; });
+  };
+  while (junks() == 0) ASSERT_TRUE(WaitForEvents(Events().size() + 1));
+  EXPECT_TRUE(Ask().ok());
+  EXPECT_EQ(junks(), 1);
 }
 
 TEST_F(AcceptorTest, AStalledHandshakeGivesItsPlaceToWhoWaits) {

@@ -227,6 +227,25 @@ TEST_F(HandshakeGovernorTest, OneEventForAnAddressInAnInterval) {
       << second[0].detail;
 }
 
+TEST_F(HandshakeGovernorTest, AHandshakeThatFailsIsToldAtOnceAndOnce) {
+  ASSERT_TRUE(Arrive(0, 1));
+  governor().Fail(0);  // not under way yet: it just left
+  EXPECT_TRUE(governor().TakeEvents(now_).empty());
+  for (Id id = 1; id < 3; ++id) {
+    ASSERT_TRUE(Arrive(id, 1));
+    governor().Hear(id, now_);
+    ASSERT_EQ(governor().Begin(now_), id);
+    governor().Fail(id);
+    governor().End(id);
+  }
+  const std::vector<SecurityEvent> events = governor().TakeEvents(now_);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, SecurityEventKind::kPeerRefused);
+  EXPECT_EQ(events[0].peer, "2001:db8:1::/64");
+  EXPECT_EQ(events[0].count, 2u);
+  EXPECT_TRUE(governor().TakeEvents(now_, true).empty());
+}
+
 TEST_F(HandshakeGovernorTest, WhatIsLeftIsToldAtTheEnd) {
   for (Id id = 0; id < 6; ++id) Arrive(id, 1);
   ASSERT_EQ(governor().TakeEvents(now_).size(), 1u);

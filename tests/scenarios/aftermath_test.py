@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+"""What comes after a negative test is judged, and each thing that could be wrong with it is noticed."""
+
+import types
+import unittest
+from unittest import mock
+
+import aftermath
+import driver
+from refusals import refusals
+from registry import NotMet
+
+
+class Log:
+    def __init__(self):
+        self.entries = []
+
+    def mark(self):
+        return len(self.entries)
+
+    def find(self, event, predicate, start=0):
+        del event
+        return [entry for entry in self.entries[start:] if predicate(entry)]
+
+    def ring(self, peer, count=1, kind="not_permitted"):
+        self.entries.append({"kind": kind, "peer": peer, "count": count})
+
+
+class Hop:
+    name = "hop"
+
+    def __init__(self):
+        self.log = Log()
+
+
+class State:
+    """In the place of aftermath.Settled: what stands in it is given."""
+
+    def __init__(self, **parts):
+        self.members, self.tenants, self.processes = {"home": "a"}, {"backend": "b"}, {"bulb": 1}
+        self.records = {1: "x", 2: "y"}
+        self.__dict__.update(parts)
+
+    differs = aftermath.Settled.differs
+
+
+class AftermathTest(unittest.TestCase):
+    def setUp(self):
+        self.hop = Hop()
+        self.run = types.SimpleNamespace(wired=None, stack=object(), silent=set(), settled=None, served=0, within=driver.Run.within)
+        self.run.new_readings = self.serve
+        self.after = State()
+
+    def serve(self, count, without):
+        self.assertEqual((count, without), (1, self.run.silent))
+        self.run.served += 1
+
+    def judged(self, refused=0, rings=0, alone=True, **assertion):
+        def function(run):
+            if refused:
+                refusals(run.stack).add(self.hop, "peer", self.hop.log.mark(), refused, alone)
+            for _ in range(rings):
+                self.hop.log.ring("peer")
+            self.hop.log.ring("somebody else")
+            return "seen"
+        self.run.settled = None
+        with mock.patch.object(aftermath, "Settled", side_effect=[State(), self.after]), mock.patch.object(aftermath, "RANG_BY", 0.05):
+            return aftermath.judged({"id": "X.1", "polarity": "negative", **assertion}, function, self.run)[0]
+
+    def refused(self, text, *words, **assertion):
+        with self.assertRaisesRegex(NotMet, text):
+            self.judged(*words, **assertion)
+
+    def test_all_is_as_it_was_everybody_serves_and_each_refusal_rang_once(self):
+        self.assertEqual(self.judged(3, 3), "seen | afterwards: members, tenants, records, processes as before (2 records), everybody serves, and 3 refusals rang 3 times")
+        self.assertEqual(self.run.served, 1)
+
+    def test_a_refusal_that_does_not_ring_or_rings_twice_is_noticed(self):
+        self.refused("refused 3 times, and hop rang 2 times", 3, 2)
+        self.refused("refused 3 times, and hop rang 4 times", 3, 4)
+        self.judged(3, 4, False)  # another process under the same name
+        self.refused("refused 3 times, and hop rang 2 times", 3, 2, False)
+
+    def test_what_came_before_does_not_count(self):
+        self.hop.log.ring("peer")
+        refusals(self.run.stack).add(self.hop, "peer", 0, 1)
+        self.assertIn("everybody serves", self.judged())
+
+    def test_more_records_are_fine_and_one_that_is_gone_or_another_is_not(self):
+        self.after = State(records={1: "x", 2: "y", 3: "z"})
+        self.judged()
+        for records in ({1: "x"}, {1: "x", 2: "z"}):
+            self.after = State(records=records)
+            self.refused("not as it was: {'records': \\[2\\]}")
+        self.after = State(processes={"bulb": 2})
+        self.refused("not as it was: {'processes': \\['bulb'\\]}")
+
+    def test_what_an_assertion_may_change_it_must_change(self):
+        self.after = State(members={"home": "c"})
+        self.assertIn("tenants, records, processes as before", self.judged(changes={"members": "somebody is put out"}))
+        self.refused("as it was: tenants", changes={"members": "somebody is put out", "tenants": "one comes"})
+
+    def test_every_negative_assertion_is_judged_so_and_no_other(self):
+        for name, polarity, wanted in (("S2.1", "negative", True), ("S2.4", "positive", False), ("S2.B6", "negative", False), ("S2.end", "negative", False)):
+            with mock.patch.object(aftermath, "judged", return_value="judged"):
+                self.assertEqual(driver.answer_of({"id": name, "polarity": polarity}, lambda run: "seen", self.run) == "judged", wanted, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
