@@ -409,9 +409,10 @@ def as_the_only_way_it_would_need_a_column(run):
 
 
 def reported(run, changed):
-    """A report from what this run has shown by now, as if it were of another file: ({(outcome, column): verdict}, the page as evidence)."""
+    """A report from what this run has shown by now, as if it were of another file and, where it is one on a mutant, of a real build: there is none of mutants
+    alone. ({(outcome, column): verdict}, the page as evidence)."""
     recorded, out = run.recorded(), pathlib.Path(run.stack.path("changed-evidence"))
-    writer = evidence.Writer(out, changed, {key: recorded.run[key] for key in ("build", "commit", "seed", "mutant")}, recorded.run["programs"], recorded.run["control"])
+    writer = evidence.Writer(out, changed, {**{key: recorded.run[key] for key in ("build", "commit", "seed")}, "mutant": ""}, recorded.run["programs"], recorded.run["control"])
     for name, entry in recorded.assertions().items():
         writer.record(changed.assertion(name), entry["verdict"], entry["observed"], entry["reason"])
     writer.end(True)
