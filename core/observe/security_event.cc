@@ -30,6 +30,8 @@ Ledger& TheLedger() {
 
 std::string_view SecurityEventName(SecurityEventKind kind) {
   switch (kind) {
+    case SecurityEventKind::kHandshakeFailed:
+      return "handshake_failed";
     case SecurityEventKind::kPeerRefused:
       return "peer_refused";
     case SecurityEventKind::kIssuerMismatch:

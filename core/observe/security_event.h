@@ -12,7 +12,9 @@
 namespace keystead {
 
 enum class SecurityEventKind {
-  kPeerRefused,         // TLS or authorization: who called may not
+  kHandshakeFailed,  // TLS did not come to its end; of the caller nothing is known but its address
+  kPeerRefused,  // a certificate that TLS accepts and that counts for nobody here; a server that is not who
+                 // was meant
   kIssuerMismatch,      // a certificate names a tenant whose registered CA did not issue it
   kNotPermitted,        // authenticated, but policy or roster says no
   kMalformed,           // bytes that break the format

@@ -219,10 +219,10 @@ void HandshakeGovernor::Report(Address& address, absl::Duration now, bool all,
                                std::vector<SecurityEvent>& out) {
   if (const uint64_t failed = std::exchange(address.failed, 0); failed > 0) {
     SecurityEvent event;
-    event.kind = SecurityEventKind::kPeerRefused;
+    event.kind = SecurityEventKind::kHandshakeFailed;
     event.peer = address.name;
     event.count = failed;
-    event.detail = "TLS: no certificate, one that is not accepted, or the caller left";
+    event.detail = "no certificate, one that TLS does not accept, or the caller left";
     out.push_back(std::move(event));
   }
   if (address.refused + address.given_up == 0) return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "core/base/clock.h"
 #include "core/base/status.h"
 #include "core/observe/log.h"
@@ -62,6 +63,9 @@ class PublishTask final : public storage::Task {
     done_ = true;
     call_->core_->log->Finish(changes_, status);
     if (told_hop_) call_->core_->hop->Committed(*call_->principal_, stored_, status);
+    if (status.ok()) {
+      for (const SecurityEvent& conflict : conflicts_) Report(conflict);
+    }
     items_.clear();
     stored_.clear();
     call_->TaskDone(status.ok() ? stopped_ : status, std::move(refusals_), bytes_);
@@ -106,6 +110,7 @@ class PublishTask final : public storage::Task {
     if (!outcome.ok()) return outcome.status();
     for (const RefusedRecords& refused : outcome->refused) {
       RefuseRecords(item, absl::StatusCode::kAlreadyExists, refused.first_sequence, refused.last_sequence);
+      conflicts_.push_back(ConflictAt(item.view.header(), refused));
     }
     stored_.push_back({item.view.shared_header(), *std::move(outcome)});
     return absl::OkStatus();
@@ -115,10 +120,26 @@ class PublishTask final : public storage::Task {
     refusals_.push_back({request_, item.index, code, first, last});
   }
 
+  // An honest sender has one record for a place.
+  SecurityEvent ConflictAt(const GroupHeader& header, const RefusedRecords& refused) const {
+    return {.kind = SecurityEventKind::kConflict,
+            .tenant = header.tenant.str(),
+            .instantiation = header.instantiation.ToHex(),
+            .topic = header.topic.str(),
+            .sender = header.sender.ToHex(),
+            .stream = header.stream.ToHex(),
+            .epoch = header.epoch,
+            .sequence = refused.first_sequence,
+            .peer = call_->principal_->uri(),
+            .detail = absl::StrCat("too many different records for one place; records ",
+                                   refused.first_sequence, "..", refused.last_sequence)};
+  }
+
   const std::shared_ptr<PublishCall> call_;
   const uint64_t request_;
   std::vector<Item> items_;
   std::vector<GroupRefused> refusals_;
+  std::vector<SecurityEvent> conflicts_;  // reported when what is refused is
   std::vector<StoredGroup> stored_;
   RecordLogChanges changes_;
   absl::Status stopped_;  // why the call ends behind what this task has stored

@@ -12,7 +12,7 @@ class Explanations:
     # Said about a later record of a stream in which something before was swallowed or spoilt.
     LATER = {"hash_chain_broken", "stale", "tail_unknown", "limit_exceeded"}
     # Said without a record: about a connection, a commit, a joining.
-    OF_CONNECTIONS = {"peer_refused"}
+    OF_CONNECTIONS = {"peer_refused", "handshake_failed"}
     CUT_OFF = "handshakes: connections ended before TLS: 0 above what an address may ask for"
     # A gateway that has not seen the newest commit yet turns a newcomer away, who comes again.
     BEHIND = ("epoch is not known", "nobody writes this topic")

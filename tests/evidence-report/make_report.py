@@ -55,6 +55,8 @@ def main(words=None):
     arguments = parser.parse_args(words)
     if not (arguments.html or arguments.oscal):
         parser.error("say what to make: --html FILE, --oscal DIR or both")
+    if arguments.files and arguments.oscal:
+        parser.error("--files is for a page: what machines are told is of the files of this repository")
     if arguments.mutant_alone and (arguments.oscal or len(arguments.folders) != 1):
         parser.error("--mutant-alone makes the page of one run, and nothing for machines: its verdicts are none of the product")
     if arguments.files:

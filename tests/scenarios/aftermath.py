@@ -7,10 +7,11 @@ import json
 import os
 
 import paths  # noqa: F401
+from harness import Failure
 from host import looking
 from provider_account import administer
 from refusals import RANG_BY, refusals
-from registry import expect
+from registry import NotMet, expect
 from scenario import SETTLED
 
 
@@ -19,30 +20,44 @@ def digest(value):
 
 
 class Settled:
-    """What no refused request may change: who belongs to each product with which rights in which epoch, which tenants a provider has with which
-    limits, every record that is stored, and which processes run."""
+    """What no refused request may change: who belongs to each product with which rights in which epoch, to its owner and in the commits that are stored;
+    which tenants a provider has with which limits; every record that is stored and served; and which processes run. Whoever there is not has no part in it."""
 
     def __init__(self, wired):
         backends = [name for name, process in wired.scenario.processes.items() if process["program"] == "keystead-backend"]
-        self.members = {name: digest(owner.app.call("members")) for name, owner in wired.products.items()}
-        self.tenants = {name: digest(tenants_at(wired, name)) for name in backends}
-        self.records = {}
+        self.records, self.sealed, commits = {}, set(), {}
         for name in backends:
-            for line in looking(wired.paths(name, "machine").records):
-                if line.get("stream"):
-                    self.records[name, line["tenant"], line["log"], line["offset"], line["sequence"]] = line["sha256"]
+            lines = [line for line in looking(wired.paths(name, "machine").records) if line.get("stream") and not line["trimmed"]]
+            expect(lines, f"{name} holds no record: that none changed shows nothing")
+            for line in lines:
+                self.records[name, line["tenant"], line["log"], line["offset"], line["sequence"]] = digest(line)
+                self.sealed.add(line["sha256"])
+                if line["topic"] == "keyring":
+                    commits.setdefault(line["instantiation"], []).append(line["sha256"])
+        self.members = {name: digest([owner.app.call("members"), sorted(commits.get(owner.instantiation, []))]) for name, owner in wired.products.items()}
+        self.tenants = {name: digest(tenants_at(wired, name)) for name in backends}
         self.processes = {name: running(wired, name) for name in wired.scenario.processes if name not in wired.strangers}
 
     def differs(self, later):
-        """{one of SETTLED: who or how many}, where `later` is not as this was. Records may have come, none may have gone or become another."""
-        found = {what: sorted(name for name, value in getattr(self, what).items() if getattr(later, what).get(name) != value) for what in SETTLED}
-        return {what: names for what, names in found.items() if names}
+        """{one of SETTLED: whose}, where `later` is not as this was. Records may have come, none may have gone or become another."""
+        found = {}
+        for what in SETTLED:
+            changed = {name if isinstance(name, str) else name[0] for name, value in getattr(self, what).items() if getattr(later, what).get(name) != value}
+            if changed:
+                found[what] = sorted(changed)
+        return found
+
+    def there_is(self):
+        return [what for what in SETTLED if getattr(self, what)]
 
 
 def tenants_at(wired, backend):
     """What its operator is told of all tenants, also of those that are gone."""
-    asked = [("list",), *(("limits", one) for one in sorted(os.listdir(wired.pki_at(backend).tenants)))]
-    return [(answer.stdout, answer.stderr) for answer in (administer(wired, *words, backend=backend, check=False) for words in asked)]
+    told = [administer(wired, "list", backend=backend).stdout]
+    for tenant in sorted(os.listdir(wired.pki_at(backend).tenants)):
+        answer = administer(wired, "limits", tenant, backend=backend, check=False)
+        told.append((answer.returncode, answer.stdout))
+    return told
 
 
 def running(wired, name):
@@ -51,33 +66,46 @@ def running(wired, name):
     return None if process.ended() else process.popen.pid
 
 
-def everybody_serves(run):
-    """A new reading of everybody who measures reaches its owner; who was put out or stolen for good is in `run.silent`."""
-    run.new_readings(1, without=run.silent)
+def serving(run):
+    """Settled, once a new reading of everybody who measures has reached its owner; who was put out or stolen for good is in `run.silent`."""
+    with concurrent.futures.ThreadPoolExecutor(1) as beside:
+        settled = beside.submit(Settled, run.wired)
+        run.new_readings(1, without=run.silent)
+        return settled.result()
 
 
 def judged(assertion, function, run):
     """What the function of a negative assertion answers, with what came after it; NotMet when that is not as R2 wants it."""
-    may_change = assertion.get("changes", {})
     before, run.settled = run.settled or Settled(run.wired), None
     refusals(run.stack).take()
     answer = function(run)
     observed, files = answer if isinstance(answer, tuple) else (answer, [])
-    refused = refusals(run.stack).take()
+    try:
+        return f"{observed} | afterwards: {aftermath(assertion.get('changes', {}), before, run)}", files
+    except NotMet as error:
+        raise NotMet(error.observed, [*files, *error.files]) from None
+    except Failure as error:
+        raise NotMet(f"afterwards not everybody serves: {error}", files) from None
+
+
+def aftermath(may_change, before, run):
+    """`may_change`: one of SETTLED → {"of": whose, "because": …}."""
+    refused, written = refusals(run.stack).take()
     for one in refused:
         run.within(lambda one=one: one.rang() >= one.count, RANG_BY, one.__str__)
-    with concurrent.futures.ThreadPoolExecutor(1) as beside:
-        settled = beside.submit(Settled, run.wired)
-        everybody_serves(run)
-        run.settled = settled.result()
+    run.settled = after = serving(run)
     wrong = [str(one) for one in refused if not one.as_often()]
-    expect(not wrong, "; ".join(wrong), files)
-    changed = before.differs(run.settled)
-    odd = {what: names[:3] for what, names in changed.items() if what not in may_change}
-    expect(not odd, f"afterwards this is not as it was: {odd}", files)
-    never = sorted(set(may_change) - set(changed))
-    expect(not never, f"it should have changed, and is as it was: {', '.join(never)}", files)
-    same = [what for what in SETTLED if what not in changed]
-    counts = sum(one.count for one in refused)
-    heard = f", and {counts} refusals rang {sum(one.rang() for one in refused)} times" if refused else ""
-    return f"{observed} | afterwards: {', '.join(same)} as before{f' ({len(before.records)} records)' if 'records' in same else ''}, everybody serves{heard}", files
+    expect(not wrong, "; ".join(wrong))
+    changed = before.differs(after)
+    allowed = {what: sorted(entry["of"]) for what, entry in may_change.items()}
+    odd = {what: names for what, names in changed.items() if set(names) - set(allowed.get(what, ()))}
+    expect(not odd, f"afterwards this is not as it was: {odd}")
+    never = {what: sorted(set(names) - set(changed.get(what, ()))) for what, names in allowed.items() if set(names) - set(changed.get(what, ()))}
+    expect(not never, f"it should have changed, and is as it was: {never}")
+    kept = written & (after.sealed - before.sealed)
+    expect(not kept, f"{len(kept)} of {len(written)} records are stored whose writing was refused")
+    same = ", ".join(what for what in after.there_is() if what not in changed)
+    told = [f"{same} as before" + (f" ({len(before.records)} records)" if before.records else ""), "everybody serves"]
+    if refused:
+        told.append(f"{sum(one.count for one in refused)} refusals rang {sum(one.rang() for one in refused)} times")
+    return ", ".join(told)

@@ -7,6 +7,7 @@ from unittest import mock
 
 import aftermath
 import driver
+from harness import Failure
 from refusals import refusals
 from registry import NotMet
 
@@ -38,10 +39,12 @@ class State:
 
     def __init__(self, **parts):
         self.members, self.tenants, self.processes = {"home": "a"}, {"backend": "b"}, {"bulb": 1}
-        self.records = {1: "x", 2: "y"}
+        self.records = {("backend", 1): "x", ("backend", 2): "y"}
+        self.sealed = {"x", "y"}
         self.__dict__.update(parts)
 
     differs = aftermath.Settled.differs
+    there_is = aftermath.Settled.there_is
 
 
 class AftermathTest(unittest.TestCase):
@@ -58,7 +61,7 @@ class AftermathTest(unittest.TestCase):
     def judged(self, refused=0, rings=0, alone=True, **assertion):
         def function(run):
             if refused:
-                refusals(run.stack).add(self.hop, "peer", self.hop.log.mark(), refused, alone)
+                refusals(run.stack).add(self.hop, "peer", self.hop.log.mark(), refused, alone=alone)
             for _ in range(rings):
                 self.hop.log.ring("peer")
             self.hop.log.ring("somebody else")
@@ -72,7 +75,7 @@ class AftermathTest(unittest.TestCase):
             self.judged(*words, **assertion)
 
     def test_all_is_as_it_was_everybody_serves_and_each_refusal_rang_once(self):
-        self.assertEqual(self.judged(3, 3), "seen | afterwards: members, tenants, records, processes as before (2 records), everybody serves, and 3 refusals rang 3 times")
+        self.assertEqual(self.judged(3, 3), "seen | afterwards: members, tenants, records, processes as before (2 records), everybody serves, 3 refusals rang 3 times")
         self.assertEqual(self.run.served, 1)
 
     def test_a_refusal_that_does_not_ring_or_rings_twice_is_noticed(self):
@@ -87,23 +90,40 @@ class AftermathTest(unittest.TestCase):
         self.assertIn("everybody serves", self.judged())
 
     def test_more_records_are_fine_and_one_that_is_gone_or_another_is_not(self):
-        self.after = State(records={1: "x", 2: "y", 3: "z"})
+        first, second, third = (("backend", number) for number in (1, 2, 3))
+        self.after = State(records={first: "x", second: "y", third: "z"})
         self.judged()
-        for records in ({1: "x"}, {1: "x", 2: "z"}):
+        for records in ({first: "x"}, {first: "x", second: "z"}):
             self.after = State(records=records)
-            self.refused("not as it was: {'records': \\[2\\]}")
+            self.refused("not as it was: {'records': \\['backend'\\]}")
         self.after = State(processes={"bulb": 2})
         self.refused("not as it was: {'processes': \\['bulb'\\]}")
 
     def test_what_an_assertion_may_change_it_must_change(self):
         self.after = State(members={"home": "c"})
-        self.assertIn("tenants, records, processes as before", self.judged(changes={"members": "somebody is put out"}))
-        self.refused("as it was: tenants", changes={"members": "somebody is put out", "tenants": "one comes"})
+        out = {"of": ["home"], "because": "somebody is put out"}
+        self.assertIn("tenants, records, processes as before", self.judged(changes={"members": out}))
+        self.refused("as it was: {'tenants': \\['backend'\\]}", changes={"members": out, "tenants": {"of": ["backend"], "because": "one comes"}})
+        self.after = State(members={"home": "c", "cabin": "d"}, processes={})
+        self.refused("not as it was: {'processes': \\['bulb'\\]}", changes={"members": out})
+
+    def test_what_was_refused_and_is_stored_is_noticed(self):
+        refused = types.SimpleNamespace(take=lambda: ([], {"z"}))
+        with mock.patch.object(aftermath, "refusals", return_value=refused):
+            self.judged()
+            self.after = State(sealed={"x", "y", "z"})
+            self.refused("1 of 1 records are stored whose writing was refused")
+
+    def test_who_serves_no_more_fails_the_assertion(self):
+        def fails(count, without):
+            raise Failure("waited in vain")
+        self.run.new_readings = fails
+        self.refused("not everybody serves: waited in vain")
 
     def test_every_negative_assertion_is_judged_so_and_no_other(self):
         for name, polarity, wanted in (("S2.1", "negative", True), ("S2.4", "positive", False), ("S2.B6", "negative", False), ("S2.end", "negative", False)):
             with mock.patch.object(aftermath, "judged", return_value="judged"):
-                self.assertEqual(driver.answer_of({"id": name, "polarity": polarity}, lambda run: "seen", self.run) == "judged", wanted, name)
+                self.assertEqual(driver.answer_of({"id": name, "polarity": polarity, "expected": "it"}, lambda run: "seen", self.run) == "judged", wanted, name)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ def wrong(of):
     if of.kind == ENUM:
         found["no value of this enum"] = field(number, (1 << 31) - 1)
     if not of.repeated:
-        found["twice, and different"] = field(number, 1 << 20 if of.kind not in (STRING, BYTES, MESSAGE) else b"\x07" * 16) * 2
+        one, other = (b"\x07" * 16, b"\x08" * 16) if of.kind in (STRING, BYTES, MESSAGE) else (1 << 20, 1 << 21)
+        found["twice, and different"] = field(number, one) + field(number, other)
     return found
 
 

@@ -12,7 +12,7 @@ import paths  # noqa: F401
 import registry
 from checks import built_in
 from harness import Failure, Stack, wait_until
-from scenario import BUILT_IN
+from scenario import is_judged_afterwards
 from wiring import Canary, Wired
 
 CONTROL = "no_sealing"
@@ -129,8 +129,7 @@ def conclude(assertion, result, writer):
 
 def answer_of(assertion, function, run):
     """Of a negative one with what came after it; of the last two, after which nothing is as it was, and of a positive one just what it says."""
-    negative = assertion["polarity"] == "negative" and assertion["id"].rsplit(".", 1)[1] not in BUILT_IN
-    if negative:
+    if is_judged_afterwards(assertion):
         return aftermath.judged(assertion, function, run)
     run.settled = None
     return function(run)

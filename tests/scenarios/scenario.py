@@ -37,7 +37,7 @@ ASSERTION = Record(
     {"id": Text(pattern=ID + r"\.([0-9]+[a-z]?|B6|end)"), "says": Text(), "polarity": Text("positive", "negative"),
      "outcomes": MapOf(ListOf(Text("DEV", "GW", "BE", "APP", "APP3"), 1), at_least=1)},
     # What a negative one changes of what aftermath.py holds to be settled, and why it may.
-    {"expected": Text(), "mend": Text(), "changes": MapOf(Text(), key="|".join(SETTLED)), "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
+    {"expected": Text(), "mend": Text(), "changes": MapOf(Record({"of": ListOf(Text(), 1), "because": Text()}), key="|".join(SETTLED)), "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
      "not_applicable": Record({"rule": Text(), "inputs": Text(), "reason": Text()})})
 SHAPE = Record({
     "scenario": Text(pattern=ID), "family": Text("local", "remote", "call-out"), "title": Text(), "about": Text(), "seed": Number(0, 2**31),
@@ -344,6 +344,8 @@ def check_assertions(value, reading):
         ends = [end for end in ENDS if end in one]
         if len(ends) + ("expected" in one) != 1:
             wrong("wanted either expected, or one of " + ", ".join(ENDS))
+        if "changes" in one and not is_judged_afterwards(one):
+            wrong("changes something, and only after negative assertions that run it is looked what changed", "changes")
         for outcome, components in one["outcomes"].items():
             if outcome not in known:
                 wrong(f"{outcome} is none of the reference's outcomes", "outcomes", outcome)
@@ -353,6 +355,11 @@ def check_assertions(value, reading):
                     wrong(f"{component} has no column here: nothing of that kind is in the product", "outcomes", outcome)
                 elif component not in (*known[outcome]["components"], "APP3"):
                     wrong(f"the reference asks {outcome} of {', '.join(known[outcome]['components'])} only, not of {component}", "outcomes", outcome)
+
+
+def is_judged_afterwards(assertion):
+    """Whether rule R2 is held to after it (aftermath.py): not after the last two, which end everybody."""
+    return assertion["polarity"] == "negative" and "expected" in assertion and assertion["id"].rsplit(".", 1)[1] not in BUILT_IN
 
 
 def check_reference(value, reading):

@@ -97,6 +97,11 @@ class WrongTest(Changed):
         for process, other in (("bulb-a", "probe-a"), ("bulb-a", "bulb-b"), ("bulb-a", "bulb-a"), ("bulb-a", "nobody"), ("hub-a", "hub-b")):
             self.wrong(alike(process, other), f"{process} is said to be like {other}, which is no device of the same kind and product")
 
+    def test_a_change_after_which_nobody_looks(self):
+        change = {"processes": {"of": ["hub-a"], "because": "it is"}}
+        for name in ("S2.4", "S2.B6", "S2.end", "S2.7"):
+            self.wrong(lambda v, name=name: of(v, name).update(changes=change), f"{name}: changes something, and only after negative assertions that run")
+
     def test_a_column_for_what_is_out_of_the_product(self):
         self.wrong(lambda v: v["processes"]["hub-a"].update(component="GW"), "has no column")
         self.wrong(lambda v: of(v, "S2.B6")["outcomes"].update({"DP.3": ["GW"]}), "S2.B6: GW has no column here")

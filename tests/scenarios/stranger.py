@@ -1,26 +1,32 @@
 """A client that is not ours (curl): whatever certificate it shows, it asks what it likes. Our own app refuses by itself to ask for a
 home with another certificate than its own, and so cannot show that a hop refuses it."""
 
+import hashlib
 import pathlib
 import struct
 import subprocess
 
 import paths  # noqa: F401
-from harness import HERE
+from harness import HERE, Failure
 from refusals import refusals
 from watched import fields
 
 # google.rpc.Code. Who may not see a home is told the same as if there were none.
-INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 3, 5, 7, 8
-RACES, CUT_SHORT = 8, "curl: (92)"
+INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAUTHENTICATED = 3, 5, 7, 8, 16
+REFUSED = (NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED)
+RACES, CUT_SHORT = 8, 92  # tries; what curl ends with
+PUBLISH = "Transport/Publish"
 SECONDS = 4  # unless told otherwise: a stream that is served goes on for ever
 
 
 class Answer:
-    """What a call came to: `code` is grpc-status, None while the call was still being served when its time was over."""
+    """What a call came to: `code` is grpc-status, None while the call was still being served when its time was over; `ended`: what curl ended with."""
 
-    def __init__(self, code, said, messages):
-        self.code, self.said, self.messages = code, said, messages
+    def __init__(self, code, said, messages, ended=0):
+        self.code, self.said, self.messages, self.ended = code, said, messages, ended
+
+    def cut_short(self):
+        return self.code is None and self.ended == CUT_SHORT
 
     def __str__(self):
         return f"grpc-status {self.code} {self.said!r}, {len(self.messages)} messages"
@@ -29,9 +35,9 @@ class Answer:
 class Stranger:
     """Everything that it is told is kept in `answers`. `alone`: nobody else asks under its certificate."""
 
-    def __init__(self, stack, leaf, name, place=HERE):
+    def __init__(self, stack, leaf, name, place=HERE, alone=True):
         self.stack, self.leaf, self.place = stack, leaf, place
-        self.alone = True
+        self.alone = alone
         self.answers = pathlib.Path(stack.path(f"{name}-answers"))
         self.answers.mkdir()
 
@@ -41,9 +47,9 @@ class Stranger:
         for _ in range(RACES):
             mark = hop.process.log.mark()
             [answer] = self._ask(hop, [(method, message)], seconds)
-            if answer.code is not None or CUT_SHORT not in answer.said:
+            self._note(hop, mark, method, message, answer)
+            if not answer.cut_short():
                 break
-        self._note(hop, mark, method, answer)
         return answer
 
     def call_all(self, hop, calls, seconds=SECONDS):
@@ -52,26 +58,28 @@ class Stranger:
         mark = hop.process.log.mark()
         answers = self._ask(hop, calls, seconds)
         for at, (method, message) in enumerate(calls):
-            if answers[at].code is None and CUT_SHORT in answers[at].said:
+            self._note(hop, mark, method, message, answers[at])
+            if answers[at].cut_short():
                 answers[at] = self.call(hop, method, message, seconds)
-            else:
-                self._note(hop, mark, method, answers[at])
         return answers
 
-    def _note(self, hop, mark, method, answer):
-        """Counts what was refused."""
-        codes = [answer.code]
-        if method == "Transport/Publish":
-            codes += [dict(fields(value)).get(3) for one in answer.messages for number, value in fields(one) if number == 2]
-        refused = sum(code in (NOT_FOUND, PERMISSION_DENIED) for code in codes)
-        if refused:
-            refusals(self.stack).add(hop.process, self.leaf.spiffe, mark, refused, self.alone)
+    def _note(self, hop, mark, method, message, answer):
+        """Counts what was refused, and remembers what was not to be written."""
+        refused = int(answer.code in REFUSED)
+        if method == PUBLISH:
+            told = [dict(fields(value)) for one in answer.messages for number, value in fields(one) if number == 2]
+            told = {one.get(2, 0) for one in told if one.get(3) in REFUSED}
+            written = [digests for at, digests in enumerate(sealed_in(message)) if refused or at in told]
+            refusals(self.stack).add_written(digest for digests in written for digest in digests)
+            refused += len(told)
+        if refused or answer.cut_short():
+            refusals(self.stack).add(hop.process, self.leaf.spiffe, mark, refused, int(answer.cut_short()), self.alone)
 
     def _ask(self, hop, calls, seconds):
         at = self.answers / f"{len(list(self.answers.iterdir())):04}"
         at.mkdir()
-        options = ["silent", "show-error", "http2", "insecure", ("tls13-ciphers", "TLS_AES_128_GCM_SHA256"), ("max-time", seconds), ("cert", self.leaf.chain),
-                   ("key", self.leaf.key), ("header", "content-type: application/grpc"), ("header", "te: trailers")]
+        options = ["silent", "http2", "insecure", ("tls13-ciphers", "TLS_AES_128_GCM_SHA256"), ("max-time", seconds), ("cert", self.leaf.chain),
+                   ("key", self.leaf.key), ("header", "content-type: application/grpc"), ("header", "te: trailers"), ("write-out", r"%{exitcode} %{errormsg}\n")]
         parts = []
         for number, (method, message) in enumerate(calls):
             (at / f"request-{number}").write_bytes(struct.pack(">BI", 0, len(message)) + message)
@@ -81,13 +89,25 @@ class Stranger:
         (at / "calls").write_text("next\n".join(parts), encoding="utf-8")
         result = subprocess.run([*map(str, self.place.inside), "curl", "--config", at / "calls"], capture_output=True, text=True,
                                 timeout=seconds * len(calls) + 20, check=False)
-        return [answer_of(at, number, result.stderr.strip()) for number in range(len(calls))]
+        ends = result.stdout.splitlines()
+        if len(ends) != len(calls):
+            raise Failure(f"curl made {len(ends)} of {len(calls)} calls: {result.stderr.strip()}")
+        return [answer_of(at, number, *end.split(" ", 1)) for number, end in enumerate(ends)]
 
 
-def answer_of(at, number, said):
+def answer_of(at, number, ended, said):
     headers = dict(line.split(": ", 1) for line in read(at / f"headers-{number}").decode("latin-1").splitlines() if ": " in line)
     code = int(headers["grpc-status"]) if "grpc-status" in headers else None
-    return Answer(code, headers.get("grpc-message", said), list(messages(read(at / f"answer-{number}"))))
+    return Answer(code, headers.get("grpc-message", said), list(messages(read(at / f"answer-{number}"))), int(ended))
+
+
+def sealed_in(publication):
+    """Of each group of a PublishRequest the SHA-256 of its records; nothing where it is spoilt."""
+    try:
+        groups = [value for number, value in fields(publication) if number == 1]
+        return [[hashlib.sha256(dict(fields(record))[2]).hexdigest() for number, record in fields(one) if number == 2] for one in groups]
+    except (IndexError, KeyError, TypeError, ValueError):
+        return []
 
 
 def read(path):
@@ -136,8 +156,8 @@ def publication(*of_group):
     return field(1, group(*of_group))
 
 
-def served(stack, owner, leaf, hop, topics=("keyring",), seconds=SECONDS):
-    """(how many messages of the owner's home `hop` serves to whoever shows this certificate, what it says otherwise)."""
-    asking = Stranger(stack, leaf, f"asking-{len(list(pathlib.Path(stack.folder).glob('asking-*')))}")
+def served(stack, owner, leaf, hop, topics=("keyring",), seconds=SECONDS, alone=True):
+    """(how many messages of the owner's home `hop` serves to whoever shows this certificate, what it says otherwise). `alone`: as Stranger's."""
+    asking = Stranger(stack, leaf, f"asking-{len(list(pathlib.Path(stack.folder).glob('asking-*')))}", alone=alone)
     answer = asking.call(hop, "Transport/Subscribe", subscription(owner.tenant, bytes.fromhex(owner.instantiation), topics), seconds)
     return len(answer.messages), answer.said

@@ -1,5 +1,6 @@
 """C3: the data of a thousand customers in one place, and how much falls with a few keys."""
 
+import hashlib
 import pathlib
 import random
 import shutil
@@ -161,7 +162,7 @@ def export_of_ones_own(run):
     """What the owner's app takes out of the backend with its own certificate, held against what is stored of its instantiation, and what others are
     given who ask for the same."""
     host, owner, backend = run.adversary("adv-database").machine("backend"), run.wired.products["acme"], run.wired.hops["backend"]
-    stored = {(line["stream"], line["sequence"]) for line in host.records() if line.get("instantiation") == owner.instantiation and line.get("stream") and not line["trimmed"]}
+    stored = {(line["stream"], line["sequence"], line["sha256"]) for line in host.records() if line.get("instantiation") == owner.instantiation and line.get("stream") and not line["trimmed"]}
     taken = [line for line in owner.app.call("raw", "--last", "100000", "--wait", "10", hop=backend) if line["event"] == "held"]
     topics = sorted({line["topic"] for line in taken})
     others = {"another customer of the same tenant": run.wired.pki_at("backend").leaf(owner.tenant, "app", "another"), "a customer of another tenant": run.wired.pki_at("backend").leaf(run.wired.tenants["globex"], "app", "another")}
@@ -169,7 +170,7 @@ def export_of_ones_own(run):
     for who, leaf in others.items():
         answer = Stranger(run.stack, leaf, f"export-{len(got)}").call(backend, "Transport/Subscribe", subscription(owner.tenant, bytes.fromhex(owner.instantiation), topics))
         got[who] = (answer.code, len(answer.messages))
-    return {"stored": len(stored), "missing": len(stored - {(line["stream"], line["sequence"]) for line in taken}),
+    return {"stored": len(stored), "missing": len(stored - {(line["stream"], line["sequence"], hashlib.sha256(bytes.fromhex(line["cose"])).hexdigest()) for line in taken}),
             "of others": sum(line["instantiation"] != owner.instantiation for line in taken), "others got": got}
 
 

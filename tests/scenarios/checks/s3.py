@@ -9,6 +9,7 @@ import scenario as scenarios
 from battle import Battle, Fight, fight_commands, fight_out, judge
 from certificate import named_in
 from demo_canary import Search
+from demo_keys import encoded, expanded
 from handshake import refuses
 from product import Pki
 from product_keys import held_keys, hits_in, holds_nothing, keys_in, keys_of_product
@@ -106,8 +107,10 @@ def an_endpoint_reads_what_it_was_granted(run):
     taken = [run.adversary("adv-gwroot").take("summary-a", what) for what in ("store", "certificate", "key", "log", "memory")]
     every = keys_of_product(owner)
     expect(topics[f"telemetry/{granted}"] in every.values(), "the keys that are looked for are not those that the product derives")
-    # Also of what was before the service came.
-    theirs = {name: key for name, key in every.items() if f" telemetry/{granted} " not in name}
+    # What follows from the one that it has is its, too; what was of that topic before it came is not.
+    own = topics[f"telemetry/{granted}"]
+    follows = {own, *(expanded(own, encoded("ks1 sender", bytes.fromhex(member["member"]))) for member in owner.app.call("members")[0]["members"])}
+    theirs = {name: key for name, key in every.items() if key not in follows}
     searched, _ = holds_nothing(run, "adv-gwroot", taken, theirs, owner.app, ())
     seen = hits_in(taken, Search({"its own reading key": topics[f"telemetry/{granted}"]}))
     expect(seen, "root does not even find the reading key that is there")
@@ -139,7 +142,7 @@ def strangers_are_not_admitted(run):
     strangers = {"no certificate": None, "a self-signed one": Forger(run.stack, "forged-devices").self_signed("self", bulb.spiffe),
                  "another tenant's": wired.products["B"].devices["bulb-b"].leaf,
                  "another provider's world": world.leaf(owner.tenant, "device", "bulb-a")}
-    refuses("the gateway", gateway, bulb, strangers)
+    refuses(run.stack, "the gateway", gateway, bulb, strangers)
     run.new_readings()
     return f"refused in the handshake: {', '.join(strangers)}"
 

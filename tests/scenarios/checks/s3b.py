@@ -54,13 +54,13 @@ def outsiders_are_not_admitted(run):
     strangers = {"no certificate": None, "a self-signed one": Forger(run.stack, "forged-sensors").self_signed("self", genuine.spiffe),
                  "another tenant's": wired.pki_of(owner.tenant).leaf(foreign, "device", "sensor-01"),
                  "another provider's": Pki(run.stack, [owner.tenant], "pki-of-strangers").leaf(owner.tenant, "device", "sensor-01")}
-    refuses("the base station", base, genuine, strangers)
+    refuses(run.stack, "the base station", base, genuine, strangers)
     return f"refused in the handshake: {', '.join(strangers)}"
 
 
-def publish(run, leaf, name, groups):
-    """Publishes groups at the base station; index → why, of those that it did not take."""
-    stranger = Stranger(run.stack, leaf, name, run.wired.place(GUEST))
+def publish(run, leaf, name, groups, alone=True):
+    """Publishes groups at the base station; index → why, of those that it did not take. `alone`: as Stranger's."""
+    stranger = Stranger(run.stack, leaf, name, run.wired.place(GUEST), alone)
     answer = stranger.call(plant(run).gateway, "Transport/Publish", b"".join(field(1, group) for group in groups))
     said = [(number, value) for message in answer.messages for number, value in fields(message)]
     if not any(number == 1 and value for number, value in said):  # nothing is durable there
@@ -363,7 +363,7 @@ def one_is_revoked_and_the_rest_go_on(run):
     run.within(lambda: owner.devices[gone].process.log.find("disconnected", start=marks[gone]), OUT_WITHIN, f"{gone} is not out")
     took = time.monotonic() - started
     forged = forge(run, [stolen_states(run)[gone]])
-    refused = publish(run, run.adversary("adv-sensor-k").leaf(gone), "revoked", [bytes.fromhex(one["group"]) for one in forged])
+    refused = publish(run, run.adversary("adv-sensor-k").leaf(gone), "revoked", [bytes.fromhex(one["group"]) for one in forged], alone=False)
     expect(len(refused) == len(forged), f"of {len(forged)} groups of {gone}'s thief {len(refused)} were refused")
     run.silent.add(gone)
     run.new_readings(1, without=run.silent)
@@ -461,7 +461,7 @@ def a_session_that_nobody_uses_ends(run):
 def a_stolen_console_is_locked_out(run):
     owner, thief = plant(run), run.adversary("adv-stolen-console").leaf("console")
     base = owner.gateway
-    before, said = served(run.stack, owner, thief, base, seconds=1)
+    before, said = served(run.stack, owner, thief, base, seconds=1, alone=False)
     expect(before, f"the copy is not served before, and the refusal proves nothing: {said}")
     serial = serial_of(thief.chain)
     run.wired.pki_of(owner.tenant).renew(owner.tenant, "app", owner.app.name)
@@ -470,7 +470,7 @@ def a_stolen_console_is_locked_out(run):
     revoke(run, f"serial {serial}")
     run.within(lambda: len(base.process.log.find("revocations")) > known, OUT_WITHIN, "the base station has not heard of it")
     took = time.monotonic() - started
-    after, told = served(run.stack, owner, thief, base, seconds=1)
+    after, told = served(run.stack, owner, thief, base, seconds=1, alone=False)
     expect(not after, f"the copy is served {after} messages after the revocation")
     expect(refusals_of(run, owner.app.leaf.spiffe, mark), f"the base station's log has no word of the refusal: {told}")
     run.new_readings(1, without=run.silent)

@@ -99,7 +99,7 @@ def backends_refuse_strangers(run):
                      "an expired one": pki.leaf(owner.tenant, "app", "lapsed", "--not-before", iso(-48), "--not-after", iso(-1)),
                      "a self-signed one": Forger(run.stack, f"forged-clients-{number}").self_signed("self", rightful.spiffe),
                      "the other provider's": other.app.leaf}
-        refuses(owner.backend, hop, rightful, strangers)
+        refuses(run.stack, owner.backend, hop, rightful, strangers)
         told.append(f"{owner.backend} of {name} refused {', '.join(strangers)}")
     run.new_readings()
     return "; ".join(told)

@@ -240,7 +240,7 @@ TEST_F(HandshakeGovernorTest, AHandshakeThatFailsIsToldAtOnceAndOnce) {
   }
   const std::vector<SecurityEvent> events = governor().TakeEvents(now_);
   ASSERT_EQ(events.size(), 1u);
-  EXPECT_EQ(events[0].kind, SecurityEventKind::kPeerRefused);
+  EXPECT_EQ(events[0].kind, SecurityEventKind::kHandshakeFailed);
   EXPECT_EQ(events[0].peer, "2001:db8:1::/64");
   EXPECT_EQ(events[0].count, 2u);
   EXPECT_TRUE(governor().TakeEvents(now_, true).empty());

@@ -13,7 +13,13 @@
 namespace keystead::testing {
 namespace {
 
-TEST(PathAbuseTest, TooManyVariantsAreRefusedWithoutAcknowledgement) {
+TEST(PathAbuseTest, TooManyVariantsAreRefusedWithoutAcknowledgementAndRingOnce) {
+  absl::Mutex mutex;
+  std::vector<SecurityEvent> events;
+  const SecurityEventTap tap([&](const SecurityEvent& event) {
+    absl::MutexLock lock(&mutex);
+    events.push_back(event);
+  });
   HopServer server;
   PublishWitness published;
   const auto publisher = StartPublisher(server, published);
@@ -25,6 +31,12 @@ TEST(PathAbuseTest, TooManyVariantsAreRefusedWithoutAcknowledgement) {
   EXPECT_EQ(published.refusals()[0].first, last);
   EXPECT_EQ(published.refusals()[0].second.first_sequence, 3u);
   EXPECT_EQ(server.Records(1).size(), limits::kMaxVariantsPerSequence);
+  absl::MutexLock lock(&mutex);
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].kind, SecurityEventKind::kConflict);
+  EXPECT_EQ(events[0].stream, TestHeader(1).stream.ToHex());
+  EXPECT_EQ(events[0].sequence, 3u);
+  EXPECT_NE(events[0].peer, "");
 }
 
 TEST(PathAbuseTest, ACallThatOwesTooMuchIsNotRead) {

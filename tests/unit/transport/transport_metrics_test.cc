@@ -120,6 +120,7 @@ TEST_F(TransportMetricsTest, HandshakesAreCounted) {
   published.AwaitDurable(*publisher->Enqueue(TestGroup(TestHeader(1), {{0, "a"}})));
   EXPECT_EQ(Value("keystead_handshakes_total{outcome=\"begun\"}"), 1);
   EXPECT_EQ(Value("keystead_handshakes_total{outcome=\"succeeded\"}"), 1);
+  EXPECT_EQ(Value("keystead_handshakes_total{outcome=\"failed\"}"), 0);
   EXPECT_EQ(Value("keystead_handshakes_total{outcome=\"refused\"}"), 0);
 }
 

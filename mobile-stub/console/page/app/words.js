@@ -77,6 +77,7 @@ export const FLAGS = {
 export const flagMeaning = (flag) => FLAGS[Object.keys(FLAGS).find((begin) => flag.startsWith(begin))] ?? null;
 
 const ALARMS = {
+  handshake_failed: "A caller was not let in",
   peer_refused: "A caller was refused",
   issuer_mismatch: "A certificate names a tenant whose authority did not issue it",
   not_permitted: "Somebody asked for what they may not have",
