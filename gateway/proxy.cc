@@ -202,7 +202,7 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
   grpc::ServerUnaryReactor* Submit(grpc::CallbackServerContext* context,
                                    const v1::SubmitCommitRequest* request,
                                    v1::SubmitCommitResponse* response) override {
-    absl::Status status = CheckPlace(request->tenant(), request->instantiation());
+    absl::Status status = CheckPlace(*context, request->tenant(), request->instantiation());
     if (status.ok() && request->bundle().size() > limits::kMaxCommitBytes)
       status = absl::InvalidArgumentError("a commit larger than the limit");
     return Pass(
@@ -215,7 +215,7 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
                                   const v1::FetchCommitsRequest* request,
                                   v1::FetchCommitsResponse* response) override {
     ProxiedCall* const call = ProxiedCall::New(calls_);
-    const absl::Status status = CheckPlace(request->tenant(), request->instantiation());
+    const absl::Status status = CheckPlace(*context, request->tenant(), request->instantiation());
     if (!status.ok()) {
       call->Refuse(status);
       return call;
@@ -241,11 +241,14 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
   }
 
  private:
-  absl::Status CheckPlace(std::string_view tenant, std::string_view instantiation) const {
+  absl::Status CheckPlace(const grpc::CallbackServerContext& caller, std::string_view tenant,
+                          std::string_view instantiation) const {
     const absl::StatusOr<InstantiationId> id = InstantiationId::FromBytes(instantiation);
     if (!id.ok()) return id.status();
-    if (tenant != options_.tenant.str() || !options_.carries(*id)) return NoSuchInstantiation();
-    return absl::OkStatus();
+    if (tenant == options_.tenant.str() && options_.carries(*id)) return absl::OkStatus();
+    KS_ASSIGN_OR_RETURN(const auto peer, PrincipalOf(caller, *options_.resolver));
+    ReportPeer(SecurityEventKind::kNotPermitted, *peer, "registry: not of this gateway's home");
+    return NoSuchInstantiation();
   }
 };
 
