@@ -152,8 +152,10 @@ test("what the words on the cards mean stands on the page, by keyboard and by to
   const page = await openPage(browser, url);
   await channel(page, "living-room", "Temperature").locator(".badge.live").waitFor();
   const question = page.locator("summary", { hasText: "What do these words mean?" });
-  for (let i = 0; i < 12 && !(await question.evaluate((one) => one === document.activeElement)); ++i) await page.keyboard.press("Tab");
-  await page.keyboard.press("Enter");
+  const reached = () => question.evaluate((one) => one === document.activeElement);
+  for (let i = 0; i < 24 && !(await reached()); ++i) await page.keyboard.press("Tab");
+  assert.ok(await reached(), "the question is reached by keyboard");
+  await question.press("Enter");
   const terms = page.locator(".glossary dt");
   await terms.first().waitFor({ state: "visible" });
   const said = await terms.allTextContents();

@@ -141,9 +141,11 @@ def nobody_at_the_host_actuates(run):
     mark, done, told = lock.mark(), len(lock.find("command_done")), owner.app.call("members")[0]
     members = {one["device"]: bytes.fromhex(one["member"]) for one in told["members"]}
     sender = next(bytes.fromhex(one["member"]) for one in told["members"] if one["self"])
-    order = publication(owner.tenant, bytes.fromhex(owner.instantiation), f"command/{members['p2-lock'].hex()}", sender, told["epoch"], os.urandom(16), os.urandom(200))
-    mine = Stranger(run.stack, owner.app.leaf, "owner-asks").call(wired.hops["p2-backend"], "Transport/Publish", order)
-    theirs = Stranger(run.stack, operator(wired, "p2-backend"), "operator-asks").call(wired.hops["p2-backend"], "Transport/Publish", order)
+
+    def order(leaf, name):
+        request = publication(owner.tenant, bytes.fromhex(owner.instantiation), f"command/{members['p2-lock'].hex()}", sender, told["epoch"], os.urandom(16), os.urandom(200))
+        return Stranger(run.stack, leaf, name).call(wired.hops["p2-backend"], "Transport/Publish", request)
+    mine, theirs = order(owner.app.leaf, "owner-asks"), order(operator(wired, "p2-backend"), "operator-asks")
     refused = [value for message in mine.messages for number, value in fields(message) if number == 2]
     expect(mine.messages and not refused, f"the backend does not even take the owner's: {mine} {refused}")
     expect(theirs.code == PERMISSION_DENIED and not theirs.messages, f"given a command by its operator, the backend answers {theirs}")
