@@ -5,7 +5,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
-#include "gateway/group_event.h"
+#include "core/transport/group_event.h"
 
 namespace keystead::gateway {
 namespace {
@@ -114,7 +114,7 @@ CommitBook::Verdict CommitBook::Judge(const GroupView& group) {
     }
   }
   Report(EventAt(absl::IsAlreadyExists(why) ? SecurityEventKind::kFork : SecurityEventKind::kCommitRefused,
-                 group, std::string(why.message())));
+                 group, kNextHop, std::string(why.message())));
   return absl::IsAborted(why) && header.epoch > next_epoch() ? Verdict::kAhead : Verdict::kRefused;
 }
 

@@ -7,7 +7,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
-#include "gateway/group_event.h"
+#include "core/transport/group_event.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
@@ -104,7 +104,7 @@ class Downlink::BringTask final : public storage::Task {
   void Refused(const GroupView& group, const AppendOutcome& outcome) {
     for (const RefusedRecords& records : outcome.refused) {
       owner_->refused_records_ += records.last_sequence - records.first_sequence + 1;
-      SecurityEvent event = EventAt(SecurityEventKind::kConflict, group,
+      SecurityEvent event = EventAt(SecurityEventKind::kConflict, group, kNextHop,
                                     "the next hop shows more records at one place than are kept: refused");
       event.sequence = records.first_sequence;
       Report(event);
@@ -244,14 +244,14 @@ void Downlink::Sort(std::unique_ptr<BringTask> task, const std::vector<Payload>&
     }
     ++malformed_;
     if (view.ok()) {
-      Report(EventAt(SecurityEventKind::kMalformed, *view, "a group of another place in this log"));
+      Report(EventAt(SecurityEventKind::kMalformed, *view, kNextHop, "a group of another place in this log"));
       continue;
     }
     Report({.kind = SecurityEventKind::kMalformed,
             .tenant = options_.tenant.str(),
             .instantiation = task->feed()->id.ToHex(),
             .topic = task->topic().str(),
-            .peer = "next hop",
+            .peer = std::string(kNextHop),
             .detail = "a group that does not parse"});
   }
   store_->Submit(std::move(task)).IgnoreError();  // refused: destroyed, which marks the feed as failed
@@ -285,7 +285,7 @@ void Downlink::TakeBundles(const std::shared_ptr<Feed>& feed, const std::vector<
               .tenant = options_.tenant.str(),
               .instantiation = feed->id.ToHex(),
               .topic = Topic::Keyring().str(),
-              .peer = "next hop",
+              .peer = std::string(kNextHop),
               .detail = std::string(group.status().message())});
       break;
     }

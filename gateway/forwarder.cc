@@ -9,7 +9,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
-#include "gateway/group_event.h"
+#include "core/transport/group_event.h"
 #include "gateway/rows.h"
 
 namespace keystead::gateway {
@@ -320,7 +320,7 @@ void Forwarder::ReportParked(const Outbox::Parked& entry) const {
   GroupHeaderCache headers;
   const absl::StatusOr<GroupView> group = GroupView::Parse(*entries->front().bytes, headers);
   if (!group.ok()) return;
-  Report(EventAt(SecurityEventKind::kConflict, *group,
+  Report(EventAt(SecurityEventKind::kConflict, *group, kNextHop,
                  "the next hop has too many other records at this place: parked"));
 }
 

@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "core/identity/peer_event.h"
 #include "core/observe/log.h"
 #include "core/transport/authorization.h"
 #include "core/transport/limit_names.h"
@@ -78,10 +77,8 @@ absl::StatusOr<uint32_t> LanHop::AdmitSubscribe(storage::Transaction& transactio
   static_cast<void>(transaction);
   if (absl::Status status = CheckServing(); !status.ok()) return status;
   const MembershipChain& chain = gate_->chain();
-  if (demand.tenant != chain.tenant() || demand.instantiation != chain.id()) {
-    ReportPeer(SecurityEventKind::kNotPermitted, principal, "subscription: not of this gateway's home");
-    return NoSuchInstantiation();
-  }
+  if (demand.tenant != chain.tenant() || demand.instantiation != chain.id())
+    return NoSuchInstantiation(principal, "subscription: not of this gateway's home");
   if (absl::Status status = gate_->MaySubscribe(principal, demand.topics); !status.ok()) return status;
   return kTenantNumber;
 }
@@ -99,10 +96,8 @@ void LanHop::AskMayFollow(std::shared_ptr<const Principal> peer, const Instantia
       0,
       [this, peer = std::move(peer), id](storage::Transaction&) -> absl::Status {
         if (absl::Status status = CheckServing(); !status.ok()) return status;
-        if (gate_->chain().id() != id) {
-          ReportPeer(SecurityEventKind::kNotPermitted, *peer, "registry: not of this gateway's home");
-          return NoSuchInstantiation();
-        }
+        if (gate_->chain().id() != id)
+          return NoSuchInstantiation(*peer, "registry: not of this gateway's home");
         const Topic keyring = Topic::Keyring();
         return gate_->MaySubscribe(*peer, {&keyring, 1});
       },

@@ -247,8 +247,7 @@ class RegistryProxy final : public v1::Registry::CallbackService, private Servic
     if (!id.ok()) return id.status();
     if (tenant == options_.tenant.str() && options_.carries(*id)) return absl::OkStatus();
     KS_ASSIGN_OR_RETURN(const auto peer, PrincipalOf(caller, *options_.resolver));
-    ReportPeer(SecurityEventKind::kNotPermitted, *peer, "registry: not of this gateway's home");
-    return NoSuchInstantiation();
+    return NoSuchInstantiation(*peer, "registry: not of this gateway's home");
   }
 };
 

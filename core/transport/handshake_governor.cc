@@ -218,12 +218,10 @@ void HandshakeGovernor::EachAddress(const Visit& visit) {
 void HandshakeGovernor::Report(Address& address, absl::Duration now, bool all,
                                std::vector<SecurityEvent>& out) {
   if (const uint64_t failed = std::exchange(address.failed, 0); failed > 0) {
-    SecurityEvent event;
-    event.kind = SecurityEventKind::kHandshakeFailed;
-    event.peer = address.name;
-    event.count = failed;
-    event.detail = "no certificate, one that TLS does not accept, or the caller left";
-    out.push_back(std::move(event));
+    out.push_back({.kind = SecurityEventKind::kHandshakeFailed,
+                   .peer = address.name,
+                   .detail = "no certificate, one that TLS does not accept, or the caller left",
+                   .count = failed});
   }
   if (address.refused + address.given_up == 0) return;
   if (!all && !MayReport(address, now)) {

@@ -8,6 +8,7 @@
 #include "core/base/status.h"
 #include "core/observe/log.h"
 #include "core/observe/security_event.h"
+#include "core/transport/group_event.h"
 #include "core/transport/status_mapping.h"
 
 namespace keystead {
@@ -110,7 +111,7 @@ class PublishTask final : public storage::Task {
     if (!outcome.ok()) return outcome.status();
     for (const RefusedRecords& refused : outcome->refused) {
       RefuseRecords(item, absl::StatusCode::kAlreadyExists, refused.first_sequence, refused.last_sequence);
-      conflicts_.push_back(ConflictAt(item.view.header(), refused));
+      conflicts_.push_back(ConflictAt(item.view, refused));
     }
     stored_.push_back({item.view.shared_header(), *std::move(outcome)});
     return absl::OkStatus();
@@ -121,18 +122,12 @@ class PublishTask final : public storage::Task {
   }
 
   // An honest sender has one record for a place.
-  SecurityEvent ConflictAt(const GroupHeader& header, const RefusedRecords& refused) const {
-    return {.kind = SecurityEventKind::kConflict,
-            .tenant = header.tenant.str(),
-            .instantiation = header.instantiation.ToHex(),
-            .topic = header.topic.str(),
-            .sender = header.sender.ToHex(),
-            .stream = header.stream.ToHex(),
-            .epoch = header.epoch,
-            .sequence = refused.first_sequence,
-            .peer = call_->principal_->uri(),
-            .detail = absl::StrCat("too many different records for one place; records ",
-                                   refused.first_sequence, "..", refused.last_sequence)};
+  SecurityEvent ConflictAt(const GroupView& group, const RefusedRecords& refused) const {
+    SecurityEvent event = EventAt(SecurityEventKind::kConflict, group, call_->principal_->uri(),
+                                  absl::StrCat("too many different records for one place; records ",
+                                               refused.first_sequence, "..", refused.last_sequence));
+    event.sequence = refused.first_sequence;
+    return event;
   }
 
   const std::shared_ptr<PublishCall> call_;

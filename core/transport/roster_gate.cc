@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "core/base/mutants.h"
 #include "core/base/status.h"
+#include "core/identity/peer_event.h"
 #include "core/observe/security_event.h"
 
 namespace keystead {
@@ -67,6 +68,10 @@ void ReportGroup(const MembershipChain& chain, const Principal& principal, const
 }  // namespace
 
 absl::Status NoSuchInstantiation() { return absl::NotFoundError("no such instantiation for this caller"); }
+absl::Status NoSuchInstantiation(const Principal& peer, std::string_view what) {
+  ReportPeer(SecurityEventKind::kNotPermitted, peer, what);
+  return NoSuchInstantiation();
+}
 
 RosterGate::RosterGate(std::shared_ptr<const MembershipChain> chain, const RosterGateOptions& options)
     : options_(options), chain_(std::move(chain)) {}

@@ -28,6 +28,8 @@ namespace keystead {
 
 // The one answer to "not yours" and to "does not exist": nobody learns which it was.
 absl::Status NoSuchInstantiation();
+// The same, to a peer that is known by its certificate, and reported: `what` it asked for.
+absl::Status NoSuchInstantiation(const Principal& peer, std::string_view what);
 
 struct RosterGateOptions {
   // How long records of an epoch are taken after the commit that ended it: journals and queues drain.

@@ -32,13 +32,18 @@ def decode(data, at=0):
     return (-1 - value if kind == 1 else value), at
 
 
-def of_phone(name, state, recovery):
-    """Name of the key → its bytes. Every one of them would open or sign for a whole home."""
+def kept_member(state):
+    """The items of Member::Serialize that an app keeps."""
     with open(os.path.join(state, "member"), "rb") as file:
         (version, content, digest), _ = decode(file.read())
     if version != 1 or hashlib.sha256(content).digest() != digest:
         raise ValueError(f"{state}/member is not what app_state.h says")
-    member, _ = decode(content)
+    return decode(content)[0]
+
+
+def of_phone(name, state, recovery):
+    """Name of the key → its bytes. Every one of them would open or sign for a whole home."""
+    member = kept_member(state)
     epoch, secret, topics, senders = decode(member[7])[0]
     with open(recovery, encoding="ascii") as file:
         written = bytes.fromhex(file.read().strip().removeprefix("KSRK1:"))
@@ -77,9 +82,7 @@ def expanded(key, info):
 def derived(state, instantiation, senders):
     """What follows from a phone's epoch secret (docs/protocol.md, "Keys"): the reading key of each topic and the sending key of each who writes in it.
     `senders`: topic → member ids; name of the key → its bytes."""
-    with open(os.path.join(state, "member"), "rb") as file:
-        (_, content, _), _ = decode(file.read())
-    epoch, secret, _, _ = decode(decode(content)[0][7])[0]
+    epoch, secret, _, _ = decode(kept_member(state)[7])[0]
     keys = {}
     for topic, members in senders.items():
         reading = keys[f"reading key of {topic} in epoch {epoch}"] = expanded(secret, encoded("ks1 topic", instantiation, epoch, topic))

@@ -90,6 +90,12 @@ def judged(assertion, function, run):
         raise NotMet(f"afterwards not everybody serves: {error}", files) from None
 
 
+def beyond(these, those):
+    """What of {one of SETTLED: whose} is not in another."""
+    left = {what: sorted(set(names) - set(those.get(what, ()))) for what, names in these.items()}
+    return {what: names for what, names in left.items() if names}
+
+
 def aftermath(may_change, before, run):
     """`may_change`: one of SETTLED → {"of": whose, "because": …}."""
     refused, written = refusals(run.stack).take()
@@ -99,10 +105,9 @@ def aftermath(may_change, before, run):
     wrong = [str(one) for one in refused if not one.as_often()]
     expect(not wrong, "; ".join(wrong))
     changed = before.differs(after)
-    allowed = {what: sorted(entry["of"]) for what, entry in may_change.items()}
-    odd = {what: names for what, names in changed.items() if set(names) - set(allowed.get(what, ()))}
+    allowed = {what: entry["of"] for what, entry in may_change.items()}
+    odd, never = beyond(changed, allowed), beyond(allowed, changed)
     expect(not odd, f"afterwards this is not as it was: {odd}")
-    never = {what: sorted(set(names) - set(changed.get(what, ()))) for what, names in allowed.items() if set(names) - set(changed.get(what, ()))}
     expect(not never, f"it should have changed, and is as it was: {never}")
     kept = written & (after.sealed - before.sealed)
     expect(not kept, f"{len(kept)} of {len(written)} records are stored whose writing was refused")

@@ -40,23 +40,24 @@ def keys_of(run):
 def ring_of(owner, folder, state=None):
     """The keys of an instantiation as its owner's phone, or an app with another `state`, keeps them, as a file in `folder` that
     keystead-stolen-keys reads."""
-    (_, content, _), _ = demo_keys.decode(pathlib.Path(state or owner.app.state, "member").read_bytes())
-    member, _ = demo_keys.decode(content)
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{owner.instantiation}.ring"
-    path.write_bytes(member[7])
+    path.write_bytes(demo_keys.kept_member(state or owner.app.state)[7])
     path.chmod(0o600)
 
 
 def held_keys(app):
     """(epoch secret, {topic: reading key}, topics of single senders' keys) that an app keeps: who is no full member has no secret."""
-    (_, content, _), _ = demo_keys.decode(pathlib.Path(app.state, "member").read_bytes())
-    return keys_in(content)
+    return keys_of_ring(demo_keys.kept_member(app.state)[7])
 
 
 def keys_in(member):
     """The same of a member as it is kept, whoever keeps it."""
-    _, secret, topics, senders = demo_keys.decode(demo_keys.decode(member)[0][7])[0]
+    return keys_of_ring(demo_keys.decode(member)[0][7])
+
+
+def keys_of_ring(ring):
+    _, secret, topics, senders = demo_keys.decode(ring)[0]
     return secret, dict(topics), {topic for _, topic, _, _ in senders}
 
 

@@ -36,8 +36,10 @@ PROCESS = Record(
 ASSERTION = Record(
     {"id": Text(pattern=ID + r"\.([0-9]+[a-z]?|B6|end)"), "says": Text(), "polarity": Text("positive", "negative"),
      "outcomes": MapOf(ListOf(Text("DEV", "GW", "BE", "APP", "APP3"), 1), at_least=1)},
-    # What a negative one changes of what aftermath.py holds to be settled, and why it may.
-    {"expected": Text(), "mend": Text(), "changes": MapOf(Record({"of": ListOf(Text(), 1), "because": Text()}), key="|".join(SETTLED)), "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
+    {"expected": Text(), "mend": Text(),
+     # What a negative one changes of what aftermath.py holds to be settled, and why it may.
+     "changes": MapOf(Record({"of": ListOf(Text(), 1), "because": Text()}), key="|".join(SETTLED)),
+     "not_run": Text(), "not_testable_here": Record({"reason": Text(), "needs": Text()}),
      "not_applicable": Record({"rule": Text(), "inputs": Text(), "reason": Text()})})
 SHAPE = Record({
     "scenario": Text(pattern=ID), "family": Text("local", "remote", "call-out"), "title": Text(), "about": Text(), "seed": Number(0, 2**31),

@@ -1,7 +1,6 @@
 """A client that is not ours (curl): whatever certificate it shows, it asks what it likes. Our own app refuses by itself to ask for a
 home with another certificate than its own, and so cannot show that a hop refuses it."""
 
-import hashlib
 import pathlib
 import struct
 import subprocess
@@ -9,7 +8,7 @@ import subprocess
 import paths  # noqa: F401
 from harness import HERE, Failure
 from refusals import refusals
-from watched import fields
+from watched import fields, records_of
 
 # google.rpc.Code. Who may not see a home is told the same as if there were none.
 INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAUTHENTICATED = 3, 5, 7, 8, 16
@@ -104,9 +103,8 @@ def answer_of(at, number, ended, said):
 def sealed_in(publication):
     """Of each group of a PublishRequest the SHA-256 of its records; nothing where it is spoilt."""
     try:
-        groups = [value for number, value in fields(publication) if number == 1]
-        return [[hashlib.sha256(dict(fields(record))[2]).hexdigest() for number, record in fields(one) if number == 2] for one in groups]
-    except (IndexError, KeyError, TypeError, ValueError):
+        return [list(records_of(value).values()) for number, value in fields(publication) if number == 1]
+    except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
         return []
 
 

@@ -1,10 +1,11 @@
-#include "gateway/group_event.h"
+#include "core/transport/group_event.h"
 
 #include <utility>
 
-namespace keystead::gateway {
+namespace keystead {
 
-SecurityEvent EventAt(SecurityEventKind kind, const GroupView& group, std::string detail) {
+SecurityEvent EventAt(SecurityEventKind kind, const GroupView& group, std::string_view peer,
+                      std::string detail) {
   const GroupHeader& header = group.header();
   return {.kind = kind,
           .tenant = header.tenant.str(),
@@ -14,8 +15,8 @@ SecurityEvent EventAt(SecurityEventKind kind, const GroupView& group, std::strin
           .stream = header.stream.ToHex(),
           .epoch = header.epoch,
           .sequence = group.first_sequence(),
-          .peer = "next hop",
+          .peer = std::string(peer),
           .detail = std::move(detail)};
 }
 
-}  // namespace keystead::gateway
+}  // namespace keystead
