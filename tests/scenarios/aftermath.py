@@ -1,5 +1,5 @@
-"""Rule R2 of the reference, which every negative test obeys besides what it says itself: afterwards what was settled is as it was, everybody
-still serves, and each refusal rang exactly once."""
+"""Rules R2 and R5 of the reference. Every negative test obeys R2 besides what it says itself: afterwards what was settled is as it was, everybody
+still serves, and each refusal rang exactly once. Of whatever an assertion stops or exchanges, R5 wants it seen to be restored."""
 
 import concurrent.futures
 import hashlib
@@ -21,6 +21,10 @@ def digest(value):
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
+class NotRestored(Exception):
+    """What an assertion did to processes was not undone: rule R5. Then nobody knows what it showed, nor what the next would."""
+
+
 class Settled:
     """What no refused request may change: who belongs to each product with which rights in which epoch, to its owner and in the commits that are stored;
     which tenants a provider has with which limits; every record that is stored and served; and which processes run. Whoever there is not has no part in it."""
@@ -38,7 +42,7 @@ class Settled:
                     commits.setdefault(line["instantiation"], []).append(line["sha256"])
         self.members = {name: digest([owner.app.call("members"), sorted(commits.get(owner.instantiation, []))]) for name, owner in wired.products.items()}
         self.tenants = {name: digest(tenants_at(wired, name)) for name in backends}
-        self.processes = {name: running(wired, name) for name in wired.scenario.processes if name not in wired.strangers}
+        self.processes = processes(wired)
 
     def differs(self, later):
         """{one of SETTLED: whose}, where `later` is not as this was. Records may have come, none may have gone or become another."""
@@ -62,10 +66,38 @@ def tenants_at(wired, backend):
     return told
 
 
-def running(wired, name):
-    """The process's id; None when it has ended."""
-    process = wired.process(name)
-    return None if process.ended() else process.popen.pid
+def processes(wired):
+    """Each declared one's id; None when it has ended."""
+    declared = {name: wired.process(name) for name in wired.scenario.processes if name not in wired.strangers}
+    return {name: None if process.ended() else process.popen.pid for name, process in declared.items()}
+
+
+def restoring(function, run, own=None):
+    """What the function answers, once what it stopped runs again, but for what the run says has ended on purpose; and, where it exchanged a process and
+    nobody will look at that later, once everybody serves. `own`: of a negative one, which are its own to stop; that of others none ends is for rule R2."""
+    before = processes(run.wired)
+    try:
+        answer = function(run)
+    except Exception as error:
+        try:
+            restored(before, run, own)
+        except NotRestored as left:
+            raise NotRestored(f"{left}, after {type(error).__name__}: {error}") from error
+        raise
+    restored(before, run, own, own is None)
+    return answer
+
+
+def restored(before, run, own, serves=True):
+    now = processes(run.wired)
+    left = sorted(name for name, there in before.items() if there and not now[name] and name not in run.ended_on_purpose and (own is None or name in own))
+    if left:
+        raise NotRestored(f"{', '.join(left)} ran before it and runs no more")
+    if serves and now != before:
+        try:
+            run.new_readings(1, without=run.silent)
+        except Failure as error:
+            raise NotRestored(f"{', '.join(sorted(name for name in now if now[name] != before[name]))} was exchanged, and not everybody serves: {error}") from error
 
 
 def serving(run):
@@ -80,7 +112,7 @@ def judged(assertion, function, run):
     """What the function of a negative assertion answers, with what came after it; NotMet when that is not as R2 wants it."""
     before, run.settled = run.settled or Settled(run.wired), None
     refusals(run.stack).take()
-    answer = function(run)
+    answer = restoring(function, run, assertion.get("changes", {}).get("processes", {}).get("of", []))
     observed, files = answer if isinstance(answer, tuple) else (answer, [])
     try:
         return f"{observed} | afterwards: {aftermath(assertion.get('changes', {}), before, run)}", files

@@ -50,7 +50,7 @@ class State:
 class AftermathTest(unittest.TestCase):
     def setUp(self):
         self.hop = Hop()
-        self.run = types.SimpleNamespace(wired=None, stack=object(), silent=set(), settled=None, served=0, within=driver.Run.within)
+        self.run = types.SimpleNamespace(wired=None, stack=object(), silent=set(), settled=None, served=0, within=driver.Run.within, ended_on_purpose=set())
         self.run.new_readings = self.serve
         self.after = State()
 
@@ -67,7 +67,8 @@ class AftermathTest(unittest.TestCase):
             self.hop.log.ring("somebody else")
             return "seen"
         self.run.settled = None
-        with mock.patch.object(aftermath, "Settled", side_effect=[State(), self.after]), mock.patch.object(aftermath, "RANG_BY", 0.05):
+        with (mock.patch.object(aftermath, "Settled", side_effect=[State(), self.after]), mock.patch.object(aftermath, "RANG_BY", 0.05),
+              mock.patch.object(aftermath, "processes", side_effect=[State().processes, self.after.processes])):
             return aftermath.judged({"id": "X.1", "polarity": "negative", **assertion}, function, self.run)[0]
 
     def refused(self, text, *words, **assertion):
@@ -104,7 +105,7 @@ class AftermathTest(unittest.TestCase):
         out = {"of": ["home"], "because": "somebody is put out"}
         self.assertIn("tenants, records, processes as before", self.judged(changes={"members": out}))
         self.refused("as it was: {'tenants': \\['backend'\\]}", changes={"members": out, "tenants": {"of": ["backend"], "because": "one comes"}})
-        self.after = State(members={"home": "c", "cabin": "d"}, processes={})
+        self.after = State(members={"home": "c", "cabin": "d"}, processes={"bulb": None})
         self.refused("not as it was: {'processes': \\['bulb'\\]}", changes={"members": out})
 
     def test_what_was_refused_and_is_stored_is_noticed(self):
@@ -120,9 +121,53 @@ class AftermathTest(unittest.TestCase):
         self.run.new_readings = fails
         self.refused("not everybody serves: waited in vain")
 
+    def positive(self, after, error=None):
+        def function(run):
+            if error:
+                raise error
+            return "seen"
+        with mock.patch.object(aftermath, "processes", side_effect=[{"bulb": 1, "hub": 2}, after]):
+            return driver.answer_of({"id": "X.1", "polarity": "positive", "expected": "it"}, function, self.run)
+
+    def test_what_an_assertion_stops_it_has_to_start_again(self):
+        self.assertEqual((self.positive({"bulb": 1, "hub": 2}), self.run.served), ("seen", 0))
+        self.assertEqual((self.positive({"bulb": 1, "hub": 3}), self.run.served), ("seen", 1))
+        for error, text in ((None, "hub ran before it and runs no more$"), (NotMet("dark"), "runs no more, after NotMet: dark")):
+            with self.assertRaisesRegex(aftermath.NotRestored, text):
+                self.positive({"bulb": 1, "hub": None}, error)
+        self.run.ended_on_purpose.add("hub")
+        self.assertEqual((self.positive({"bulb": 1, "hub": None}), self.run.served), ("seen", 2))
+
+    def test_what_an_assertion_exchanges_has_to_serve_also_when_it_failed(self):
+        with self.assertRaisesRegex(NotMet, "dark"):
+            self.positive({"bulb": 1, "hub": 3}, NotMet("dark"))
+        self.assertEqual(self.run.served, 1)
+
+        def fails(count, without):
+            raise Failure("waited in vain")
+        self.run.new_readings = fails
+        for error in (None, NotMet("dark")):
+            with self.assertRaisesRegex(aftermath.NotRestored, "hub was exchanged, and not everybody serves: waited in vain"):
+                self.positive({"bulb": 1, "hub": 3}, error)
+
+    def test_what_a_negative_one_may_stop_it_has_to_start_again(self):
+        own = {"processes": {"of": ["bulb"], "because": "it is started anew"}}
+        self.after = State(processes={"bulb": None})
+        with self.assertRaisesRegex(aftermath.NotRestored, "bulb ran before"):
+            self.judged(changes=own)
+        self.refused("not as it was: {'processes': \\['bulb'\\]}")  # nobody was to stop it: it broke down
+        self.after = State(processes={"bulb": 2})
+        self.assertIn("everybody serves", self.judged(changes=own))
+
+    def test_what_is_not_restored_is_an_error_and_no_verdict_of_the_product(self):
+        told = types.SimpleNamespace(record=lambda *words: told.__dict__.update(words=words))
+        assertion = {"id": "X.1", "polarity": "positive", "expected": "it"}
+        self.assertEqual(driver.conclude(assertion, lambda: self.positive({"bulb": 1, "hub": None}), told)[0], "ERROR")
+        self.assertEqual(told.words[1], "ERROR")
+
     def test_every_negative_assertion_is_judged_so_and_no_other(self):
         for name, polarity, wanted in (("S2.1", "negative", True), ("S2.4", "positive", False), ("S2.B6", "negative", False), ("S2.end", "negative", False)):
-            with mock.patch.object(aftermath, "judged", return_value="judged"):
+            with mock.patch.object(aftermath, "judged", return_value="judged"), mock.patch.object(aftermath, "processes", return_value={}):
                 self.assertEqual(driver.answer_of({"id": name, "polarity": polarity, "expected": "it"}, lambda run: "seen", self.run) == "judged", wanted, name)
 
 

@@ -12,7 +12,7 @@ import paths  # noqa: F401
 import registry
 from checks import built_in
 from harness import Failure, Stack, wait_until
-from scenario import is_judged_afterwards
+from scenario import is_built_in, is_judged_afterwards
 from wiring import Canary, Wired
 
 CONTROL = "no_sealing"
@@ -128,11 +128,12 @@ def conclude(assertion, result, writer):
 
 
 def answer_of(assertion, function, run):
-    """Of a negative one with what came after it; of the last two, after which nothing is as it was, and of a positive one just what it says."""
+    """Of a negative one with what came after it, of a positive one what it says, of either when it has restored what it stopped; of the last two, after
+    which nothing is as it was, just what it says."""
     if is_judged_afterwards(assertion):
         return aftermath.judged(assertion, function, run)
     run.settled = None
-    return function(run)
+    return function(run) if is_built_in(assertion) else aftermath.restoring(function, run)
 
 
 def not_running(assertion, writer):

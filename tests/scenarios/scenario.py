@@ -359,9 +359,14 @@ def check_assertions(value, reading):
                     wrong(f"the reference asks {outcome} of {', '.join(known[outcome]['components'])} only, not of {component}", "outcomes", outcome)
 
 
+def is_built_in(assertion):
+    """One of the last two, which every scenario has, and after which nothing is as it was."""
+    return assertion["id"].rsplit(".", 1)[1] in BUILT_IN
+
+
 def is_judged_afterwards(assertion):
-    """Whether rule R2 is held to after it (aftermath.py): not after the last two, which end everybody."""
-    return assertion["polarity"] == "negative" and "expected" in assertion and assertion["id"].rsplit(".", 1)[1] not in BUILT_IN
+    """Whether rule R2 is held to after it (aftermath.py)."""
+    return assertion["polarity"] == "negative" and "expected" in assertion and not is_built_in(assertion)
 
 
 def check_reference(value, reading):

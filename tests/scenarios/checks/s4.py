@@ -4,6 +4,7 @@ import collections
 import copy
 import datetime
 import functools
+import hashlib
 import json
 import os
 import pathlib
@@ -421,9 +422,12 @@ def as_the_only_way_it_would_need_a_column(run):
 
 def reported(run, changed):
     """A report from what this run has shown by now, as if it were of another file and, where it is one on a mutant, of a real build: there is none of mutants
-    alone. ({(outcome, column): verdict}, the page as evidence)."""
+    alone, nor one of a real build with the control's programs. ({(outcome, column): verdict}, the page as evidence)."""
     recorded, out = run.recorded(), pathlib.Path(run.stack.path("changed-evidence"))
-    writer = evidence.Writer(out, changed, {**{key: recorded.run[key] for key in ("build", "commit", "seed")}, "mutant": ""}, recorded.run["programs"], recorded.run["control"])
+    programs = recorded.run["programs"]
+    if recorded.run["mutant"]:
+        programs = {program: hashlib.sha256(digest.encode()).hexdigest() for program, digest in programs.items()}
+    writer = evidence.Writer(out, changed, {**{key: recorded.run[key] for key in ("build", "commit", "seed")}, "mutant": ""}, programs, recorded.run["control"])
     for name, entry in recorded.assertions().items():
         writer.record(changed.assertion(name), entry["verdict"], entry["observed"], entry["reason"])
     writer.end(True)

@@ -232,11 +232,13 @@ def outage(run):
     product.pin_port(backend, "grpc")
     began, started = utc(), time.monotonic()
     backend.kill()
-    run.within(lambda: watch.events.find("connection", lambda entry: not entry["connected"], said), COMES_BACK, "the app does not say that it is unreachable")
-    run.within(lambda: drip.log.find("records_lost", None, lost), COMES_BACK, "the small journal does not come to its end")
-    wait_until(lambda: time.monotonic() - started > OUTAGE, "the outage to last", OUTAGE + 1)
-    ended = utc()
-    backend.relaunch()
+    try:
+        run.within(lambda: watch.events.find("connection", lambda entry: not entry["connected"], said), COMES_BACK, "the app does not say that it is unreachable")
+        run.within(lambda: drip.log.find("records_lost", None, lost), COMES_BACK, "the small journal does not come to its end")
+        wait_until(lambda: time.monotonic() - started > OUTAGE, "the outage to last", OUTAGE + 1)
+        ended = utc()
+    finally:
+        backend.relaunch()
     run.new_readings(patience=COMES_BACK)
     return began, ended, mark
 
