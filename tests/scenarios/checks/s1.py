@@ -224,12 +224,17 @@ def neither_reaches_the_other(run):
 @assertion("S1.2a")
 def nothing_else_is_needed(run):
     bulb, tv = devices(run)
-    run.stack.stop(processes=[run.wired.process("router")])
-    alive = sorted(name for name, process in run.stack.processes.items() if not process.ended())
-    expect(alive == ["bulb", "tv"], f"there still run {alive}")
-    for level in LEVELS:
-        dim(bulb, level)
-    tv.new_shown(3)
+    router = run.wired.process("router")
+    stubborn = run.stack.stop(processes=[router])
+    expect(not stubborn and router.popen.returncode == 0, f"the router did not end when asked: {router.popen.returncode}")
+    try:
+        alive = sorted(name for name, process in run.stack.processes.items() if not process.ended())
+        expect(alive == ["bulb", "tv"], f"there still run {alive}")
+        for level in LEVELS:
+            dim(bulb, level)
+        tv.new_shown(3)
+    finally:
+        router.relaunch()
     technical = {name for name, entry in outcomes().items() if "feature" not in entry and "DEV" in entry["components"]}
     asked = {name: sorted(one["id"] for one in run.scenario.assertions if "DEV" in one["outcomes"].get(name, [])) for name in sorted(technical)}
     file = run.keep("S1.2a.json", asked)
