@@ -120,6 +120,18 @@ class Watch:
         """Stream id → its latest state."""
         return {entry["stream"]: entry for entry in self.events.find("state")}
 
+    def losses(self, device, start=0):
+        """(stream, first, last) of whatever a device said itself that it lost."""
+        states = self.events.find("state", lambda one: one["device"] == device, start)
+        return {(loss["stream"], loss["first"], loss["last"]) for state in states for loss in state["losses"]}
+
+    def unreported(self, device):
+        """[(stream, sequence)] of a device's records that are missing, and that it calls lost in none of its reports. Several may tell of one gap."""
+        said = {(stream, sequence) for stream, first, last in self.losses(device) for sequence in range(first, last + 1)}
+        missing = {(state["stream"], sequence) for state in self.latest_states().values() if state["device"] == device
+                   for first, last in state["missing"] for sequence in range(first, last + 1)}
+        return sorted(missing - said)
+
     def delivered(self):
         """(stream, sequence) → how often it was delivered."""
         counts = {}

@@ -269,19 +269,12 @@ def what_is_kept_is_bounded(run):
     def told():
         return watch.events.find("alarm", lambda entry: entry["kind"] == "loss_reported", mark)
     run.within(told, COMES_BACK, "the app is not told what was lost")
-
-    def losses():
-        return {(loss["stream"], loss["first"], loss["last"]) for state in watch.events.find("state", lambda one: one["device"] == "p3-drip", mark)
-                for loss in state["losses"]}
-
-    def unnamed():
-        gaps = [gap for state in watch.latest_states().values() if state["device"] == "p3-drip" for gap in missing_of(state)]
-        return [gap for gap in gaps if not any(stream == gap[0] and first <= gap[1] and gap[2] <= last for stream, first, last in losses())]
-    run.within(losses, COMES_BACK, "the report names no record")
-    run.within(lambda: not unnamed(), COMES_BACK, lambda: f"missing and in no report: {unnamed()}")
-    lost = sum(last - first + 1 for _, first, last in losses())
+    run.within(lambda: watch.losses("p3-drip", mark), COMES_BACK, "the report names no record")
+    run.within(lambda: not watch.unreported("p3-drip"), COMES_BACK, lambda: f"missing and in no report: {watch.unreported('p3-drip')}")
+    losses = watch.losses("p3-drip", mark)
+    lost = sum(last - first + 1 for _, first, last in losses)
     came = taken_between(watch, "p3-drip", began, ended)
-    file = run.keep("S5.4b.json", {"losses": sorted(map(list, losses())), "came": [reading["taken"] for reading in came], "began": began,
+    file = run.keep("S5.4b.json", {"losses": sorted(map(list, losses)), "came": [reading["taken"] for reading in came], "began": began,
                                    "ended": ended})
     expect(0 < len(came) <= bound // SMALLEST_RECORD, f"{len(came)} readings of the outage came of a journal of {bound} bytes", [file])
     return f"{len(came)} readings of the outage were kept in {bound} bytes; the device's signed report names {lost} lost records", [file]
