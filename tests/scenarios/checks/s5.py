@@ -257,10 +257,6 @@ def an_outage_loses_nothing(run):
     return f"the app said unreachable; {len(taken)} readings that the meter took meanwhile came afterwards, all {len(came)} of it in order and once"
 
 
-def missing_of(state):
-    return [(state["stream"], first, last) for first, last in state["missing"]]
-
-
 @assertion("S5.4b")
 def what_is_kept_is_bounded(run):
     began, ended, mark = outage(run)
@@ -365,7 +361,7 @@ def an_old_store_that_grows_is_noticed(run):
     came, unnamed = watch.delivered(), {}
     for name, stream in streams.items():
         there = {sequence for of, sequence in came if of == stream}
-        named = {sequence for _, first, last in missing_of(watch.latest_states()[stream]) for sequence in range(first, last + 1)}
+        named = {sequence for first, last in watch.latest_states()[stream]["missing"] for sequence in range(first, last + 1)}
         unnamed[name] = sorted(set(range(max(there))) - there - named)
     file = run.keep("S5.3c.json", {"told": told(), "unnamed": unnamed})
     expect(not any(unnamed.values()), f"neither delivered nor named: {unnamed}", [file])
