@@ -5,6 +5,7 @@
 #include <grpcpp/channel.h>
 
 #include <array>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,10 +29,15 @@ class Provider {
  public:
   explicit Provider(const std::string& mutant = "");
   ~Provider();
-  // How often somebody who looks after things was asked to come again, since the last call: an event each.
-  static size_t TakeWaits();
-
   using Channel = std::shared_ptr<grpc::Channel>;
+  // Exchange (exchange.h), again for as long as the answer is "come again": a call's place is given back once
+  // the server knows that its caller has the answer, which on a busy machine may be after the caller's next
+  // ones.
+  static Answer Insist(const Channel& channel, const std::string& method, const std::string& request,
+                       const std::function<bool(const std::string& response)>& enough = nullptr);
+  // What the backend has logged since the last call, without the events of who was told to come again.
+  std::vector<LoggedEvent> TakeEvents();
+
   BackendProcess& backend() { return *backend_; }
   const Household& household(size_t tenant, size_t which) const { return *households_.at(tenant).at(which); }
   const TenantName& tenant(size_t which) const { return household(which, 0).tenant(); }
