@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What C2 and C3 judge by, without processes: the table of what stays unsolved, the product's profile, the host's plan."""
+"""What C2 and C3 judge by, without processes: the table of what stays unsolved, the product's profile, the host's plan, and what became of it."""
 
 import pathlib
 import tempfile
@@ -84,6 +84,48 @@ class PlanTest(unittest.TestCase):
         self.assertFalse(set(hit) & set(copied))
         self.assertEqual({order["do"] for order in orders}, {"edit", "swap", "delete"})
         self.assertGreater(len(hit), 70)
+
+
+def manipulated():
+    """What the host did to two streams, all of it named; the last record of the first was brought again by its sender."""
+    rows = [{"stream": "a", "sequence": n, "do": ("edit", "swap", "delete")[n % 3], "sha256_before": f"a{n}", "noticed": "alarm open_failed", "delivered": 0} for n in range(90)]
+    rows += [{"stream": stream, "sequence": n, "do": "rollback", "sha256_before": f"{stream}{n}", "noticed": "missing", "delivered": 0}
+             for stream in "ab" for n in range(100, 106)]
+    rows[95].update(noticed="", delivered=1)
+    return rows, {("a", 105): {"a105"}}
+
+
+class ManipulationsTest(unittest.TestCase):
+    def setUp(self):
+        self.rows, self.stored = manipulated()
+
+    def wrong(self):
+        return " and ".join(c2.check_manipulations(self.rows, c2.brought_again(self.rows, self.stored)))
+
+    def test_what_a_sender_brought_again_is_no_loss(self):
+        self.assertEqual(c2.brought_again(self.rows, self.stored), {("a", 105)})
+        self.assertEqual(self.wrong(), "")
+
+    def test_only_the_same_bytes_are_brought_again(self):
+        for stored, again in (({("a", 105): {"other"}}, set()), ({}, set()), ({("a", 105): {"what the host made", "a105"}}, {("a", 105)})):
+            self.assertEqual(c2.brought_again(self.rows, stored), again)
+
+    def test_what_was_not_brought_again_must_be_noticed_and_not_delivered(self):
+        self.stored = {}
+        self.assertIn("1 of 102 were not noticed", self.wrong())
+        self.assertIn("1 manipulated records were delivered", self.wrong())
+
+    def test_brought_again_and_not_delivered_is_lost(self):
+        self.rows[95]["delivered"] = 0
+        self.assertIn("neither delivered nor named", self.wrong())
+
+    def test_a_rollback_that_took_nothing_away_shows_nothing(self):
+        self.stored = {(stream, n): {f"{stream}{n}"} for stream in "ab" for n in range(102, 106)}
+        self.assertIn("it shows nothing", self.wrong())
+
+    def test_too_few_or_a_kind_that_is_missing_is_refused(self):
+        self.rows = [row for row in self.rows if row["do"] != "delete"]
+        self.assertIn("were made", self.wrong())
 
 
 class MachineTest(unittest.TestCase):

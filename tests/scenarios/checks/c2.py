@@ -1,5 +1,6 @@
 """C2: the platform misbehaves in every way that is its to choose: who made the product controls what is left to control."""
 
+import collections
 import functools
 import pathlib
 import shutil
@@ -169,6 +170,38 @@ def noticed(evidence, line):
     return "missing" if evidence.gap_at(place) else None
 
 
+def brought_again(rows, stored):
+    """Places of changed records that lie there again byte for byte as their sender made them (`stored`: digests by place). Whoever had
+    not been told yet that a record is stored when the host stopped its backend sends it once more, and nothing is lost."""
+    return {(row["stream"], row["sequence"]) for row in rows if row["sha256_before"] in stored.get((row["stream"], row["sequence"]), ())}
+
+
+def check_manipulations(rows, again):
+    """What is not as it should be with the records that the host changed, each with how a phone noticed and how often it was
+    delivered; `again`: places of those that their sender brought once more."""
+    def place(row):
+        return row["stream"], row["sequence"]
+
+    kinds = {kind: [row for row in rows if row["do"] == kind] for kind in ("edit", "swap", "delete", "rollback")}
+    made = {kind: len(found) for kind, found in kinds.items()}
+    wrong = []
+    if len(rows) < 100 or not all(made.values()):
+        wrong.append(f"only {made} were made")
+    silent = [row for row in rows if not row["noticed"] and place(row) not in again]
+    if silent:
+        wrong.append(f"{len(silent)} of {len(rows)} were not noticed, such as {silent[0]}")
+    taken = [row for row in rows if row["delivered"] and place(row) not in again]
+    if taken:
+        wrong.append(f"{len(taken)} manipulated records were delivered, such as {taken[0]}")
+    lost = [row for row in rows if place(row) in again and not row["noticed"] and not row["delivered"]]
+    if lost:
+        wrong.append(f"brought again by its sender, neither delivered nor named: {lost[0]}")
+    for kind, found in kinds.items():
+        if 2 * len([row for row in found if place(row) in again]) > len(found):
+            wrong.append(f"more than half of all {kind} were undone by the senders themselves: it shows nothing")
+    return wrong
+
+
 @assertion("C2.2")
 def every_manipulation_is_noticed(run):
     host, battle = run.adversary("adv-host").machine("backend"), Battle(run)
@@ -198,29 +231,32 @@ def every_manipulation_is_noticed(run):
 
     def open_places():
         evidence = demo_battle.gather(battle)
-        return [place for place, line in injected.items() if not noticed(evidence, line)]
+        return [place for place, line in injected.items() if not noticed(evidence, line) and not evidence.delivered[place]]
     try:
         wait_until(lambda: not open_places(), "all to be noticed", PATIENCE)
     except Failure:
         pass  # judged below, with all that is known
     run.new_readings()
     evidence = demo_battle.gather(battle)
-    lost = {(line["stream"], line["sequence"]): line["sha256_before"] for line in done if line["do"] == "rollback"}
-    again = [line for line in host.records() if lost.get((line.get("stream"), line.get("sequence")), line.get("sha256")) != line.get("sha256")]
+    genuine, made, stored = {}, collections.defaultdict(set), collections.defaultdict(set)
+    for line in done:
+        genuine[line["stream"], line["sequence"]] = line["sha256_before"]
+        made[line["stream"], line["sequence"]].add(line["sha256_after"])
+    for line in host.records():
+        stored[line.get("stream"), line.get("sequence")].add(line.get("sha256"))
+    others = [place for place, digest in genuine.items() if stored[place] - made[place] - {digest}]
     rows = [{**line, "noticed": noticed(evidence, line) or "", "delivered": evidence.delivered[place]} for place, line in sorted(injected.items())]
-    file = run.keep("C2.2.json", rows)
-    kinds = {}
-    for row in rows:
-        kinds[row["do"]] = kinds.get(row["do"], 0) + 1
-    expect(len(rows) >= 100 and all(kinds.get(kind) for kind in ("edit", "swap", "delete", "rollback")), f"only {kinds} were made", [file])
-    silent = [row for row in rows if not row["noticed"]]
-    taken = [row for row in rows if row["delivered"]]
+    again = brought_again(rows, stored)
+    file = run.keep("C2.2.json", {"manipulated": rows, "brought again by their senders": sorted(map(list, again))})
+    wrong = check_manipulations(rows, again)
+    expect(not wrong, "; ".join(wrong), [file])
     twice = [place for place, count in evidence.delivered.items() if count > 1]
-    expect(not silent, f"{len(silent)} of {len(rows)} were not noticed, such as {silent[0] if silent else ''}", [file])
-    expect(not taken, f"{len(taken)} manipulated records were delivered", [file])
-    expect(not again, f"after the rollback other records were sealed in places that were used before: {again[:2]}", [file])
+    expect(not others, f"other records were sealed in places that were used before: {others[:2]}", [file])
     expect(not twice, f"delivered twice: {twice[:3]}", [file])
-    return f"{len(rows)} injected = {len(rows)} noticed by a phone at exactly that record, none delivered: {kinds}", [file]
+    kinds = collections.Counter(row["do"] for row in rows)
+    seen = [row for row in rows if row["noticed"]]
+    healed = f" + {len(rows) - len(seen)} that their sender, who had not been told that they are stored, brought again byte for byte" if len(seen) < len(rows) else ""
+    return f"{len(rows)} injected = {len(seen)} noticed by a phone at exactly that record, none of them delivered{healed}: {dict(kinds)}", [file]
 
 
 def check_unsolved(table):
