@@ -220,7 +220,7 @@ class Attacker {
   Channel channel_;
   SpiffeId id_;
   std::string received_;
-  std::mt19937 random_;
+  std::mt19937 random_{std::random_device{}()};  // else every attacker's draws are the same ones
 };
 
 // As its owner: how many groups and commits there are, and a digest of all their bytes and places.
