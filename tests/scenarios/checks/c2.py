@@ -14,6 +14,7 @@ from provider_account import administer
 from registry import assertion, expect
 
 REGIONS = ("cose_ciphertext", "cose_tag", "cose_partial_iv", "cose_protected")
+KINDS = ("edit", "swap", "delete", "rollback")  # of what the host does
 WANTED = 12    # records of each device that wait at the backend before the host begins
 AFTERWARDS = 4  # records of each device that a rollback undoes, at least
 PATIENCE = 40
@@ -179,26 +180,23 @@ def brought_again(rows, stored):
 def check_manipulations(rows, again):
     """What is not as it should be with the records that the host changed, each with how a phone noticed and how often it was
     delivered; `again`: places of those that their sender brought once more."""
-    def place(row):
-        return row["stream"], row["sequence"]
-
-    kinds = {kind: [row for row in rows if row["do"] == kind] for kind in ("edit", "swap", "delete", "rollback")}
-    made = {kind: len(found) for kind, found in kinds.items()}
+    healed = [row for row in rows if (row["stream"], row["sequence"]) in again]
+    others = [row for row in rows if (row["stream"], row["sequence"]) not in again]
+    made = collections.Counter(row["do"] for row in rows)
     wrong = []
-    if len(rows) < 100 or not all(made.values()):
-        wrong.append(f"only {made} were made")
-    silent = [row for row in rows if not row["noticed"] and place(row) not in again]
+    if len(rows) < 100 or not all(made[kind] for kind in KINDS):
+        wrong.append(f"only {dict(made)} were made")
+    silent = [row for row in others if not row["noticed"]]
     if silent:
         wrong.append(f"{len(silent)} of {len(rows)} were not noticed, such as {silent[0]}")
-    taken = [row for row in rows if row["delivered"] and place(row) not in again]
+    taken = [row for row in others if row["delivered"]]
     if taken:
         wrong.append(f"{len(taken)} manipulated records were delivered, such as {taken[0]}")
-    lost = [row for row in rows if place(row) in again and not row["noticed"] and not row["delivered"]]
+    lost = [row for row in healed if not row["noticed"] and not row["delivered"]]
     if lost:
         wrong.append(f"brought again by its sender, neither delivered nor named: {lost[0]}")
-    for kind, found in kinds.items():
-        if 2 * len([row for row in found if place(row) in again]) > len(found):
-            wrong.append(f"more than half of all {kind} were undone by the senders themselves: it shows nothing")
+    undone = collections.Counter(row["do"] for row in healed)
+    wrong += [f"more than half of all {kind} were undone by the senders themselves: it shows nothing" for kind in KINDS if 2 * undone[kind] > made[kind]]
     return wrong
 
 
@@ -238,13 +236,12 @@ def every_manipulation_is_noticed(run):
         pass  # judged below, with all that is known
     run.new_readings()
     evidence = demo_battle.gather(battle)
-    genuine, made, stored = {}, collections.defaultdict(set), collections.defaultdict(set)
+    made, stored = collections.defaultdict(set), collections.defaultdict(set)
     for line in done:
-        genuine[line["stream"], line["sequence"]] = line["sha256_before"]
         made[line["stream"], line["sequence"]].add(line["sha256_after"])
     for line in host.records():
         stored[line.get("stream"), line.get("sequence")].add(line.get("sha256"))
-    others = [place for place, digest in genuine.items() if stored[place] - made[place] - {digest}]
+    others = [place for place, line in injected.items() if stored[place] - made[place] - {line["sha256_before"]}]
     rows = [{**line, "noticed": noticed(evidence, line) or "", "delivered": evidence.delivered[place]} for place, line in sorted(injected.items())]
     again = brought_again(rows, stored)
     file = run.keep("C2.2.json", {"manipulated": rows, "brought again by their senders": sorted(map(list, again))})
