@@ -14,9 +14,8 @@
 namespace keystead::load {
 namespace {
 
-constexpr size_t kMaxQueue = 1 << 20;  // records that wait here; what comes on top is never sent
-constexpr size_t kMaxInFlight = 32;    // requests
-constexpr size_t kMaxRequestRecords = 512;
+constexpr size_t kMaxQueue = 1 << 20;           // records that wait here; what comes on top is never sent
+constexpr size_t kMaxInFlight = 32;             // requests
 constexpr size_t kMaxRequestBytes = 256 << 10;  // but for one record that is larger
 constexpr int64_t kMillisecond = 1'000'000;
 constexpr int64_t kHostileWait = 5 * kMillisecond;  // a call that ended is opened again at once, or nearly so

@@ -14,6 +14,8 @@
 
 namespace keystead::load {
 
+inline constexpr size_t kMaxRequestRecords = 512;
+
 // Everything runs under the engine's lock.
 class Device {
  public:

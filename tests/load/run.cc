@@ -10,6 +10,7 @@
 #include "core/base/status.h"
 #include "tests/load/backend_counts.h"
 #include "tests/load/cores.h"
+#include "tests/load/device.h"
 #include "tests/load/episode.h"
 #include "tests/load/machine.h"
 #include "tests/load/neighbour_process.h"
@@ -112,6 +113,7 @@ class Runner {
     }
     report_["plan"] = ToJson(plan_);
     report_["plan"]["phase_seconds"] = options_.seconds;
+    report_["plan"]["most_records_per_request"] = kMaxRequestRecords;
     progress_.Step(absl::StrCat("founding and connecting at ", plan_.address));
     KS_ASSIGN_OR_RETURN(const auto victims, Population::Create(plan_, 0, plan_.victims()));
     if (neighbours_ != nullptr) KS_RETURN_IF_ERROR(neighbours_->Connect(plan_));

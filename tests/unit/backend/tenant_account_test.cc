@@ -86,6 +86,28 @@ TEST_F(TenantAccountTest, RatesSayWhenToComeAgain) {
   EXPECT_TRUE(account_->Admit({.records = 1'000'000, .bytes = 1 << 30}).ok());
 }
 
+// Who asks all the time, with large requests, brings the burst, the rate's worth and one request beyond.
+TEST_F(TenantAccountTest, OneRequestGoesBeyondTheRateAndTheNextWaitsUntilItIsMadeUpFor) {
+  constexpr uint64_t kRate = 100;
+  constexpr uint64_t kRequest = 512;
+  constexpr uint64_t kSeconds = 60;
+  account_->SetLimits({.records_per_second = kRate, .records_burst = kRate});
+  uint64_t farthest = 0;  // beyond the burst and the rate
+  for (int tenths = 0; tenths < 10 * static_cast<int>(kSeconds); ++tenths) {
+    const absl::Status admitted = account_->Admit({.records = kRequest, .bytes = 1});
+    const uint64_t within = kRate + kRate * static_cast<uint64_t>(tenths) / 10;
+    const uint64_t brought = account_->Usage().records_in;
+    if (brought > within) farthest = std::max(farthest, brought - within);
+    if (!admitted.ok()) {
+      EXPECT_EQ(Refused(admitted), "records_per_second");
+      EXPECT_GT(brought, within - 1) << "refused although there was something left";
+    }
+    clock_.Advance(absl::Milliseconds(100));
+  }
+  EXPECT_GT(farthest, 0u);
+  EXPECT_LT(farthest, kRequest);
+}
+
 TEST_F(TenantAccountTest, WhatASubscriberAsksForIsNoRecord) {
   account_->SetLimits({.records_per_second = 1, .stored_bytes = 1});
   EXPECT_TRUE(account_->Admit({.records = 5, .bytes = 1}).ok());
