@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/observe/log.h"
 #include "core/observe/security_event.h"
 
 namespace keystead {
@@ -11,7 +12,7 @@ StreamPlace PlaceOf(const GroupHeader& header) {
 }
 
 KeyringLink::KeyringLink(const Options& options)
-    : options_(options), jobs_(options.executor), position_(options.start) {
+    : options_(options), jobs_(options.executor), gap_(options.clock), position_(options.start) {
   SubscriberCallbacks on;
   on.on_entries = [this](const TopicBatch& batch) { Take(batch); };
   on.on_caught_up = [this](const Topic&) {
@@ -54,8 +55,21 @@ void KeyringLink::Take(const TopicBatch& batch) {
       position_.log_id = log_id;
       position_.next_offset = behind;
     }
+    if (gap_.ReadAgain()) ReadAgain();
     subscriber_->Resume();
   });
+}
+
+void KeyringLink::ReadAgain() {
+  Log(LogLevel::kWarning, "keyring_read_again",
+      {{"tenant", options_.tenant.str()},
+       {"instantiation", options_.id.ToHex()},
+       {"reason", "records of an epoch whose commit has not come"}});
+  {
+    absl::MutexLock lock(&position_mutex_);
+    position_ = {.topic = Topic::Keyring()};
+  }
+  subscriber_->Rewind(Topic::Keyring());
 }
 
 SubscriberTopic KeyringLink::Position() const {
@@ -83,6 +97,7 @@ void KeyringLink::ProcessGroup(const GroupView& group) {
     const auto senders =
         options_.known_senders ? options_.known_senders() : std::vector<std::pair<Topic, MemberId>>();
     const KeyringEffect effect = options_.member->AcceptKeyring(place, record.sequence, record.cose, senders);
+    gap_.Took(effect, place.epoch, options_.member->chain());
     if (effect != KeyringEffect::kNothing && effect != KeyringEffect::kRefused && options_.on_effect) {
       options_.on_effect(effect);
     }

@@ -1,5 +1,5 @@
-// Follows the keyring of an instantiation at a next hop and feeds it to a Member, off gRPC's threads.
-// docs/architecture.md, "Membership".
+// Follows the keyring of an instantiation at a next hop and feeds it to a Member, off gRPC's threads. Reads
+// it again from its first entry when a commit was passed (keyring_gap.h). docs/architecture.md, "Membership".
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "core/member/job_queue.h"
+#include "core/member/keyring_gap.h"
 #include "core/sealing/member.h"
 #include "core/transport/hop_channel.h"
 #include "core/transport/subscriber.h"
@@ -34,6 +35,7 @@ class KeyringLink {
     std::function<void()> on_caught_up;  // on the executor, without the mutex
     std::function<void(const absl::Status&)> on_disconnected;
     BackoffOptions backoff;
+    const Clock* clock = &Clock::System();
   };
   explicit KeyringLink(const Options& options);
   ~KeyringLink();  // Stop()
@@ -50,11 +52,13 @@ class KeyringLink {
   void Take(const TopicBatch& batch);
   void Process(const std::vector<Payload>& groups);
   void ProcessGroup(const GroupView& group);
+  void ReadAgain();
 
   const Options options_;
   std::unique_ptr<Subscriber> subscriber_;
   JobQueue jobs_;
-  GroupHeaderCache headers_;  // used by the one job that runs
+  GroupHeaderCache headers_;  // used by the one job that runs, as the next
+  KeyringGap gap_;
   mutable absl::Mutex position_mutex_;
   SubscriberTopic position_ ABSL_GUARDED_BY(position_mutex_);
 };

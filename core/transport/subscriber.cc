@@ -17,6 +17,7 @@ void Subscriber::Start() { impl_->Start(); }
 void Subscriber::Stop() { impl_->Stop(); }
 absl::Status Subscriber::Add(std::vector<SubscriberTopic> topics) { return impl_->Add(std::move(topics)); }
 void Subscriber::Remove(std::span<const Topic> topics) { impl_->Remove(topics); }
+void Subscriber::Rewind(const Topic& topic) { impl_->Rewind(topic); }
 void Subscriber::Pause() { impl_->Pause(); }
 void Subscriber::Resume() { impl_->Resume(); }
 std::vector<SubscriberTopic> Subscriber::Positions() const { return impl_->Positions(); }
@@ -49,6 +50,17 @@ void Subscriber::Impl::Remove(std::span<const Topic> topics) {
     for (const Topic& topic : topics) removed += topics_.erase(topic);
   }
   if (removed > 0) CancelAndRelease(true);
+}
+
+void Subscriber::Impl::Rewind(const Topic& topic) {
+  {
+    absl::MutexLock lock(&mutex_);
+    const auto found = topics_.find(topic);
+    if (found == topics_.end()) return;
+    found->second = {.topic = topic};
+    if (stream_ != nullptr) restart_ = true;  // together with the position: what still comes would move it on
+  }
+  CancelAndRelease(true);
 }
 
 std::vector<SubscriberTopic> Subscriber::Impl::Positions() const {
@@ -243,7 +255,7 @@ bool Subscriber::Impl::Deliver(SubscribeStream& stream, v1::TopicEntries& entrie
   {
     absl::MutexLock lock(&mutex_);
     const auto found = topics_.find(name);
-    if (found == topics_.end()) return true;  // removed meanwhile
+    if (restart_ || found == topics_.end()) return true;  // removed meanwhile, or comes again
     SubscriberTopic& topic = found->second;
     if (first) {
       const absl::StatusOr<LogId> id = LogId::FromBytes(entries.log_id());

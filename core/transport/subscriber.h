@@ -72,6 +72,9 @@ class Subscriber {
   // before Start.
   absl::Status Add(std::vector<SubscriberTopic> topics);
   void Remove(std::span<const Topic> topics);
+  // Opens the call anew, with this topic from its first entry: for a reader that missed what its hop says was
+  // delivered. Nothing for a topic that it does not have.
+  void Rewind(const Topic& topic);
 
   // While paused no further message is read; what the hop sends is held back by flow control. Counts as a
   // depth: as many Resume as Pause. For consumers that hand entries to another thread.

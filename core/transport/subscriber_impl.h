@@ -48,6 +48,7 @@ class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
   void Stop();
   absl::Status Add(std::vector<SubscriberTopic>&& topics);
   void Remove(std::span<const Topic> topics);
+  void Rewind(const Topic& topic);
   void Pause();
   void Resume();
   std::vector<SubscriberTopic> Positions() const;

@@ -36,9 +36,9 @@ class Story:
 
 def attack(box, listener, direction, topic, kind, target, count=1):
     return box.plan([{"kind": kind, "target": target, "listener": listener, "direction": direction, "topic": topic, "count": count,
-                      # The call ends so soon after a drop: what then passes on it would hide from the reader that
-                      # something before is missing, and it would not ask for that again.
-                      "delay_ms": (300 if count else 50) if kind == "drop" else None}])[0]
+                      # Of a single drop the call ends soon after. Where all is withheld it stays up: what passes on it later hides
+                      # from the reader that something before is missing, and it has to find that out by itself.
+                      "delay_ms": 300 if kind == "drop" and count else None}])[0]
 
 
 def made(box, hop, number):

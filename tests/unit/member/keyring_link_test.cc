@@ -102,6 +102,42 @@ TEST_F(KeyringLinkTest, APositionOfAnEarlierRunSparesWhatLiesBefore) {
   ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kProbe) == 12; }));
 }
 
+// As a hop leaves it that swallows commits, or puts junk in their place, and goes on counting.
+TEST_F(KeyringLinkTest, CommitsThatTheHopSwallowedAreFoundOnceALaterOneShows) {
+  Pair();
+  auto link = Follow();
+  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 1; }));
+  link->Stop();
+  SubscriberTopic position = link->Position();
+  owner_.Commit({}, &hop_);
+  owner_.Commit({}, &hop_);
+  position.next_offset += 2;
+  link = Follow(position);
+  owner_.Commit({}, &hop_);
+  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 4; }));
+  owner_.SendProbe(hop_);
+  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kProbe) == 1; }));
+  link->Stop();
+  EXPECT_EQ(link->Position().next_offset, position.next_offset + 2) << "read to the end once more";
+  absl::MutexLock lock(&mutex_);
+  EXPECT_EQ(member_->chain().epoch(), owner_.member().chain().epoch());
+}
+
+// The owner asks whether it is alive, in an epoch that nobody told it of.
+TEST_F(KeyringLinkTest, AProbeOfALaterEpochShowsItTooThatACommitWasSwallowed) {
+  Pair();
+  auto link = Follow();
+  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 1; }));
+  link->Stop();
+  SubscriberTopic position = link->Position();
+  owner_.Commit({}, &hop_);
+  ++position.next_offset;
+  link = Follow(position);
+  owner_.SendProbe(hop_);
+  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 2; }));
+  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kProbe) == 1; })) << "and it is answered";
+}
+
 TEST_F(KeyringLinkTest, StopWaitsForWhatRunsAndMayComeAtAnyTime) {
   Pair();
   for (int i = 0; i < 50; ++i) owner_.SendProbe(hop_);

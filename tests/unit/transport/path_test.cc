@@ -153,6 +153,67 @@ TEST(PathTest, FiveHundredTopicsInOneSubscription) {
   EXPECT_EQ(subscriber->Add(too_many).code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST(PathTest, ATopicThatIsRewoundComesAgainFromItsFirstAndTheOthersGoOn) {
+  HopServer server;
+  PublishWitness published;
+  const auto publisher = StartPublisher(server, published);
+  const auto publish = [&](uint64_t first, uint64_t last) {
+    for (uint64_t i = first; i <= last; ++i) {
+      for (int topic : {1, 2})
+        ASSERT_TRUE(publisher->Enqueue(TestGroup(TestHeader(topic), {{i, std::to_string(i)}})).ok());
+    }
+  };
+  publish(0, 9);
+  ReadWitness read;
+  const auto subscriber = StartSubscriber(server, read, {{.topic = TestTopic(1)}, {.topic = TestTopic(2)}});
+  read.AwaitRecords(20);
+  subscriber->Rewind(TestTopic(1));
+  subscriber->Rewind(TestTopic(3));  // it has no such topic
+  read.AwaitRecords(30);
+  publish(10, 10);
+  read.AwaitRecords(32);
+  const auto records = read.records();
+  ASSERT_EQ(records.at(TestTopic(1).str()).size(), 21u);
+  EXPECT_EQ(records.at(TestTopic(1).str())[10].first, 0u);
+  ExpectSequences(records.at(TestTopic(2).str()), 11);
+  EXPECT_EQ(records.size(), 2u);
+  EXPECT_TRUE(read.disconnects().empty());
+}
+
+// Both topics' groups come in one message; in the callback of one the other is rewound.
+TEST(PathTest, WhatCameTogetherWithTheWishToRewindDoesNotMoveThePositionOn) {
+  HopServer server;
+  PublishWitness published;
+  const auto publisher = StartPublisher(server, published);
+  for (uint64_t i = 0; i < 10; ++i) {
+    for (int topic : {1, 2})
+      ASSERT_TRUE(publisher->Enqueue(TestGroup(TestHeader(topic), {{i, std::to_string(i)}})).ok());
+  }
+  ReadWitness first;
+  auto subscriber = StartSubscriber(server, first, {{.topic = TestTopic(1)}, {.topic = TestTopic(2)}});
+  first.AwaitRecords(20);
+  std::vector<SubscriberTopic> positions = subscriber->Positions();
+  for (SubscriberTopic& position : positions) position.next_offset = 5;
+  subscriber.reset();
+
+  ReadWitness read;
+  SubscriberCallbacks callbacks = read.Callbacks();
+  std::optional<Topic> rewound;
+  callbacks.on_entries = [&, witness = callbacks.on_entries](const TopicBatch& batch) {
+    if (!rewound.has_value()) {
+      rewound = batch.topic == TestTopic(1) ? TestTopic(2) : TestTopic(1);
+      subscriber->Rewind(*rewound);
+    }
+    witness(batch);
+  };
+  subscriber = std::make_unique<Subscriber>(server.DialAs(Role::kApp), callbacks, QuickSubscriber());
+  ASSERT_TRUE(subscriber->Add(positions).ok());
+  subscriber->Start();
+  read.AwaitRecords(15);
+  subscriber->Stop();
+  ExpectSequences(read.records().at(rewound->str()), 10);
+}
+
 TEST(PathTest, PositionsCountOnTheirOwnLogOnly) {
   HopServer server;
   PublishWitness published;
