@@ -10,6 +10,7 @@ namespace keystead::console {
 namespace {
 
 constexpr char kReadings[] = "telemetry/";
+constexpr uint32_t kNewestGroups = 16;  // of each topic: a reading is among them, whatever was stored since
 
 absl::StatusOr<v1::HeldRequest> RequestTo(const RemoteOptions& remote, const v1::HeldRequest& request) {
   if (!remote.control) return request;
@@ -18,7 +19,7 @@ absl::StatusOr<v1::HeldRequest> RequestTo(const RemoteOptions& remote, const v1:
   newest.set_tenant(remote.tenant);
   newest.set_instantiation(id.ToString());
   newest.set_topic_prefix(kReadings);
-  newest.set_last(1);
+  newest.set_last(kNewestGroups);
   return newest;
 }
 

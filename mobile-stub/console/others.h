@@ -27,8 +27,8 @@ class Others {
     absl::Status status;
     v1::HeldResponse held;
   };
-  // Asks all of them side by side, and waits for at most `patience`. A control is asked for the newest of its
-  // telemetry, since it has no such record.
+  // Asks all of them side by side, and waits for at most `patience`. A control is asked for the newest groups
+  // of its telemetry, since it has no such record.
   std::vector<Answer> Look(const v1::HeldRequest& request, absl::Duration patience);
 
  private:

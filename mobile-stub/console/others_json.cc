@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <map>
 
+#include "core/cose/encrypt0.h"
 #include "core/crypto/hash.h"
+#include "core/membership/signed_object.h"
 #include "core/transport/group_view.h"
 
 namespace keystead::console {
@@ -48,8 +50,7 @@ json CopyJson(const v1::HeldGroup& held, const char* form, std::string_view show
 
 class Copies {
  public:
-  Copies(v1::HolderKind holder, bool newest, uint64_t sequence)
-      : holder_(holder), newest_(newest), sequence_(sequence) {}
+  Copies(v1::HolderKind holder, uint64_t sequence) : holder_(holder), sequence_(sequence) {}
 
   bool full() const { return out_.size() >= kMaxCopies; }
   void Take(const v1::HeldGroup& held) {
@@ -81,8 +82,7 @@ class Copies {
       return;
     }
     for (const RecordView& record : view->records()) {
-      const bool wanted = newest_ ? record.sequence == view->last_sequence() : record.sequence == sequence_;
-      if (!wanted && !all) continue;
+      if (record.sequence != sequence_ && !all) continue;
       if (full()) return;
       json copy = CopyJson(held, form, AsChars(record.cose));
       copy["header"] = HeaderJson(view->header(), record.sequence);
@@ -91,10 +91,41 @@ class Copies {
   }
 
   const v1::HolderKind holder_;
-  const bool newest_;
   const uint64_t sequence_;
   json out_ = json::array();
 };
+
+// Whether it is a record of readings that nobody sealed: its content stands where the ciphertext would.
+bool IsPlainReading(const RecordView& record) {
+  const auto object = cose::ParseEncrypt0(record.cose);
+  if (!object.ok() || object->ciphertext.size() < crypto::kAeadTagBytes) return false;
+  const auto content =
+      ParseContent(object->ciphertext.first(object->ciphertext.size() - crypto::kAeadTagBytes));
+  return content.ok() && content->kind == kinds::kReadings;
+}
+
+struct Shown {
+  const v1::HeldGroup* group = nullptr;
+  uint64_t sequence = 0;
+};
+
+// The one record of a control that is shown beside: a control has as many topics as devices, and one picture
+// is enough. Its newest reading, since openings and checkpoints show nothing of what was measured; where none
+// is among them, the last record of the newest group. There must be a group.
+Shown ShownOfControl(const v1::HeldResponse& held) {
+  Shown newest = {&held.groups(held.groups_size() - 1)};
+  for (int i = held.groups_size() - 1; i >= 0; --i) {
+    const v1::HeldGroup& group = held.groups(i);
+    GroupHeaderCache headers;
+    const auto view = GroupView::Parse(group.group(), headers);
+    if (!view.ok()) continue;
+    const auto& records = view->records();
+    const auto reading = std::find_if(records.rbegin(), records.rend(), IsPlainReading);
+    if (reading != records.rend()) return {&group, reading->sequence};
+    if (&group == newest.group) newest.sequence = view->last_sequence();
+  }
+  return newest;
+}
 
 const char* HolderName(v1::HolderKind kind) {
   switch (kind) {
@@ -135,18 +166,19 @@ json TlsJson(const v1::HeldResponse& held) {
 
 json HoldingJson(const Others::Answer& answer, const v1::RecordPlace& asked) {
   const RemoteOptions& of = *answer.of;
-  Copies copies(answer.held.holder(), of.control, asked.sequence());
-  const int groups = answer.held.groups_size();
-  // A control has as many topics as devices, and one picture is enough.
-  for (int i = of.control ? std::max(0, groups - 1) : 0; i < groups && !copies.full(); ++i)
-    copies.Take(answer.held.groups(i));
+  const v1::HeldResponse& held = answer.held;
+  const bool beside = of.control && held.groups_size() > 0;
+  const Shown shown = beside ? ShownOfControl(held) : Shown{nullptr, asked.sequence()};
+  Copies copies(held.holder(), shown.sequence);
+  if (beside) copies.Take(*shown.group);
+  for (int i = 0; i < held.groups_size() && !beside && !copies.full(); ++i) copies.Take(held.groups(i));
   return {{"name", of.name},
           {"control", of.control},
-          {"holder", answer.status.ok() ? HolderName(answer.held.holder()) : ""},
+          {"holder", answer.status.ok() ? HolderName(held.holder()) : ""},
           {"error", answer.status.ok() ? "" : WhyNot(of, answer.status)},
-          {"now_us", answer.held.now_us()},
+          {"now_us", held.now_us()},
           {"copies", copies.Done()},
-          {"tls", TlsJson(answer.held)}};
+          {"tls", TlsJson(held)}};
 }
 
 }  // namespace keystead::console

@@ -5,7 +5,9 @@
 
 #include <cstdlib>
 
+#include "core/cose/encrypt0.h"
 #include "core/crypto/hash.h"
+#include "core/membership/signed_object.h"
 #include "core/transport/group_view.h"
 #include "mobile-stub/console/others_json.h"
 #include "mobile-stub/console/reader_notes.h"
@@ -134,14 +136,47 @@ TEST_F(HoldingTest, WhatWasSentInsteadIsShownWhereverItNowStands) {
   EXPECT_EQ(holding["copies"][3]["size"], 0);
 }
 
-TEST_F(HoldingTest, AControlShowsTheLastOfItsNewestGroupWhateverItsSequence) {
+// As a build without sealing leaves it: the content where the ciphertext would stand.
+std::string Unsealed(uint64_t sequence, std::string_view kind) {
+  auto aead = crypto::Aes256Gcm::Create(SecretBytes(crypto::kAeadKeyBytes));
+  EXPECT_TRUE(aead.ok());
+  const Bytes content = EncodeContent(kind, AsBytes("observed-canary"));
+  std::string out;
+  EXPECT_TRUE(cose::AppendEncrypt0(*aead, {}, AsBytes("12345678"), sequence, {}, content, out).ok());
+  return out.replace(out.size() - content.size() - crypto::kAeadTagBytes, content.size(), AsChars(content));
+}
+
+TEST_F(HoldingTest, AControlShowsItsNewestReadingWhateverItsSequenceAndWhateverCameSince) {
   remote_.control = true;
   answer_.held.set_holder(v1::HOLDER_GATEWAY);
-  answer_.held.add_groups()->set_group(Group({{100, "older"}}));
-  answer_.held.add_groups()->set_group(Group({{200, "a"}, {201, "b"}}));
+  answer_.held.add_groups()->set_group(Group({{100, Unsealed(100, kinds::kReadings)}}));
+  answer_.held.add_groups()->set_group(Group({{200, Unsealed(200, kinds::kReadings)},
+                                              {201, Unsealed(201, kinds::kReadings)},
+                                              {202, Unsealed(202, kinds::kCheckpoint)}}));
+  answer_.held.add_groups()->set_group(Group({{203, Unsealed(203, kinds::kCheckpoint)}}));
   const json holding = Holding();
   ASSERT_THAT(holding["copies"], SizeIs(1));
   EXPECT_EQ(holding["copies"][0]["header"]["sequence"], 201);
+}
+
+TEST_F(HoldingTest, AControlWithoutAReadingShowsTheLastOfItsNewestGroup) {
+  remote_.control = true;
+  answer_.held.set_holder(v1::HOLDER_GATEWAY);
+  answer_.held.add_groups()->set_group(Group({{100, "older"}}));
+  answer_.held.add_groups()->set_group(Group({{200, "a"}, {201, Unsealed(201, kinds::kOpening)}}));
+  const json holding = Holding();
+  ASSERT_THAT(holding["copies"], SizeIs(1));
+  EXPECT_EQ(holding["copies"][0]["header"]["sequence"], 201);
+}
+
+TEST_F(HoldingTest, AControlThatCannotBeReadIsShownAsItLies) {
+  remote_.control = true;
+  answer_.held.set_holder(v1::HOLDER_BACKEND);
+  answer_.held.add_groups()->set_stored("older");
+  answer_.held.add_groups()->set_stored("encrypted at rest");
+  const json holding = Holding();
+  ASSERT_THAT(Forms(holding), ElementsAre("disk"));
+  EXPECT_EQ(holding["copies"][0]["bytes"], ToHex(AsBytes("encrypted at rest")));
 }
 
 TEST_F(HoldingTest, WhoDoesNotAnswerIsShownWithWhatToDo) {
