@@ -90,7 +90,6 @@ class Evidence:
         self.missing = collections.defaultdict(list)  # stream → [(first, last, who)]
         self.duplicates = collections.defaultdict(list)
         self.delivered = collections.Counter()
-        self.epochs = collections.defaultdict(set)    # topic → epochs in which it was read
         self._cursors = {}
 
     def _alarm(self, who, entry):
@@ -120,7 +119,6 @@ class Evidence:
             event = entry.get("event")
             if event == "record":
                 self.delivered[(entry["stream"], entry["sequence"])] += 1
-                self.epochs[entry["topic"]].add(entry["epoch"])
             elif event == "alarm":
                 self._alarm(who, entry)
             elif event == "missing":

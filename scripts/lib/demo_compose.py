@@ -144,8 +144,7 @@ def begin(demo):
     for home in demo.homes.values():
         for entry in home.phone.entries():
             home.phone.said |= compose.places_of(entry)
-            if entry["event"] == "record":  # an epoch in which a topic was written is one, whenever that was
-                demo.evidence.epochs[entry["topic"]].add(entry["epoch"])
+            if entry["event"] == "record":
                 demo.evidence.delivered[(entry["stream"], entry["sequence"])] = 1
     list(demo.pool.map(lambda home: home.phone.restart_in_peace(), demo.homes.values()))
     for home in demo.homes.values():
