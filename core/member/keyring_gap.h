@@ -14,7 +14,7 @@ namespace keystead {
 // Not thread-safe.
 class KeyringGap {
  public:
-  // Between two readings: so long at first, twice as long each time that no commit was entered meanwhile. A
+  // Between two readings: so long at first, twice as long each time that no epoch was entered meanwhile. A
   // hop can make up records of epochs that there are not, and each reading costs the whole keyring.
   static constexpr absl::Duration kShortestWait = absl::Seconds(1);
   static constexpr absl::Duration kLongestWait = absl::Minutes(10);

@@ -44,7 +44,7 @@ class KeyringLink {
   void Stop();  // idempotent; not while holding `mutex`; afterwards nothing is called any more; not from a
                 // callback
   // Behind what was handed to the member. Store it beside the member, or not at all: what lies before it will
-  // not be read again from this log.
+  // not be read again from this log, unless a commit turns out to be missing.
   SubscriberTopic Position() const;
   bool connected() const { return subscriber_->GetStats().connected; }
 
@@ -57,7 +57,7 @@ class KeyringLink {
   const Options options_;
   std::unique_ptr<Subscriber> subscriber_;
   JobQueue jobs_;
-  GroupHeaderCache headers_;  // used by the one job that runs, as the next
+  GroupHeaderCache headers_;  // this and the next: used by the one job that runs
   KeyringGap gap_;
   mutable absl::Mutex position_mutex_;
   SubscriberTopic position_ ABSL_GUARDED_BY(position_mutex_);

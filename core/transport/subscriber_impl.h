@@ -76,7 +76,7 @@ class Subscriber::Impl : public std::enable_shared_from_this<Subscriber::Impl> {
   Backoff backoff_ ABSL_GUARDED_BY(mutex_);
   bool started_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
-  bool restart_ ABSL_GUARDED_BY(mutex_) = false;  // the call ends because the topics have changed
+  bool restart_ ABSL_GUARDED_BY(mutex_) = false;  // the call ends because topics or positions changed
   int paused_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<Topic, SubscriberTopic> topics_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<SubscribeStream> stream_ ABSL_GUARDED_BY(mutex_);

@@ -10,7 +10,7 @@ namespace keystead::console {
 namespace {
 
 constexpr char kReadings[] = "telemetry/";
-constexpr uint32_t kNewestGroups = 16;  // of each topic: a reading is among them, whatever was stored since
+constexpr uint32_t kNewestGroups = 16;  // of each topic: mostly a reading is among them
 
 absl::StatusOr<v1::HeldRequest> RequestTo(const RemoteOptions& remote, const v1::HeldRequest& request) {
   if (!remote.control) return request;

@@ -110,8 +110,8 @@ struct Shown {
 };
 
 // The one record of a control that is shown beside: a control has as many topics as devices, and one picture
-// is enough. Its newest reading, since openings and checkpoints show nothing of what was measured; where none
-// is among them, the last record of the newest group. There must be a group.
+// is enough. The newest reading of the last topic that has one, since openings and checkpoints show nothing
+// of what was measured; where none has, the last record of all. There must be a group.
 Shown ShownOfControl(const v1::HeldResponse& held) {
   Shown newest = {&held.groups(held.groups_size() - 1)};
   for (int i = held.groups_size() - 1; i >= 0; --i) {

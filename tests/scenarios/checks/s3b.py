@@ -33,7 +33,7 @@ OUTAGE = 60  # seconds: for the console a probe's answer counts for 9
 OUT_WITHIN = 2.0  # seconds from a revocation until who is revoked is out
 SHOWN_WITHIN = 2.0  # seconds from when a reading was taken until the console shows it, flood or not
 COMES_BACK = 60  # seconds
-MEASURED = 4  # seconds, for each look at latencies
+MEASURED = 3  # seconds, for each look at latencies
 OVER_AND_OVER = [("replay", None), ("duplicate", None), ("delay", None), ("reorder", None)] * 2
 
 
