@@ -12,7 +12,7 @@ StreamPlace PlaceOf(const GroupHeader& header) {
 }
 
 KeyringLink::KeyringLink(const Options& options)
-    : options_(options), jobs_(options.executor), gap_(options.clock), position_(options.start) {
+    : options_(options), jobs_(options.executor), position_(options.start) {
   SubscriberCallbacks on;
   on.on_entries = [this](const TopicBatch& batch) { Take(batch); };
   on.on_caught_up = [this](const Topic&) {

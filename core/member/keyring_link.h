@@ -35,7 +35,6 @@ class KeyringLink {
     std::function<void()> on_caught_up;  // on the executor, without the mutex
     std::function<void(const absl::Status&)> on_disconnected;
     BackoffOptions backoff;
-    const Clock* clock = &Clock::System();
   };
   explicit KeyringLink(const Options& options);
   ~KeyringLink();  // Stop()
@@ -58,7 +57,7 @@ class KeyringLink {
   std::unique_ptr<Subscriber> subscriber_;
   JobQueue jobs_;
   GroupHeaderCache headers_;  // this and the next: used by the one job that runs
-  KeyringGap gap_;
+  KeyringGap gap_{&Clock::System()};
   mutable absl::Mutex position_mutex_;
   SubscriberTopic position_ ABSL_GUARDED_BY(position_mutex_);
 };

@@ -127,6 +127,18 @@ Shown ShownOfControl(const v1::HeldResponse& held) {
   return newest;
 }
 
+json CopiesOf(const v1::HeldResponse& held, bool control, uint64_t asked) {
+  if (control && held.groups_size() > 0) {
+    const Shown shown = ShownOfControl(held);
+    Copies copies(held.holder(), shown.sequence);
+    copies.Take(*shown.group);
+    return copies.Done();
+  }
+  Copies copies(held.holder(), asked);
+  for (int i = 0; i < held.groups_size() && !copies.full(); ++i) copies.Take(held.groups(i));
+  return copies.Done();
+}
+
 const char* HolderName(v1::HolderKind kind) {
   switch (kind) {
     case v1::HOLDER_EQUIPMENT:
@@ -167,17 +179,12 @@ json TlsJson(const v1::HeldResponse& held) {
 json HoldingJson(const Others::Answer& answer, const v1::RecordPlace& asked) {
   const RemoteOptions& of = *answer.of;
   const v1::HeldResponse& held = answer.held;
-  const bool beside = of.control && held.groups_size() > 0;
-  const Shown shown = beside ? ShownOfControl(held) : Shown{nullptr, asked.sequence()};
-  Copies copies(held.holder(), shown.sequence);
-  if (beside) copies.Take(*shown.group);
-  for (int i = 0; i < held.groups_size() && !beside && !copies.full(); ++i) copies.Take(held.groups(i));
   return {{"name", of.name},
           {"control", of.control},
           {"holder", answer.status.ok() ? HolderName(held.holder()) : ""},
           {"error", answer.status.ok() ? "" : WhyNot(of, answer.status)},
           {"now_us", held.now_us()},
-          {"copies", copies.Done()},
+          {"copies", CopiesOf(held, of.control, asked.sequence())},
           {"tls", TlsJson(held)}};
 }
 

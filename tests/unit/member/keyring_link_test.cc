@@ -43,6 +43,14 @@ class KeyringLinkTest : public ::testing::Test {
     link->Start();
     return link;
   }
+  // Pairs the device and lets it follow until it belongs; the position it came to.
+  SubscriberTopic JoinAndStop() {
+    Pair();
+    const auto link = Follow();
+    EXPECT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 1; }));
+    link->Stop();
+    return link->Position();
+  }
   size_t Count(KeyringEffect effect) {
     absl::MutexLock lock(&mutex_);
     return static_cast<size_t>(std::ranges::count(effects_, effect));
@@ -104,15 +112,11 @@ TEST_F(KeyringLinkTest, APositionOfAnEarlierRunSparesWhatLiesBefore) {
 
 // As a hop leaves it that swallows commits, or puts junk in their place, and goes on counting.
 TEST_F(KeyringLinkTest, CommitsThatTheHopSwallowedAreFoundOnceALaterOneShows) {
-  Pair();
-  auto link = Follow();
-  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 1; }));
-  link->Stop();
-  SubscriberTopic position = link->Position();
+  SubscriberTopic position = JoinAndStop();
   owner_.Commit({}, &hop_);
   owner_.Commit({}, &hop_);
   position.next_offset += 2;
-  link = Follow(position);
+  const auto link = Follow(position);
   owner_.Commit({}, &hop_);
   ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 4; }));
   owner_.SendProbe(hop_);
@@ -125,14 +129,10 @@ TEST_F(KeyringLinkTest, CommitsThatTheHopSwallowedAreFoundOnceALaterOneShows) {
 
 // The owner asks whether it is alive, in an epoch that nobody told it of.
 TEST_F(KeyringLinkTest, AProbeOfALaterEpochShowsItTooThatACommitWasSwallowed) {
-  Pair();
-  auto link = Follow();
-  ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 1; }));
-  link->Stop();
-  SubscriberTopic position = link->Position();
+  SubscriberTopic position = JoinAndStop();
   owner_.Commit({}, &hop_);
   ++position.next_offset;
-  link = Follow(position);
+  const auto link = Follow(position);
   owner_.SendProbe(hop_);
   ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kEpoch) == 2; }));
   ASSERT_TRUE(Eventually([&] { return Count(KeyringEffect::kProbe) == 1; })) << "and it is answered";

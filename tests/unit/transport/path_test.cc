@@ -153,24 +153,26 @@ TEST(PathTest, FiveHundredTopicsInOneSubscription) {
   EXPECT_EQ(subscriber->Add(too_many).code(), absl::StatusCode::kResourceExhausted);
 }
 
+// Records first to last of the topics 1 and 2.
+void PublishToBoth(Publisher& publisher, uint64_t first, uint64_t last) {
+  for (uint64_t i = first; i <= last; ++i) {
+    for (int topic : {1, 2})
+      ASSERT_TRUE(publisher.Enqueue(TestGroup(TestHeader(topic), {{i, std::to_string(i)}})).ok());
+  }
+}
+
 TEST(PathTest, ATopicThatIsRewoundComesAgainFromItsFirstAndTheOthersGoOn) {
   HopServer server;
   PublishWitness published;
   const auto publisher = StartPublisher(server, published);
-  const auto publish = [&](uint64_t first, uint64_t last) {
-    for (uint64_t i = first; i <= last; ++i) {
-      for (int topic : {1, 2})
-        ASSERT_TRUE(publisher->Enqueue(TestGroup(TestHeader(topic), {{i, std::to_string(i)}})).ok());
-    }
-  };
-  publish(0, 9);
+  PublishToBoth(*publisher, 0, 9);
   ReadWitness read;
   const auto subscriber = StartSubscriber(server, read, {{.topic = TestTopic(1)}, {.topic = TestTopic(2)}});
   read.AwaitRecords(20);
   subscriber->Rewind(TestTopic(1));
   subscriber->Rewind(TestTopic(3));  // it has no such topic
   read.AwaitRecords(30);
-  publish(10, 10);
+  PublishToBoth(*publisher, 10, 10);
   read.AwaitRecords(32);
   const auto records = read.records();
   ASSERT_EQ(records.at(TestTopic(1).str()).size(), 21u);
@@ -185,10 +187,7 @@ TEST(PathTest, WhatCameTogetherWithTheWishToRewindDoesNotMoveThePositionOn) {
   HopServer server;
   PublishWitness published;
   const auto publisher = StartPublisher(server, published);
-  for (uint64_t i = 0; i < 10; ++i) {
-    for (int topic : {1, 2})
-      ASSERT_TRUE(publisher->Enqueue(TestGroup(TestHeader(topic), {{i, std::to_string(i)}})).ok());
-  }
+  PublishToBoth(*publisher, 0, 9);
   ReadWitness first;
   auto subscriber = StartSubscriber(server, first, {{.topic = TestTopic(1)}, {.topic = TestTopic(2)}});
   first.AwaitRecords(20);
